@@ -1,0 +1,35 @@
+"""The one family of exceptions: what a user can be told in one line.
+
+Every message says what was wrong, with the value, and what to do about it. The command line
+prints it without a traceback and exits with `exit_code`.
+"""
+
+
+class SimError(Exception):
+    """Base of every error that similarnet raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(SimError):
+    """The caller asked for something that cannot be had: a bad option or combination."""
+
+    exit_code = 2
+
+
+class ModelError(SimError):
+    """A model bundle, training run or network cannot be used."""
+
+    exit_code = 3
+
+
+class SourceError(SimError):
+    """A picture, video, camera or data set cannot be read."""
+
+    exit_code = 4
+
+
+class OutputError(SimError):
+    """A result cannot be written."""
+
+    exit_code = 5

@@ -1,0 +1,1 @@
+"""simtool: train a classifier, ablate its last filters, export the localizer."""
