@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> object:
-    """Import the public names on first use: `simrun --help` needs neither OpenCV nor ONNX Runtime."""
+    """Import the public names on first use: `--help` needs neither OpenCV nor ONNX Runtime."""
     if name == "Localizer":
         from simrun.pipeline import Localizer
 

@@ -98,7 +98,9 @@ class BundleMeta:
 
     def _require(self, name: str, ok: bool, wanted: str) -> None:
         if not ok:
-            raise ModelError(f"bundle field '{name}' is {getattr(self, name)!r}; it must be {wanted}")
+            raise ModelError(
+                f"bundle field '{name}' is {getattr(self, name)!r}; it must be {wanted}"
+            )
 
     def to_json(self) -> dict[str, Any]:
         """The metadata as a JSON object: what is embedded in the graph."""
@@ -117,7 +119,7 @@ class BundleMeta:
         schema = data.get("schema")
         if schema != SCHEMA:
             raise ModelError(
-                f"bundle schema is {schema!r}, this version reads {SCHEMA!r}; export the model again"
+                f"bundle schema is {schema!r}, this version reads {SCHEMA!r}; export it again"
             )
         values = {key: value for key, value in data.items() if key not in ("schema", "files")}
         known = {f.name for f in fields(cls)}
@@ -126,13 +128,22 @@ class BundleMeta:
             raise ModelError(f"bundle metadata lacks {', '.join(missing)}; export the model again")
         if unknown := sorted(values.keys() - known):
             raise ModelError(
-                f"bundle metadata has unknown fields: {', '.join(unknown)}; a newer similarnet made it"
+                f"bundle metadata has unknown fields: {', '.join(unknown)}; update similarnet"
             )
         return cls(**{key: _typed(key, value) for key, value in values.items()})
 
 
 _OPTIONAL: Final = frozenset(
-    {"static_size", "channels", "weighting", "ablation", "accuracy", "training", "export", "versions"}
+    {
+        "static_size",
+        "channels",
+        "weighting",
+        "ablation",
+        "accuracy",
+        "training",
+        "export",
+        "versions",
+    }
 )
 _INTS: Final = frozenset({"stride", "receptive_field", "side", "crop_size", "channels"})
 _FLOATS: Final = frozenset({"offset", "map_threshold", "region_threshold"})

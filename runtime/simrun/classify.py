@@ -1,0 +1,176 @@
+"""Reading a hotspot: cut it out, make it look like the training pictures, classify it.
+
+The classifier learned bright ink on a dark ground, centred, at one size. A crop from a photo has
+either polarity, any contrast and any size, and may hold several characters that touch in the
+heatmap: it is turned upright, split into characters, and each is normalised by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from simrun.engine import Engine
+from simrun.images import Image
+from simrun.result import Quad
+
+_MARGIN: Final = 0.15
+"""Share of its height by which a hotspot is widened before it is cut out."""
+_MAX_CROP_HEIGHT: Final = 96
+"""Crops are shrunk to this height: more pixels do not help a classifier of small crops."""
+_MIN_CONTRAST: Final = 16
+"""Grey levels between ink and ground below which there is nothing to read."""
+_MAX_CHARACTERS: Final = 24
+"""Characters read from one hotspot."""
+_GLYPH_SHARE: Final = 20 / 28
+"""Share of the crop that the character fills: MNIST's 20 of 28 pixels."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Characters read from one hotspot."""
+
+    text: str
+    probabilities: tuple[float, ...]
+    """Probability of each character of `text`, 0..1."""
+
+
+def read_hotspots(
+    engine: Engine,
+    classes: Sequence[str],
+    crop_size: int,
+    grey: Image,
+    quads: Sequence[Quad],
+) -> list[Reading]:
+    """Read each hotspot of a frame, all characters in one batch.
+
+    Args:
+        engine: `crops` (N, 1, S, S) uint8 -> `logits` (N, C).
+        classes: labels of the C outputs.
+        crop_size: S.
+        grey: the frame, (H, W) uint8.
+        quads: hotspots in frame pixels.
+    """
+    glyphs = [character_crops(rectify(grey, quad), crop_size) for quad in quads]
+    flat = [glyph for hotspot in glyphs for glyph in hotspot]
+    if not flat:
+        return [Reading("", ()) for _ in quads]
+    probabilities = _softmax(engine.run(np.stack(flat)[:, None]))
+    best = probabilities.argmax(axis=1)
+    readings, at = [], 0
+    for hotspot in glyphs:
+        rows = range(at, at + len(hotspot))
+        at += len(hotspot)
+        readings.append(
+            Reading(
+                "".join(classes[best[i]] for i in rows),
+                tuple(float(probabilities[i, best[i]]) for i in rows),
+            )
+        )
+    return readings
+
+
+def rectify(grey: Image, quad: Quad) -> Image:
+    """Cut a quad out of a frame and turn it upright, with a margin, at most 96 pixels high."""
+    corners = np.array(quad, np.float64)
+    width = float(np.linalg.norm(corners[1] - corners[0]))
+    height = float(np.linalg.norm(corners[3] - corners[0]))
+    margin = _MARGIN * min(width, height) + 2.0
+    scale = min(1.0, _MAX_CROP_HEIGHT / (height + 2 * margin))
+    x_axis = (corners[1] - corners[0]) / max(width, 1e-6)
+    y_axis = (corners[3] - corners[0]) / max(height, 1e-6)
+    start = corners[0] - margin * (x_axis + y_axis)
+    # Maps a pixel of the crop to the frame: columns are one crop pixel right, one down, the start.
+    matrix = np.column_stack([x_axis / scale, y_axis / scale, start])
+    size = (
+        max(1, round((width + 2 * margin) * scale)),
+        max(1, round((height + 2 * margin) * scale)),
+    )
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(grey, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
+def character_crops(crop: Image, size: int) -> list[Image]:
+    """Split an upright crop into characters, each (size, size) uint8, bright ink on 0.
+
+    Empty where the crop has too little contrast to hold a character.
+    """
+    ink = _ink(crop)
+    if ink is None:
+        return []
+    boxes = _character_boxes((ink > 127).astype(np.uint8))
+    return [_centre(ink[y0:y1, x0:x1], size) for x0, y0, x1, y1 in boxes[:_MAX_CHARACTERS]]
+
+
+def _ink(crop: Image) -> Image | None:
+    """The crop with the ground at 0 and the ink at 255, whichever was brighter."""
+    smooth = np.asarray(cv2.GaussianBlur(crop, (3, 3), 0), np.uint8)
+    threshold, mask = cv2.threshold(smooth, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    bright, dark = smooth[smooth > threshold], smooth[smooth <= threshold]
+    if not bright.size or not dark.size:
+        return None
+    border = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
+    ground_is_bright = border.mean() > 0.5
+    ground, ink = np.median(dark), np.median(bright)
+    if ink - ground < _MIN_CONTRAST:
+        return None
+    level = (crop.astype(np.float32) - ground) / (ink - ground)
+    if ground_is_bright:
+        level = 1.0 - level
+    return np.asarray(level.clip(0, 1) * 255, np.uint8)
+
+
+def _character_boxes(mask: Image) -> list[tuple[int, int, int, int]]:
+    """Boxes x0, y0, x1, y1 of the characters in a binary crop, from left to right.
+
+    Parts above each other belong to one character; what touches the crop's border sideways or is
+    much lower than the highest part is not a character of this hotspot.
+    """
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    sizes = [[int(v) for v in stats[i, :4]] for i in range(1, count)]
+    parts = [(x, y, x + w, y + h) for x, y, w, h in sizes if w * h >= 4]
+    if not parts:
+        return []
+    tallest = max(y1 - y0 for _, y0, _, y1 in parts)
+    merged: list[tuple[int, int, int, int]] = []
+    for part in sorted(parts):
+        if merged and part[0] < merged[-1][2] - 0.3 * (part[2] - part[0]):
+            last = merged[-1]
+            merged[-1] = (
+                last[0],
+                min(last[1], part[1]),
+                max(last[2], part[2]),
+                max(last[3], part[3]),
+            )
+        else:
+            merged.append(part)
+    return [box for box in merged if box[3] - box[1] >= 0.45 * tallest]
+
+
+def _centre(ink: Image, size: int) -> Image:
+    """Scale a character into the middle share of a square and centre its mass, as MNIST does."""
+    height, width = ink.shape
+    inner = size * _GLYPH_SHARE
+    scale = inner / max(height, width)
+    w, h = max(1, round(width * scale)), max(1, round(height * scale))
+    mode = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(ink, (w, h), interpolation=mode).astype(np.float32)
+    mass = max(float(small.sum()), 1.0)
+    centre_x = float((small.sum(axis=0) @ np.arange(w)) / mass)
+    centre_y = float((small.sum(axis=1) @ np.arange(h)) / mass)
+    left = min(max(round((size - 1) / 2 - centre_x), 0), size - w)
+    top = min(max(round((size - 1) / 2 - centre_y), 0), size - h)
+    square = np.zeros((size, size), np.uint8)
+    square[top : top + h, left : left + w] = small.astype(np.uint8)
+    return square
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True), np.float32)

@@ -1,0 +1,119 @@
+"""ONNX Runtime, set up for a small computer that has other things to do."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from simrun.errors import ModelError, UsageError
+
+_CPU = "CPUExecutionProvider"
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How a graph is run.
+
+    The defaults are not ONNX Runtime's: its pool spins on every core between frames, and its
+    memory arena keeps the largest block that any input size ever needed.
+    """
+
+    threads: int = 1
+    """Threads inside one operator; more than one seldom pays for networks this small."""
+    provider: str | None = None
+    """Execution provider, with or without `ExecutionProvider`; None takes the CPU."""
+    spin: bool = False
+    """Let idle threads spin: a little faster back to back, and a busy core all the time."""
+    arena: bool = False
+    """Let ONNX Runtime keep memory between runs."""
+
+    def __post_init__(self) -> None:
+        """Raise UsageError where the number of threads is not 1 or more."""
+        if self.threads < 1:
+            raise UsageError(f"--threads is {self.threads}; it must be 1 or more")
+
+
+class Engine:
+    """One loaded graph with one input and one output."""
+
+    def __init__(self, graph: bytes, config: EngineConfig, *, what: str) -> None:
+        """Load a graph.
+
+        Args:
+            graph: the ONNX file's content.
+            config: how to run it.
+            what: the file's name, for messages.
+
+        Raises:
+            UsageError: the provider asked for is not in this build of ONNX Runtime.
+            ModelError: ONNX Runtime cannot load the graph.
+        """
+        provider = _provider_name(config.provider)
+        try:
+            # ONNX Runtime has an exception type per status code and no public base.
+            self._session = ort.InferenceSession(
+                graph, _session_options(config), providers=[provider]
+            )
+        except Exception as error:
+            raise ModelError(f"ONNX Runtime cannot load {what}: {_first_line(error)}") from error
+        self.provider = self._session.get_providers()[0]
+        if self.provider != provider:
+            raise ModelError(f"asked for {provider}, ONNX Runtime chose {self.provider} for {what}")
+        self._what = what
+        self._input = self._session.get_inputs()[0].name
+        self._output = self._session.get_outputs()[0].name
+
+    @property
+    def custom_metadata(self) -> Mapping[str, str]:
+        """The `metadata_props` of the graph."""
+        metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return metadata
+
+    def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """The graph's output, float32, for a batch of uint8 (N, C, H, W).
+
+        Raises:
+            ModelError: the graph does not take this input.
+        """
+        try:
+            (output,) = self._session.run([self._output], {self._input: batch})
+        except Exception as error:
+            raise ModelError(
+                f"{self._what} failed on an input of shape {batch.shape}: {_first_line(error)}"
+            ) from error
+        return np.asarray(output, np.float32)
+
+
+def _session_options(config: EngineConfig) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = config.threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = config.arena
+    # Memory patterns are kept per input shape, and frames come in any shape.
+    options.enable_mem_pattern = False
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(config.spin)))
+    return options
+
+
+def _provider_name(asked: str | None) -> str:
+    if asked is None:
+        return _CPU
+    available: list[str] = ort.get_available_providers()
+    by_short_name = {name.removesuffix("ExecutionProvider").lower(): name for name in available}
+    name = by_short_name.get(asked.lower().removesuffix("executionprovider"))
+    if name is None:
+        raise UsageError(
+            f"--provider {asked} is not in this build of ONNX Runtime {ort.__version__} on "
+            f"{platform.machine()}; it has {', '.join(sorted(by_short_name))}"
+        )
+    return name
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

@@ -1,0 +1,73 @@
+"""Pictures for people: the frame with its heatmap, quads and labels."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from simrun.images import Image, to_bgr
+from simrun.localize import Heatmap
+from simrun.result import Region, Result
+
+_OUTLINE: Final = (80, 255, 80)
+_HEAT_OPACITY: Final = 0.6
+
+
+def draw_overlay(frame: Image, result: Result) -> Image:
+    """A copy of the frame, (H, W, 3) BGR, with heatmap, quads and labels drawn on it."""
+    picture = to_bgr(frame)
+    if result.heatmap is not None:
+        picture = blend_heatmap(picture, result.heatmap)
+    for region in result.regions:
+        _draw_region(picture, region)
+    return picture
+
+
+def blend_heatmap(picture: Image, heatmap: Heatmap) -> Image:
+    """Lay a heatmap over a BGR picture: the hotter, the less of the picture is left."""
+    heat = _over_frame(heatmap.values.max(axis=0), heatmap, picture.shape[:2])
+    colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+    opacity = (heat * _HEAT_OPACITY)[:, :, None]
+    return np.asarray(picture * (1 - opacity) + colours * opacity, np.uint8)
+
+
+def _over_frame(
+    values: NDArray[np.float32], heatmap: Heatmap, shape: tuple[int, ...]
+) -> NDArray[np.float32]:
+    """The map in 0..1 at the frame's resolution."""
+    step = 1 / heatmap.pitch
+    shift = -heatmap.origin * step
+    matrix = np.array([[step, 0, shift], [0, step, shift]], np.float64)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    heat = cv2.warpAffine(values.clip(0, 1), matrix, (shape[1], shape[0]), flags=flags)
+    return np.asarray(heat, np.float32)
+
+
+def _draw_region(picture: Image, region: Region) -> None:
+    thickness = max(1, round(max(picture.shape[:2]) / 640))
+    corners = np.round(np.array(region.quad)).astype(np.int32)
+    cv2.polylines(picture, [corners], True, _OUTLINE, thickness, cv2.LINE_AA)
+    if region.label is None:
+        return
+    scale = max(0.4, max(picture.shape[:2]) / 1200)
+    (width, height), base = cv2.getTextSize(
+        region.label, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness
+    )
+    x0, y0, _, y1 = (round(v) for v in region.box)
+    # Above the region; below it where the frame ends.
+    y = y0 - base if y0 - base - height >= 0 else y1 + height + base
+    x = min(max(x0, 0), max(0, picture.shape[1] - width))
+    cv2.rectangle(picture, (x, y - height - base), (x + width, y + base), (0, 0, 0), cv2.FILLED)
+    cv2.putText(
+        picture,
+        region.label,
+        (x, y),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        scale,
+        _OUTLINE,
+        thickness,
+        cv2.LINE_AA,
+    )

@@ -1,0 +1,176 @@
+"""The whole way of one frame: heatmap, regions, labels."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import cv2
+import numpy as np
+
+from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, Bundle, load_bundle, verify_embedded
+from simrun.classify import Reading, read_hotspots
+from simrun.engine import Engine, EngineConfig
+from simrun.errors import ModelError, UsageError
+from simrun.images import Image, check_frame, to_grey
+from simrun.localize import Heatmap, compute_heatmap, prepare
+from simrun.regions import Cells, TextLine, find_lines
+from simrun.result import Latency, Point, Quad, Region, Result
+
+DEFAULT_MODEL = "mnist-lenet"
+
+
+class Localizer:
+    """Finds and reads text in frames. Not thread-safe: one localizer, one thread."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        side: int | None = None,
+        classify: bool = True,
+        engine_config: EngineConfig | None = None,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        """Load the graphs of a bundle.
+
+        Args:
+            bundle: a verified bundle.
+            side: longest side of the working image in pixels; None takes the model's own.
+            classify: read the regions that were found.
+            engine_config: threads and provider.
+            clock: seconds, monotonic.
+
+        Raises:
+            UsageError: `side` is out of range, or the provider is not there.
+            ModelError: a graph does not load, is not ours or does not match its metadata.
+        """
+        if side is not None and not 32 <= side <= 16384:
+            raise UsageError(f"--side is {side}; it must be 32 to 16384 pixels")
+        config = engine_config or EngineConfig()
+        self.bundle = bundle
+        self.meta = bundle.meta
+        self.side = side or bundle.meta.side
+        self._clock = clock
+        self._localizer = Engine(bundle.localizer, config, what=LOCALIZER_FILE)
+        verify_embedded(bundle, self._localizer.custom_metadata)
+        self._classifier: Engine | None = None
+        if classify and bundle.classifier is not None:
+            self._classifier = Engine(bundle.classifier, config, what=CLASSIFIER_FILE)
+            self._check_classes(self._classifier)
+
+    @classmethod
+    def load(
+        cls,
+        name_or_dir: str | os.PathLike[str] = DEFAULT_MODEL,
+        side: int | None = None,
+        threads: int = 1,
+        provider: str | None = None,
+        *,
+        classify: bool = True,
+    ) -> Localizer:
+        """Load a shipped model by name, or the bundle in a folder. Raises as the constructor."""
+        config = EngineConfig(threads=threads, provider=provider)
+        bundle = load_bundle(name_or_dir)
+        return cls(bundle, side=side, classify=classify, engine_config=config)
+
+    @property
+    def provider(self) -> str:
+        """Execution provider that really runs the graph."""
+        return str(self._localizer.provider)
+
+    def __call__(self, frame: Image) -> Result:
+        """Localize and read the text of one frame.
+
+        Args:
+            frame: (H, W) grey or (H, W, 3) BGR, uint8.
+
+        Raises:
+            SourceError: the frame is not such an array.
+        """
+        frame = check_frame(frame)
+        start = self._clock()
+        grey = to_grey(frame)
+        working = prepare(
+            grey if self.meta.channels == 1 else _to_rgb(frame), self.side, self.meta.static_size
+        )
+        prepared = self._clock()
+        heatmap = compute_heatmap(self._localizer, self.meta, working)
+        inferred = self._clock()
+        found = self._find(heatmap)
+        grouped = self._clock()
+        regions = self._read(grey, found, heatmap)
+        end = self._clock()
+        return Result(
+            width=frame.shape[1],
+            height=frame.shape[0],
+            regions=regions,
+            latency_ms=_latency(start, prepared, inferred, grouped, end),
+            heatmap=heatmap,
+        )
+
+    def _find(self, heatmap: Heatmap) -> list[tuple[str | None, TextLine]]:
+        names = self.meta.heatmap_channels if len(heatmap.values) > 1 else (None,)
+        return [
+            (name, line)
+            for name, plane in zip(names, heatmap.values, strict=True)
+            for line in find_lines(
+                plane,
+                map_threshold=self.meta.map_threshold,
+                region_threshold=self.meta.region_threshold,
+            )
+        ]
+
+    def _read(
+        self, grey: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
+    ) -> tuple[Region, ...]:
+        spots = [_quad(spot.quad, heatmap) for _, line in found for spot in line.hotspots]
+        readings: list[Reading | None] = [None] * len(spots)
+        if self._classifier is not None:
+            readings = list(
+                read_hotspots(self._classifier, self.meta.classes, self.meta.crop_size, grey, spots)
+            )
+        regions, at = [], 0
+        for channel, line in found:
+            own = readings[at : at + len(line.hotspots)]
+            at += len(line.hotspots)
+            text = "".join(reading.text for reading in own if reading)
+            probabilities = [p for reading in own if reading for p in reading.probabilities]
+            regions.append(
+                Region(
+                    quad=_quad(line.quad, heatmap),
+                    score=line.score,
+                    label=text or None,
+                    label_score=float(np.mean(probabilities)) if probabilities else None,
+                    channel=channel,
+                )
+            )
+        return tuple(regions)
+
+    def _check_classes(self, classifier: Engine) -> None:
+        size = self.meta.crop_size
+        logits = classifier.run(np.zeros((1, 1, size, size), np.uint8))
+        if logits.shape != (1, len(self.meta.classes)):
+            raise ModelError(
+                f"{CLASSIFIER_FILE} gives {logits.shape[-1]} classes, the bundle names "
+                f"{len(self.meta.classes)}; export the model again"
+            )
+
+
+def _quad(cells: Cells, heatmap: Heatmap) -> Quad:
+    corners: list[Point] = [(float(x), float(y)) for x, y in heatmap.to_frame(cells)]
+    return corners[0], corners[1], corners[2], corners[3]
+
+
+def _to_rgb(frame: Image) -> Image:
+    code = cv2.COLOR_GRAY2RGB if frame.ndim == 2 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(frame, code), np.uint8)
+
+
+def _latency(*moments: float) -> Latency:
+    """Stages from the moments between them, in seconds."""
+    preprocess, infer, regions, classify = ((b - a) * 1000 for a, b in pairwise(moments))
+    total = (moments[-1] - moments[0]) * 1000
+    return Latency(0.0, preprocess, infer, regions, classify, total)

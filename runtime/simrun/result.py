@@ -1,0 +1,95 @@
+"""What a frame gave: regions, their labels and the time it took."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from simrun.localize import Heatmap
+
+SCHEMA: Final = "simrun/1"
+
+Point = tuple[float, float]
+Quad = tuple[Point, Point, Point, Point]
+"""Four corners (x, y) in pixels of the frame as captured, clockwise from the text's top left."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """One line of text found in a frame."""
+
+    quad: Quad
+    score: float
+    """Mean heatmap value inside the region, clipped to 0..1."""
+    label: str | None = None
+    """Characters read from left to right; None where nothing was read."""
+    label_score: float | None = None
+    """Mean probability of the characters of `label`, 0..1."""
+    track: int | None = None
+    """Identity over frames; None where regions are not tracked."""
+    channel: str | None = None
+    """Name of the heatmap channel that found it; None where the heatmap has only one."""
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Axis-aligned hull of the quad: x0, y0, x1, y1 in pixels."""
+        xs, ys = [x for x, _ in self.quad], [y for _, y in self.quad]
+        return min(xs), min(ys), max(xs), max(ys)
+
+    def to_json(self) -> dict[str, Any]:
+        """The region as a JSON object, coordinates to a tenth of a pixel."""
+        data: dict[str, Any] = {
+            "quad": [[round(x, 1), round(y, 1)] for x, y in self.quad],
+            "box": [round(v, 1) for v in self.box],
+            "score": round(self.score, 4),
+            "label": self.label,
+            "label_score": None if self.label_score is None else round(self.label_score, 4),
+            "track": self.track,
+        }
+        return data if self.channel is None else data | {"channel": self.channel}
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds spent on one frame, by stage."""
+
+    capture: float = 0.0
+    """Reading and decoding the frame; for a live source, its age when work on it began."""
+    preprocess: float = 0.0
+    infer: float = 0.0
+    regions: float = 0.0
+    classify: float = 0.0
+    total: float = 0.0
+
+    def to_json(self) -> dict[str, float]:
+        """The stages as a JSON object, to a microsecond."""
+        return {name: round(value, 3) for name, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Everything that one frame gave."""
+
+    width: int
+    height: int
+    regions: tuple[Region, ...]
+    latency_ms: Latency
+    frame: int = 0
+    file: str | None = None
+    time_s: float = 0.0
+    """Seconds since the start of the source."""
+    heatmap: Heatmap | None = field(default=None, repr=False, compare=False)
+    """The map behind the regions, for overlays; not part of the JSON."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as one JSON object: a line of `--jsonl`."""
+        return {
+            "frame": self.frame,
+            "file": self.file,
+            "time_s": round(self.time_s, 4),
+            "width": self.width,
+            "height": self.height,
+            "regions": [region.to_json() for region in self.regions],
+            "latency_ms": self.latency_ms.to_json(),
+        }

@@ -1,0 +1,60 @@
+"""What every source gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from simrun.images import Image
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A picture and where it came from."""
+
+    image: Image
+    """(H, W) grey or (H, W, 3) BGR, uint8."""
+    index: int
+    """Number of the frame in its source, from 0; a live source skips numbers."""
+    time_s: float
+    """Seconds since the start of the source."""
+    file: str | None = None
+    """The picture's file, where it has one of its own."""
+    capture_s: float = 0.0
+    """Seconds it took to read, or for a live source its age when it was handed over."""
+
+
+@dataclass(frozen=True)
+class BadFrame:
+    """A picture that could not be read while others can."""
+
+    index: int
+    file: str | None
+    error: str
+    """One line: what is wrong with it."""
+
+
+class Source(Protocol):
+    """Gives frames one by one; closing it ends the iteration."""
+
+    name: str
+    """What was opened, for the header of the results."""
+    live: bool
+    """Whether frames come at their own pace and old ones are dropped."""
+    length: int | None
+    """Number of frames, where it is known before they are read."""
+    rate: float | None
+    """Frames per second, for clips that are written from this source."""
+
+    def __iter__(self) -> Iterator[Frame | BadFrame]:
+        """Frames in order; iterate once.
+
+        Raises:
+            SourceError: the source failed for good.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the device or file; may be called more than once."""
+        ...
