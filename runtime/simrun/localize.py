@@ -87,7 +87,8 @@ def _run_once(engine: Engine, meta: BundleMeta, batch: Image) -> NDArray[np.floa
     if any(missing):
         pad = ((0, 0), (0, 0), (0, missing[0]), (0, missing[1]))
         batch = np.pad(batch, pad, mode="edge")
-    return engine.run(batch)[0]
+    (values,) = engine.run(batch)
+    return np.asarray(values, np.float32)
 
 
 def _shrink_working(batch: Image, factor: float) -> Image:
