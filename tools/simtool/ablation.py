@@ -226,8 +226,8 @@ def _add_batch(sums: _Sums, head: Maps, maps: Tensor, labels: Tensor, chunk: int
     harm = {name: np.empty((images, sums.filters)) for name in CRITERIA}
     for start in range(0, sums.filters, chunk):
         filters = range(start, min(start + chunk, sums.filters))
-        logits = head(without_filters(maps, filters))
-        for index, ablated_logits in zip(filters, logits.split(images), strict=True):
+        logits = torch.split(head(without_filters(maps, filters)), images)
+        for index, ablated_logits in zip(filters, logits, strict=True):
             values = units.measure(ablated_logits)
             for name, criterion in CRITERIA.items():
                 sums.ablated[name][:, index] += units.per_class(values[name])

@@ -135,7 +135,7 @@ def softmax(values: Floats) -> Floats:
 def _harm(record: AblationRecord, criterion: str, per_class: bool) -> Floats:
     """(1, K) or (C, K): e_i - E, positive where blocking the filter makes things worse."""
     measured = record.criterion(criterion)
-    return measured.harm_per_class() if per_class else measured.harm[np.newaxis]
+    return measured.harm_per_class() if per_class else measured.harm.reshape(1, -1)
 
 
 def _paper_printed(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:
@@ -145,8 +145,10 @@ def _paper_printed(record: AblationRecord, criterion: str, options: WeightingOpt
 
 def _paper_code(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:
     """The authors' published code: losses summed over each class, e_i - E, no softmax."""
-    sums = record.criterion(criterion).harm_per_class() * np.array(record.units_per_class)[:, None]
-    return sums if options.per_class else sums.sum(0, keepdims=True)
+    units = np.array(record.units_per_class, dtype=np.float64)
+    sums: Floats = record.criterion(criterion).harm_per_class() * units[:, None]
+    overall: Floats = sums.sum(0, keepdims=True)
+    return sums if options.per_class else overall
 
 
 def _uniform(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:

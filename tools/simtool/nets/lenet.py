@@ -37,4 +37,17 @@ def lenet() -> SplitNet:
             fc3=nn.Linear(84, 10),
         )
     )
-    return SplitNet(SPEC, trunk, head)
+    net = SplitNet(SPEC, trunk, head)
+    net.apply(_initialise)
+    return net
+
+
+def _initialise(module: nn.Module) -> None:
+    """Glorot-uniform weights and zero biases (Glorot & Bengio 2010).
+
+    The paper does not say; its "lr decay" is an option of Keras' Adam, and this is what Keras does.
+    """
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
