@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from simrun.console import run_command
+from simrun.console import run_app
 from simrun.errors import SourceError, UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def models() -> None:
 
 def main() -> None:
     """Entry point of the command `simrun`."""
-    run_command(app, "simrun")
+    run_app(app, "simrun")
 
 
 def _print_version() -> None:
@@ -166,8 +166,12 @@ def _run(source: Source, localizer: Localizer, sinks: list[Sink], max_frames: in
     from simrun.runner import run
 
     length = source.length if max_frames is None else min(max_frames, source.length or max_frames)
-    with _progress(length) as on_frame:
-        tally = run(source, localizer, sinks, max_frames=max_frames, on_frame=on_frame)
+    try:
+        with _progress(length) as on_frame:
+            tally = run(source, localizer, sinks, max_frames=max_frames, on_frame=on_frame)
+    except KeyboardInterrupt:
+        typer.echo("simrun: interrupted; what was written is complete", err=True)
+        raise
     if tally.frames:
         typer.echo(
             f"simrun: {tally.frames} frames, {tally.regions} regions, "

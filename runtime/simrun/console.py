@@ -1,36 +1,74 @@
-"""What both command lines share: errors in one line, exit codes, logging on stderr."""
+"""What both command lines do alike: errors in one line, exit codes, the log on stderr."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from simrun.errors import SimError
 
-INTERRUPTED: Final = 130
+DEBUG_FLAG: Final = "--debug"
 
 
-def run_command(app: Callable[[], object], program: str) -> None:
-    """Run a typer app; leave the process with the documented exit code.
+class _StderrHandler(logging.StreamHandler[Any]):
+    """Writes to the `sys.stderr` of the moment, so that a progress bar can step aside."""
 
-    A `SimError` becomes one line on stderr and its own exit code, Ctrl-C becomes 130. Every other
-    exception is a defect and keeps its traceback. `--debug` anywhere keeps it for a `SimError` too.
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> Any:  # noqa: ANN401 - whatever stderr is now
+        return sys.stderr
+
+
+def setup_logging(debug: bool = False) -> None:
+    """Send the log of simrun and simtool to stderr: plain lines, warnings and errors named."""
+    handler = _StderrHandler()
+    handler.setFormatter(_Formatter())
+    for name in ("simrun", "simtool"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(logging.DEBUG if debug else logging.INFO)
+        logger.propagate = False
+
+
+class _Formatter(logging.Formatter):
+    """The bare message; the level in front from `warning` up."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno < logging.WARNING:
+            return text
+        return f"{record.levelname.lower()}: {text}"
+
+
+def run_app(
+    app: Callable[..., object], program: str, arguments: Sequence[str] | None = None
+) -> None:
+    """Run a typer application as a program: never returns normally, exits with the right code.
+
+    A SimError is one line on stderr and its exit code; Ctrl-C is 130; `--debug`, anywhere on the
+    command line, shows the traceback instead.
+
+    Args:
+        app: the typer application.
+        program: what messages and help call the program.
+        arguments: the command line without the program's name; None takes the process's.
+
+    Raises:
+        SystemExit: always, with the exit code.
     """
-    debug = "--debug" in sys.argv[1:]
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if debug else logging.WARNING,
-        format=f"{program}: %(message)s",
-    )
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    debug = DEBUG_FLAG in given
+    setup_logging(debug)
     try:
-        app()
+        app(args=[a for a in given if a != DEBUG_FLAG], prog_name=program)
     except SimError as error:
         if debug:
             raise
-        sys.stderr.write(f"{program}: {error}\n")
+        print(f"{program}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
-        sys.stderr.write(f"{program}: interrupted\n")
-        sys.exit(INTERRUPTED)
+        sys.exit(130)

@@ -60,9 +60,9 @@ def prepare(image: Image, side: int, static_size: tuple[int, int] | None = None)
         scale = min(1.0, side / max(height, width))
     else:
         scale = min(static_size[0] / height, static_size[1] / width)
-    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    shrunk = image if scale == 1.0 else _shrink(image, scale)
+    h, w = shrunk.shape[:2]
     full_h, full_w = static_size or (_round_up(h), _round_up(w))
-    shrunk = image if (h, w) == (height, width) else _resize(image, w, h)
     canvas = cv2.copyMakeBorder(shrunk, 0, full_h - h, 0, full_w - w, cv2.BORDER_REPLICATE)
     channels = canvas[None] if canvas.ndim == 2 else canvas.transpose(2, 0, 1)
     return Working(np.ascontiguousarray(channels[None], np.uint8), scale, (h, w))
@@ -117,11 +117,24 @@ def _cells(content: int, meta: BundleMeta) -> int:
     return max(1, int((content - 1 - meta.offset) // meta.stride) + 1)
 
 
-def _resize(image: Image, width: int, height: int) -> Image:
-    # Below one half, bilinear interpolation skips pixels: thin strokes would come and go.
-    area = width * 2 <= image.shape[1] or height * 2 <= image.shape[0]
-    mode = cv2.INTER_AREA if area else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image, (width, height), interpolation=mode), np.uint8)
+def _shrink(image: Image, scale: float) -> Image:
+    """Shrink an image by a factor, without skipping pixels.
+
+    Bilinear interpolation alone skips pixels below one half, and thin strokes would come and go;
+    area averaging by any other factor than a whole one costs ten times as much. So: an average
+    over whole blocks first, then bilinear for the rest. A last row or column that fills no block
+    is dropped.
+    """
+    height, width = image.shape[:2]
+    block = max(1, min(int(1 / scale + 1e-9), height, width))
+    if block > 1:
+        height, width, scale = height // block, width // block, scale * block
+        whole = image[: height * block, : width * block]
+        image = np.asarray(
+            cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+        )
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return image if size == (width, height) else np.asarray(cv2.resize(image, size), np.uint8)
 
 
 def _round_up(size: int) -> int:

@@ -25,8 +25,6 @@ _log = logging.getLogger(__name__)
 
 _MAX_FAILURES: Final = 30
 """Reads in a row that may fail before the camera counts as gone."""
-_STALL_S: Final = 10.0
-"""Seconds without a frame after which a camera counts as hung."""
 
 
 class Capture(Protocol):
@@ -97,15 +95,23 @@ class CameraSource:
         index: int,
         *,
         open_capture: Callable[[int], Capture] = _open_v4l2,
+        stall_s: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Open the camera and start reading.
+
+        Args:
+            index: N of `/dev/videoN`.
+            open_capture: opens the device.
+            stall_s: seconds without a frame after which the camera counts as hung.
+            clock: seconds, monotonic.
 
         Raises:
             SourceError: there is no such camera, or it cannot be opened.
         """
         self.name = f"/dev/video{index}"
         self._clock = clock
+        self._stall_s = stall_s
         self._capture = open_capture(index)
         if not self._capture.isOpened():
             self._capture.release()
@@ -127,10 +133,10 @@ class CameraSource:
         """
         while True:
             try:
-                item = self._slot.take(_STALL_S)
+                item = self._slot.take(self._stall_s)
             except TimeoutError:
                 raise SourceError(
-                    f"{self.name} gave no frame for {_STALL_S:.0f} s; plug it in again"
+                    f"{self.name} gave no frame for {self._stall_s:g} s; plug it in again"
                 ) from None
             if item is None:
                 return

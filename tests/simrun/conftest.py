@@ -1,0 +1,52 @@
+"""Fixtures for the runtime's tests."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from simrun.images import Image
+
+STROKES = Path(__file__).parents[1] / "fixtures" / "strokes"
+
+
+@pytest.fixture
+def strokes(tmp_path: Path) -> Path:
+    """A copy of the strokes bundle that a test may damage."""
+    return Path(shutil.copytree(STROKES, tmp_path / "strokes"))
+
+
+@pytest.fixture
+def edit_metadata(strokes: Path) -> Callable[..., Path]:
+    """Change fields of the bundle's model.json; a value of `...` takes the field away."""
+
+    def edit(**changes: object) -> Path:
+        path = strokes / "model.json"
+        data = json.loads(path.read_text()) | changes
+        path.write_text(json.dumps({k: v for k, v in data.items() if v is not ...}))
+        return strokes
+
+    return edit
+
+
+@pytest.fixture
+def bars() -> Image:
+    """(240, 320) frame with a horizontal bar at the left and a vertical bar at the right."""
+    frame = np.full((240, 320), 10, np.uint8)
+    frame[100:108, 40:80] = 240
+    frame[60:100, 240:248] = 240
+    return frame
+
+
+@pytest.fixture
+def bars_file(tmp_path: Path, bars: Image) -> Path:
+    """The frame with two bars as a PNG file."""
+    path = tmp_path / "bars.png"
+    assert cv2.imwrite(str(path), bars)
+    return path

@@ -1,0 +1,131 @@
+"""A bundle is what was exported, or it is refused with one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from simrun.bundle import BundleMeta, find_bundle, load_bundle
+from simrun.errors import ModelError
+from simrun.pipeline import Localizer
+
+
+def rehash(folder: Path, name: str) -> None:
+    """Make model.json accept whatever the file holds now."""
+    path = folder / "model.json"
+    data = json.loads(path.read_text())
+    data["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    path.write_text(json.dumps(data))
+
+
+def test_what_was_written_is_read_back(strokes: Path) -> None:
+    bundle = load_bundle(strokes)
+    assert BundleMeta.from_json(bundle.meta.to_json()) == bundle.meta
+    assert bundle.sha256 == hashlib.sha256((strokes / "localizer.onnx").read_bytes()).hexdigest()
+    assert bundle.classifier is not None
+
+
+def test_one_flipped_byte_is_noticed(strokes: Path) -> None:
+    path = strokes / "classifier.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"classifier\.onnx does not verify"):
+        load_bundle(strokes)
+
+
+def test_a_missing_file_is_named(strokes: Path) -> None:
+    (strokes / "localizer.onnx").unlink()
+    with pytest.raises(ModelError, match=r"localizer\.onnx: No such file"):
+        load_bundle(strokes)
+
+
+def test_a_graph_cut_short_is_one_line_even_with_a_matching_hash(strokes: Path) -> None:
+    path = strokes / "localizer.onnx"
+    path.write_bytes(path.read_bytes()[:300])
+    rehash(strokes, "localizer.onnx")
+    with pytest.raises(ModelError, match=r"cannot load localizer\.onnx") as caught:
+        Localizer.load(strokes)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_graph_of_somebody_else_is_refused(strokes: Path) -> None:
+    model = onnx.load(strokes / "localizer.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, strokes / "localizer.onnx")
+    rehash(strokes, "localizer.onnx")
+    with pytest.raises(ModelError, match="was not made by 'simtool export'"):
+        Localizer.load(strokes)
+
+
+def test_metadata_that_differs_from_the_graph_is_refused(
+    edit_metadata: Callable[..., Path],
+) -> None:
+    with pytest.raises(ModelError, match="differs from the metadata inside"):
+        Localizer.load(edit_metadata(map_threshold=0.1))
+
+
+def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
+    labels = ["-", "|", "/"]
+    path = strokes / "model.json"
+    data = json.loads(path.read_text()) | {"classes": labels}
+    path.write_text(json.dumps(data))
+    model = onnx.load(strokes / "localizer.onnx")
+    embedded = {k: v for k, v in data.items() if k != "files"}
+    onnx.helper.set_model_props(model, {"similarnet": json.dumps(embedded)})
+    onnx.save(model, strokes / "localizer.onnx")
+    rehash(strokes, "localizer.onnx")
+    with pytest.raises(ModelError, match="gives 2 classes, the bundle names 3"):
+        Localizer.load(strokes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schema": "similarnet-bundle/9"}, "schema is 'similarnet-bundle/9'"),
+        ({"stride": 0}, "'stride' is 0; it must be at least 1"),
+        ({"stride": "2"}, "'stride' has the wrong type: '2'"),
+        ({"stride": True}, "'stride' has the wrong type: True"),
+        ({"polarity": "grey"}, "'polarity' is 'grey'"),
+        ({"scales": []}, "'scales' is"),
+        ({"scales": [2.0]}, "'scales' is"),
+        ({"classes": ["a", "a"]}, "distinct labels"),
+        ({"region_threshold": 1.5}, "'region_threshold' is 1.5"),
+        ({"layer": ...}, "lacks layer"),
+        ({"colour": "red"}, "unknown fields: colour"),
+        ({"files": ...}, "lists no hash"),
+        ({"files": {"localizer.onnx": "0", "../x": "0"}}, "unknown file 'x'"),
+    ],
+)
+def test_bad_metadata_is_named(
+    edit_metadata: Callable[..., Path], changes: dict[str, object], message: str
+) -> None:
+    folder = edit_metadata(**changes)
+    if "files" in changes and changes["files"] is not ...:
+        data = json.loads((folder / "model.json").read_text())
+        data["files"]["localizer.onnx"] = hashlib.sha256(
+            (folder / "localizer.onnx").read_bytes()
+        ).hexdigest()
+        (folder / "model.json").write_text(json.dumps(data))
+    with pytest.raises(ModelError) as caught:
+        load_bundle(folder)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\xff"])
+def test_metadata_that_is_no_json_object(strokes: Path, content: str) -> None:
+    (strokes / "model.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ModelError, match=r"model\.json"):
+        load_bundle(strokes)
+
+
+def test_a_folder_without_a_bundle_and_an_unknown_name(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"not a model bundle: it has no model\.json"):
+        find_bundle(tmp_path)
+    with pytest.raises(ModelError, match="no model 'nonesuch'"):
+        find_bundle("nonesuch")

@@ -1,0 +1,80 @@
+"""Crops from photos become what the classifier was trained on."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from simrun.bundle import load_bundle
+from simrun.classify import character_crops, read_hotspots, rectify
+from simrun.engine import Engine, EngineConfig
+
+from .conftest import STROKES
+
+
+def picture_of(text: str, ink: int, ground: int, scale: float = 1.5) -> np.ndarray:
+    canvas = np.full((64, 30 + 34 * len(text)), ground, np.uint8)
+    cv2.putText(canvas, text, (14, 48), cv2.FONT_HERSHEY_DUPLEX, scale, ink, 4, cv2.LINE_AA)
+    return canvas
+
+
+@pytest.mark.parametrize(("ink", "ground"), [(255, 0), (0, 255), (140, 90), (90, 140)])
+def test_polarity_and_contrast_do_not_matter(ink: int, ground: int) -> None:
+    (reference,) = character_crops(picture_of("7", 255, 0), 28)
+    (crop,) = character_crops(picture_of("7", ink, ground), 28)
+    assert crop.shape == (28, 28)
+    assert np.abs(crop.astype(int) - reference).mean() < 4
+
+
+def test_characters_are_split_from_left_to_right() -> None:
+    crops = character_crops(picture_of("203", 255, 0), 28)
+    singles = [character_crops(picture_of(c, 255, 0), 28)[0] for c in "203"]
+    assert len(crops) == 3
+    for crop, single in zip(crops, singles, strict=True):
+        assert np.abs(crop.astype(int) - single).mean() < 6
+
+
+def test_the_aspect_is_kept_and_the_mass_centred() -> None:
+    canvas = np.zeros((60, 40), np.uint8)
+    canvas[10:50, 18:24] = 255
+    (crop,) = character_crops(canvas, 28)
+    ys, xs = np.nonzero(crop > 127)
+    assert np.ptp(ys) + 1 == pytest.approx(20, abs=1)
+    assert np.ptp(xs) + 1 == pytest.approx(3, abs=1)
+    assert (xs.mean(), ys.mean()) == (pytest.approx(13.5, abs=0.6), pytest.approx(13.5, abs=0.6))
+
+
+def test_a_flat_or_faint_crop_holds_nothing() -> None:
+    assert character_crops(np.full((20, 20), 90, np.uint8), 28) == []
+    faint = np.full((20, 20), 90, np.uint8)
+    faint[5:15, 5:15] = 97
+    assert character_crops(faint, 28) == []
+
+
+@pytest.mark.parametrize("angle", [0, 25, -40])
+def test_a_tilted_quad_is_turned_upright(angle: float) -> None:
+    upright = picture_of("4", 255, 0)
+    frame = np.zeros((300, 300), np.uint8)
+    matrix = cv2.getRotationMatrix2D((32, 32), -angle, 1.0)
+    matrix[:, 2] += 118
+    frame = cv2.warpAffine(upright, matrix, (300, 300))
+    corners = np.array([[8, 8], [52, 8], [52, 54], [8, 54]], float)
+    turned = corners @ matrix[:, :2].T + matrix[:, 2]
+    (crop,) = character_crops(rectify(frame, tuple(map(tuple, turned))), 28)
+    (reference,) = character_crops(upright, 28)
+    assert np.corrcoef(crop.ravel(), reference.ravel())[0, 1] > 0.85
+
+
+def test_hotspots_are_read_in_one_batch_and_keep_their_order(bars: np.ndarray) -> None:
+    bundle = load_bundle(STROKES)
+    engine = Engine(bundle.classifier or b"", EngineConfig(), what="classifier.onnx")
+    flat = ((10.0, 10.0), (30.0, 10.0), (30.0, 20.0), (10.0, 20.0))
+    lying = ((40.0, 100.0), (80.0, 100.0), (80.0, 108.0), (40.0, 108.0))
+    standing = ((240.0, 60.0), (248.0, 60.0), (248.0, 100.0), (240.0, 100.0))
+    readings = read_hotspots(
+        engine, bundle.meta.classes, bundle.meta.crop_size, bars, [standing, flat, lying]
+    )
+    assert [reading.text for reading in readings] == ["|", "", "-"]
+    assert readings[0].probabilities[0] > 0.9
+    assert readings[1].probabilities == ()

@@ -1,0 +1,162 @@
+"""The journeys of `simrun`: one command, its output, its exit code."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from simrun.cli import main
+
+from .conftest import STROKES
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def simrun(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["simrun", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return int(str(code or 0)), out, err
+
+    return run
+
+
+def test_one_picture_gives_json_lines_on_stdout_alone(simrun: Run, bars_file: Path) -> None:
+    code, out, err = simrun("--source", bars_file, "--model", STROKES)
+    assert code == 0
+    header, line = (json.loads(text) for text in out.splitlines())
+    assert header["model"] == "strokes"
+    assert header["source"] == line["file"] == str(bars_file)
+    assert [region["label"] for region in line["regions"]] == ["|", "-"]
+    assert err.startswith("simrun: 1 frames, 2 regions")
+
+
+def test_the_demo_writes_every_output_at_once(simrun: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    code, stdout, _ = simrun(
+        *("--demo", "--model", STROKES, "--max-frames", 7),
+        *("--jsonl", out / "r.jsonl", "--csv", out / "r.csv", "--save", out / "demo.mp4"),
+    )
+    assert (code, stdout) == (0, "")
+    assert len((out / "r.jsonl").read_text().splitlines()) == 8
+    assert (out / "r.csv").stat().st_size > 100
+    capture = cv2.VideoCapture(str(out / "demo.mp4"))
+    assert int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) == 7
+
+
+def test_a_bad_picture_is_reported_and_the_rest_go_on(
+    simrun: Run, tmp_path: Path, bars: np.ndarray
+) -> None:
+    folder = tmp_path / "pics"
+    folder.mkdir()
+    cv2.imwrite(str(folder / "1.png"), bars)
+    (folder / "2.png").write_bytes(b"")
+    cv2.imwrite(str(folder / "3.png"), bars)
+    code, out, err = simrun("--source", folder, "--model", STROKES)
+    lines = [json.loads(text) for text in out.splitlines()[1:]]
+    assert code == 4
+    assert [("regions" in line, "error" in line) for line in lines] == [
+        (True, False),
+        (False, True),
+        (True, False),
+    ]
+    assert err.splitlines()[-1] == "simrun: 1 of 3 could not be read; see the lines above"
+    assert f"error: {folder / '2.png'} is empty (0 bytes)" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "name one source"),
+        (["--demo", "--camera", "0"], 2, "name one source"),
+        (["--demo", "--side", "5"], 2, "--side is 5"),
+        (["--demo", "--provider", "toaster"], 2, "--provider toaster"),
+        (["--demo", "--model", "nonesuch"], 3, "no model 'nonesuch'"),
+        (["--source", "missing.png"], 4, "no such file or folder: missing.png"),
+        (["--camera", "97"], 4, "no camera /dev/video97"),
+        (["--demo", "--jsonl", "/nonesuch/x.jsonl"], 5, "cannot write /nonesuch/x.jsonl"),
+        (["--demo", "--jsonl", "/dev/full", "--overwrite"], 5, "No space left"),
+    ],
+)
+def test_an_error_is_one_line_and_its_exit_code(
+    simrun: Run, arguments: list[str], code: int, message: str
+) -> None:
+    if "--model" not in arguments:
+        arguments = [*arguments, "--model", str(STROKES)]
+    got, out, err = simrun(*arguments)
+    assert got == code
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_typing_error_of_the_user_exits_with_2(simrun: Run) -> None:
+    code, _, err = simrun("--demo", "--sdie", "5")
+    assert code == 2
+    assert "--sdie" in err
+
+
+def test_debug_keeps_the_traceback(simrun: Run) -> None:
+    from simrun.errors import SourceError
+
+    with pytest.raises(SourceError):
+        simrun("--source", "missing.png", "--model", STROKES, "--debug")
+
+
+def test_ctrl_c_flushes_and_exits_with_130(
+    simrun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from simrun.pipeline import Localizer
+
+    calls = iter(range(100))
+    original = Localizer.__call__
+
+    def interrupted(self: Localizer, frame: np.ndarray) -> object:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, frame)
+
+    monkeypatch.setattr(Localizer, "__call__", interrupted)
+    code, _, err = simrun(
+        *("--demo", "--model", STROKES),
+        *("--jsonl", tmp_path / "r.jsonl", "--save", tmp_path / "demo.avi"),
+    )
+    assert code == 130
+    assert err == "simrun: interrupted; what was written is complete\n"
+    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 4
+    assert cv2.VideoCapture(str(tmp_path / "demo.avi")).isOpened()
+
+
+def test_a_closed_pipe_ends_quietly_with_5() -> None:
+    command = [sys.executable, "-m", "simrun", "--demo", "--model", str(STROKES)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert process.returncode == 5
+    assert errors == "simrun: standard output was closed by its reader\n"
+
+
+def test_version_and_models(simrun: Run) -> None:
+    assert simrun("--version")[1].startswith("simrun 0.")
+    assert simrun("models")[0] == 0

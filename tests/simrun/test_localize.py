@@ -1,0 +1,101 @@
+"""A spot in the frame stays at its place through shrinking, the graph and the pyramid."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simrun.bundle import Bundle, load_bundle
+from simrun.engine import Engine, EngineConfig
+from simrun.localize import Heatmap, compute_heatmap, prepare
+
+from .conftest import STROKES
+
+BUNDLE: Bundle = load_bundle(STROKES)
+ENGINE = Engine(BUNDLE.localizer, EngineConfig(), what="localizer.onnx")
+
+
+def heatmap_of(frame: np.ndarray, *, side: int = 320, **changes: object) -> Heatmap:
+    meta = dataclasses.replace(BUNDLE.meta, **changes)
+    return compute_heatmap(ENGINE, meta, prepare(frame, side))
+
+
+def centre_of_mass(heatmap: Heatmap) -> np.ndarray:
+    values = heatmap.values[0]
+    ys, xs = np.mgrid[: values.shape[0], : values.shape[1]]
+    cells = np.array([(values * xs).sum(), (values * ys).sum()]) / values.sum()
+    return heatmap.to_frame(cells)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    width=st.integers(60, 900),
+    height=st.integers(60, 900),
+    across=st.floats(0.25, 0.75),
+    down=st.floats(0.25, 0.75),
+)
+def test_a_bright_spot_is_found_where_it_is(
+    width: int, height: int, across: float, down: float
+) -> None:
+    frame = np.zeros((height, width), np.uint8)
+    size = max(8, max(width, height) // 20)
+    x = int(size + across * (width - 2 * size))
+    y = int(size + down * (height - 2 * size))
+    spot = frame[y - size // 2 : y - size // 2 + size, x - size // 2 : x - size // 2 + size]
+    spot[:] = 255
+    truth = np.array([x - size // 2 + (size - 1) / 2, y - size // 2 + (size - 1) / 2])
+    heatmap = heatmap_of(frame)
+    assert np.abs(centre_of_mass(heatmap) - truth).max() <= 0.75 * heatmap.pitch
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.4, 0.71])
+def test_the_scales_of_the_pyramid_lie_on_each_other(factor: float) -> None:
+    frame = np.zeros((240, 320), np.uint8)
+    frame[100:140, 60:100] = 255
+    one = heatmap_of(frame)
+    both = heatmap_of(frame, scales=(1.0, factor))
+    assert both.values.shape == one.values.shape
+    assert np.abs(centre_of_mass(both) - centre_of_mass(one)).max() <= 0.3 * one.pitch
+    assert (both.values >= one.values - 1e-6).all()
+
+
+def test_small_frames_are_not_enlarged_and_large_ones_shrink_to_the_side() -> None:
+    assert prepare(np.zeros((50, 70), np.uint8), 640).image.shape == (1, 1, 64, 96)
+    assert prepare(np.zeros((50, 70), np.uint8), 640).scale == 1.0
+    working = prepare(np.zeros((960, 1280), np.uint8), 640)
+    assert (working.image.shape, working.scale) == ((1, 1, 480, 640), 0.5)
+
+
+def test_the_padding_repeats_the_edge_and_has_no_cells() -> None:
+    frame = np.full((50, 70), 200, np.uint8)
+    working = prepare(frame, 640)
+    assert (working.image == 200).all()
+    values = heatmap_of(frame).values
+    assert values.shape == (1, 24, 34)
+    np.testing.assert_allclose(values, 200 / 255, atol=1e-6)
+
+
+def test_a_static_graph_gets_its_size() -> None:
+    working = prepare(np.zeros((100, 300), np.uint8), 640, static_size=(128, 160))
+    assert working.image.shape == (1, 1, 128, 160)
+    assert working.content == (53, 160)
+
+
+def test_colour_is_laid_out_in_planes() -> None:
+    frame = np.zeros((32, 64, 3), np.uint8)
+    frame[:, :, 2] = 9
+    image = prepare(frame, 640).image
+    assert image.shape == (1, 3, 32, 64)
+    assert (image[0, 2] == 9).all()
+    assert (image[0, :2] == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (7, 9999), (9999, 7), (3, 3)])
+def test_extreme_shapes_have_at_least_one_cell(shape: tuple[int, int]) -> None:
+    values = heatmap_of(np.full(shape, 255, np.uint8)).values
+    assert min(values.shape) >= 1
+    np.testing.assert_allclose(values, 1.0, atol=1e-6)

@@ -1,0 +1,99 @@
+"""A frame in, regions out."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from simrun import Localizer
+from simrun.bundle import load_bundle
+from simrun.errors import SourceError, UsageError
+from simrun.images import to_bgr
+
+from .conftest import STROKES
+
+
+def test_bars_are_found_and_read(bars: np.ndarray) -> None:
+    result = Localizer.load(STROKES)(bars)
+    assert (result.width, result.height) == (320, 240)
+    standing, lying = result.regions
+    assert (standing.label, lying.label) == ("|", "-")
+    np.testing.assert_allclose(standing.box, (240, 60, 248, 100), atol=2)
+    np.testing.assert_allclose(lying.box, (40, 100, 80, 108), atol=2)
+    assert standing.score > 0.9
+    assert lying.label_score == pytest.approx(1.0, abs=0.1)
+
+
+def test_grey_and_colour_give_the_same(bars: np.ndarray) -> None:
+    localizer = Localizer.load(STROKES)
+    assert localizer(bars).regions == localizer(to_bgr(bars)).regions
+
+
+def test_a_larger_frame_gives_the_same_places_in_its_own_pixels(bars: np.ndarray) -> None:
+    localizer = Localizer.load(STROKES)
+    large = np.kron(bars, np.ones((4, 4), np.uint8))
+    for small_one, large_one in zip(localizer(bars).regions, localizer(large).regions, strict=True):
+        np.testing.assert_allclose(large_one.box, np.multiply(small_one.box, 4), atol=4)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (7, 9999), (9999, 7), (2, 2, 3), (240, 1)])
+def test_odd_frames_give_a_result(shape: tuple[int, ...]) -> None:
+    result = Localizer.load(STROKES)(np.full(shape, 255, np.uint8))
+    assert (result.height, result.width) == shape[:2]
+    json.dumps(result.to_json())
+
+
+def test_without_classification_nothing_is_labelled(bars: np.ndarray) -> None:
+    result = Localizer.load(STROKES, classify=False)(bars)
+    assert [region.label for region in result.regions] == [None, None]
+
+
+def test_the_stages_add_up_on_a_scripted_clock(bars: np.ndarray) -> None:
+    ticks = itertools.accumulate([0.0, 0.001, 0.004, 0.0005, 0.002])
+    localizer = Localizer(load_bundle(STROKES), clock=lambda: next(ticks))
+    latency = localizer(bars).latency_ms
+    assert latency.to_json() == pytest.approx(
+        {"capture": 0, "preprocess": 1, "infer": 4, "regions": 0.5, "classify": 2, "total": 7.5}
+    )
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(UsageError, match="--side is 5"):
+        Localizer.load(STROKES, side=5)
+    with pytest.raises(UsageError, match="--threads is 0"):
+        Localizer.load(STROKES, threads=0)
+    with pytest.raises(UsageError, match=r"--provider toaster is not in this build.*cpu"):
+        Localizer.load(STROKES, provider="toaster")
+    with pytest.raises(SourceError, match="a frame must be uint8"):
+        Localizer.load(STROKES)(np.zeros((4, 4)))
+
+
+def test_the_provider_in_use_is_told() -> None:
+    assert Localizer.load(STROKES, provider="cpu").provider == "CPUExecutionProvider"
+
+
+def test_the_runtime_loads_neither_torch_nor_onnx_nor_matplotlib() -> None:
+    code = (
+        "import sys, numpy, simrun.cli, simrun.runner, simrun.sinks.save, simrun.sources.camera\n"
+        f"simrun.Localizer.load({str(STROKES)!r})(numpy.zeros((9, 9), 'uint8'))\n"
+        "heavy = {'torch', 'onnx', 'matplotlib', 'onnxscript', 'PIL'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['simrun', '--help']\n"
+        "from simrun.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'cv2', 'numpy', 'onnxruntime', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,106 @@
+"""Heatmaps drawn by hand and the regions they must give."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simrun.regions import (
+    MAX_HOTSPOTS,
+    find_hotspots,
+    find_lines,
+    upright_quad,
+)
+
+
+def blank() -> np.ndarray:
+    return np.zeros((60, 80), np.float32)
+
+
+def find(heatmap: np.ndarray, low: float = 0.5, mean: float = 0.6) -> list:
+    return find_lines(heatmap, map_threshold=low, region_threshold=mean)
+
+
+def test_nothing_in_an_empty_a_flat_and_a_faint_map() -> None:
+    assert find(blank()) == []
+    assert find(blank() + 0.4) == []
+
+
+def test_a_rectangle_is_its_own_quad_in_order() -> None:
+    heatmap = blank()
+    heatmap[10:16, 20:40] = 0.9
+    (line,) = find(heatmap)
+    expected = [[19.5, 9.5], [39.5, 9.5], [39.5, 15.5], [19.5, 15.5]]
+    np.testing.assert_allclose(line.quad, expected, atol=1e-4)
+    assert line.score == pytest.approx(0.9)
+
+
+def test_the_two_thresholds_do_what_their_names_say() -> None:
+    heatmap = blank()
+    heatmap[10:16, 20:40] = 0.55
+    assert find(heatmap, low=0.5, mean=0.6) == []
+    assert len(find(heatmap, low=0.5, mean=0.5)) == 1
+    assert find(heatmap, low=0.56, mean=0.5) == []
+
+
+def test_characters_side_by_side_are_one_line_in_reading_order() -> None:
+    heatmap = blank()
+    for x in (50, 10, 30):
+        heatmap[20:32, x : x + 8] = 1
+    (line,) = find(heatmap)
+    assert [round(float(spot.quad[0, 0]) + 0.5) for spot in line.hotspots] == [10, 30, 50]
+    assert line.quad[:, 0].min() == pytest.approx(9.5)
+    assert line.quad[:, 0].max() == pytest.approx(57.5)
+
+
+def test_lines_above_each_other_far_apart_or_of_other_size_stay_apart() -> None:
+    heatmap = blank()
+    heatmap[5:15, 5:15] = 1
+    heatmap[20:30, 5:15] = 1
+    heatmap[5:15, 40:50] = 1
+    heatmap[8:11, 18:22] = 1
+    assert len(find(heatmap)) == 4
+
+
+def test_a_tilted_line_has_a_tilted_quad() -> None:
+    heatmap = np.zeros((120, 160), np.float32)
+    angle = math.radians(20)
+    for step in range(4):
+        centre = (35 + 26 * step * math.cos(angle), 35 + 26 * step * math.sin(angle))
+        corners = cv2.boxPoints((centre, (14, 20), 20))
+        cv2.fillPoly(heatmap, [np.round(corners).astype(np.int32)], 1.0)
+    (line,) = find(heatmap)
+    top = line.quad[1] - line.quad[0]
+    assert math.degrees(math.atan2(top[1], top[0])) == pytest.approx(20, abs=3)
+    assert np.linalg.norm(top) == pytest.approx(3 * 26 + 15, abs=5)
+
+
+def test_a_flood_of_spots_is_bounded_and_the_strongest_are_kept() -> None:
+    heatmap = np.zeros((400, 400), np.float32)
+    heatmap[::8, ::8] = heatmap[1::8, ::8] = heatmap[::8, 1::8] = heatmap[1::8, 1::8] = 0.9
+    heatmap[100:104, 100:130] = 1.0
+    spots = find_hotspots(heatmap, map_threshold=0.5, region_threshold=0.6)
+    assert len(spots) == MAX_HOTSPOTS
+    assert spots[0].cells > 100
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    angle=st.floats(-44, 44),
+    width=st.floats(6, 60),
+    height=st.floats(4, 30),
+)
+def test_a_quad_starts_top_left_and_runs_clockwise(
+    angle: float, width: float, height: float
+) -> None:
+    corners = cv2.boxPoints(((50, 50), (width, height), angle))
+    quad = upright_quad(corners)
+    top, right = quad[1] - quad[0], quad[2] - quad[1]
+    assert abs(math.degrees(math.atan2(top[1], top[0]))) <= 45.5
+    assert top[0] * right[1] - top[1] * right[0] > 0
+    assert np.linalg.norm(top) * np.linalg.norm(right) == pytest.approx(width * height, rel=1e-2)
