@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from simtool.annotations import Corners
 from simtool.evaluate import Evaluation, ImageScore, read_annotated
 from simtool.pages import facts, grid, page, paragraph, picture, shrink, table
-from simtool.scoring import FIGURES
+from simtool.scoring import FIGURES, Scores
 
 _SHOWN: Final = 9
 """Pictures at either end of the ranking."""
@@ -107,7 +107,7 @@ def draw_quads(
         for quad in quads:
             corners = np.round(np.array(quad) * scale).astype(np.int32)
             # A dark rim keeps the outline visible on any ground.
-            cv2.polylines(canvas, [corners], True, (0, 0, 0), 4, cv2.LINE_AA)
+            cv2.polylines(canvas, [corners], True, (0, 0, 0), 3, cv2.LINE_AA)
             cv2.polylines(canvas, [corners], True, colour, 2, cv2.LINE_AA)
     return np.asarray(canvas, np.uint8)
 
@@ -115,9 +115,16 @@ def draw_quads(
 def _rows(evaluation: Evaluation) -> Iterator[list[str]]:
     for name, kinds in evaluation.scores.items():
         for kind, scores in kinds.items():
-            values = scores.to_json().values()
-            cells = [f"{v:.3f}" if isinstance(v, float) else str(v) for v in values]
-            yield [name, kind, *cells]
+            yield [name, kind, *_cells(scores)]
+
+
+def _cells(scores: Scores) -> list[str]:
+    """The figures as texts; a dash for what was not measured on any picture."""
+    measured = {"images", "cov50"} if scores.images == 0 else set(FIGURES.values())
+    return [
+        "-" if name not in measured else f"{value:.3f}" if isinstance(value, float) else str(value)
+        for name, value in scores.to_json().items()
+    ]
 
 
 def _facts(evaluation: Evaluation, command: str) -> Iterator[tuple[str, str]]:

@@ -45,7 +45,8 @@ figcaption { margin-top: .4rem; overflow-wrap: anywhere; }
 .key { display: inline-block; width: .9em; height: .9em; border-radius: .15em;
   vertical-align: -.05em; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .3rem; }
-  th, td { padding: .25rem .4rem; font-size: .8125rem; } }
+  th, td { padding: .2rem .25rem; font-size: .75rem; }
+  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 4.5rem; } }
 @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --ground: #fff; --card: #fff; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   figure { border: 1px solid var(--line); break-inside: avoid; } tr, h2, h3 { break-after: avoid; }
