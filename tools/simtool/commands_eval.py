@@ -1,0 +1,155 @@
+"""The commands that look at results: `simtool eval`.
+
+Heavy imports happen inside the commands, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from simrun.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from simtool.annotations import AnnotatedSet
+    from simtool.evaluate import Evaluation, ModelRecord
+
+PREDICTIONS_FILE: Final = "predictions.jsonl"
+_LINE_EVERY: Final = 50
+"""Pictures between two lines of progress where there is no terminal."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    app.command(
+        "eval",
+        epilog="Example: simtool eval mnist-lenet photos/ --side 640 --out out/eval",
+    )(eval_command)
+
+
+def eval_command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A shipped model's name or a bundle's folder; with --predictions, the name that "
+            "the report calls them by."
+        ),
+    ],
+    dataset: Annotated[Path, typer.Argument(help="Folder with annotations.json and pictures.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder to write; out/eval-MODEL-DATASET if not given."),
+    ] = None,
+    side: Annotated[int | None, typer.Option(help="Working size: longer side in pixels.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
+    subset: Annotated[
+        int | None, typer.Option(min=1, help="Score only N pictures, always the same ones.")
+    ] = None,
+    map_threshold: Annotated[
+        float | None, typer.Option(help="In place of the bundle's threshold of the map.")
+    ] = None,
+    region_threshold: Annotated[
+        float | None, typer.Option(help="In place of the bundle's threshold of a region's mean.")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Score this file of JSON lines; no model is run.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an output folder that is there already.")
+    ] = False,
+) -> None:
+    """Score a model on annotated pictures: by pixels, by lines and by regions covered.
+
+    The table goes to standard output; predictions.jsonl, scores.json, REPORT.md and index.html, a
+    page of the best and the worst pictures, into the output folder.
+    """
+    from simtool.annotations import load_annotations
+    from simtool.evalpage import text_table
+    from simtool.folders import staged_folder
+
+    settings = (side, map_threshold, region_threshold)
+    if predictions is not None and any(value is not None for value in settings):
+        raise UsageError("--predictions runs no model: leave --side and the thresholds out")
+    pictures = load_annotations(dataset).sample(subset)
+    target = out or Path("out") / f"eval-{Path(model).name}-{pictures.name}"
+    with staged_folder(target, overwrite=overwrite) as folder:
+        if predictions is None:
+            record = _predict(model, pictures, folder, settings, threads)
+        else:
+            record = _take_predictions(model, predictions, folder)
+        evaluation = _write_results(pictures, record, folder)
+    typer.echo(text_table(evaluation))
+    typer.echo(f"simtool: wrote {target}", err=True)
+    if evaluation.bad:
+        raise SourceError(
+            f"{len(evaluation.bad)} of {len(pictures.images)} pictures could not be used and "
+            f"count as empty; {target / 'REPORT.md'} names them"
+        )
+
+
+def _predict(
+    model: str,
+    pictures: AnnotatedSet,
+    folder: Path,
+    settings: tuple[int | None, float | None, float | None],
+    threads: int,
+) -> ModelRecord:
+    from simrun.pipeline import Localizer
+    from simtool.evaluate import predict, set_thresholds
+
+    side, map_threshold, region_threshold = settings
+    # Labels have no part in the scores, but predictions.jsonl is to be what simrun writes.
+    localizer = Localizer.load(model, side, threads)
+    set_thresholds(localizer, map_threshold, region_threshold)
+    with _progress(len(pictures.images)) as advance:
+        return predict(localizer, pictures, folder / PREDICTIONS_FILE, advance)
+
+
+def _take_predictions(name: str, source: Path, folder: Path) -> ModelRecord:
+    from simtool.evaluate import ModelRecord
+    from simtool.folders import write_bytes
+
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {source}: {error.strerror or error}") from error
+    write_bytes(folder / PREDICTIONS_FILE, content)
+    return ModelRecord(name, None)
+
+
+def _write_results(pictures: AnnotatedSet, record: ModelRecord, folder: Path) -> Evaluation:
+    import json
+
+    from simtool.evalpage import command_line, html, markdown
+    from simtool.evaluate import evaluate
+    from simtool.folders import write_text
+
+    command = command_line(sys.argv[1:])
+    evaluation = evaluate(pictures, folder / PREDICTIONS_FILE, record)
+    write_text(folder / "scores.json", json.dumps(evaluation.to_json(command), indent=1) + "\n")
+    write_text(folder / "REPORT.md", markdown(evaluation, command))
+    write_text(folder / "index.html", html(evaluation, command))
+    return evaluation
+
+
+@contextmanager
+def _progress(length: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, a line now and then elsewhere; always on standard error."""
+    if sys.stderr.isatty():
+        with typer.progressbar(length=length, label="pictures", file=sys.stderr) as bar:
+            yield lambda: bar.update(1)
+        return
+    done = 0
+
+    def line() -> None:
+        nonlocal done
+        done += 1
+        if done % _LINE_EVERY == 0 or done == length:
+            typer.echo(f"simtool: {done} of {length} pictures", err=True)
+
+    yield line
