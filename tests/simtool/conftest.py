@@ -11,6 +11,12 @@ import torch
 from tests.simtool.tiny import digits, write_idx
 
 
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Networks this small gain nothing by more threads."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture
 def double() -> Iterator[torch.dtype]:
     """Tensors and layers of this test are float64."""

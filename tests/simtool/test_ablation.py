@@ -80,7 +80,7 @@ def test_flips_explain_the_error_change() -> None:
     assert flips / 37 == pytest.approx(record.criteria["error"].harm)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(chunk=st.integers(1, 9), batch=st.integers(1, 40))
 def test_chunks_and_batches_do_not_matter(chunk: int, batch: int) -> None:
     torch.set_default_dtype(torch.float64)

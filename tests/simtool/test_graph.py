@@ -77,7 +77,7 @@ def test_drop_leaves_pooling_out_and_same_padding_keeps_the_size() -> None:
     dropped = nn.Sequential(*[layer for layer in trunk if not isinstance(layer, nn.MaxPool2d)])
     assert torch.equal(transform_trunk(trunk, "drop", "same")(image), dropped(image))
     assert transform_trunk(trunk, "keep", "same")(image).equal(trunk(image))
-    assert transform_trunk(trunk, "drop", "valid")(image).equal(dropped(image)[:, :, 3:-3, 3:-3])
+    assert transform_trunk(trunk, "drop", "valid")(image).allclose(dropped(image)[:, :, 3:-3, 3:-3])
 
 
 def test_transforming_shares_the_weights_and_leaves_the_trunk_alone() -> None:
@@ -105,9 +105,8 @@ def test_geometry_of_lenet(pool: str, padding: str, expected: Geometry) -> None:
     check_geometry(trunk, 1, expected)
 
 
-@pytest.mark.parametrize(
-    ("pool", "padding"), itertools.product(("keep", "drop", "atrous"), ("valid", "same"))
-)
+@pytest.mark.parametrize("pool", ["keep", "drop", "atrous"])
+@pytest.mark.parametrize("padding", ["valid", "same"])
 def test_probing_confirms_the_geometry_and_refuses_another(pool: str, padding: str) -> None:
     torch.set_default_dtype(torch.float32)
     trunk = transform_trunk(pooled_trunk(), pool, padding)

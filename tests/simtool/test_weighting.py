@@ -63,9 +63,13 @@ OVERALL = np.array(UNITS) @ ERROR / 40
         ("paper-printed", WeightingOptions(), softmax(0.1 - OVERALL)),
         ("paper-code", WeightingOptions(), 40 * (10 * OVERALL - 1)),
         ("uniform", WeightingOptions(), np.full(3, 1 / 3)),
-        ("softmax", WeightingOptions(), softmax(OVERALL - 0.1)),
-        ("softmax", WeightingOptions(temperature=0.05), softmax((OVERALL - 0.1) / 0.05)),
-        ("softmax", WeightingOptions(criterion="loss"), softmax(10 * OVERALL - 1)),
+        ("softmax", WeightingOptions(criterion="error"), softmax(OVERALL - 0.1)),
+        (
+            "softmax",
+            WeightingOptions(criterion="error", temperature=0.05),
+            softmax((OVERALL - 0.1) / 0.05),
+        ),
+        ("softmax", WeightingOptions(), softmax(10 * OVERALL - 1)),
         (
             "softmax",
             WeightingOptions(standardise=True),
@@ -102,8 +106,8 @@ def test_entropy() -> None:
 
 
 def test_plain_softmax_of_small_changes_is_almost_uniform(record: AblationRecord) -> None:
-    plain = weigh(record, "softmax", WeightingOptions())
-    sharp = weigh(record, "softmax", WeightingOptions(temperature=0.02))
+    plain = weigh(record, "softmax", WeightingOptions(criterion="error"))
+    sharp = weigh(record, "softmax", WeightingOptions(criterion="error", temperature=0.02))
     assert plain.relative_entropy > 0.99
     assert sharp.relative_entropy < plain.relative_entropy
 

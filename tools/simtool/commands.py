@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, Final
 
 from torch import Tensor
 
-from simrun.errors import UsageError
+from simrun.errors import ModelError, UsageError
 from simtool.ablation import AblationOptions, Provenance, ablate
 from simtool.ablation_record import AblationRecord
 from simtool.accuracy import batches
@@ -22,6 +23,8 @@ from simtool.recipes import find_recipe
 from simtool.run import ABLATION_FILE, RunFolder, read_checkpoint
 from simtool.train import train, train_seeds
 from simtool.weighting import METHODS, WeightingOptions, weigh
+
+log = logging.getLogger(__name__)
 
 SHIPPED_MODEL: Final = "mnist-lenet"
 _ABLATION_BATCH: Final = 1000
@@ -82,8 +85,8 @@ def ablate_run(
         classes=net.spec.classes,
     )
     record = ablate(net.trunk, net.head, _shown(images), provenance, options)
-    chosen = weigh(record, method, weights)
     record.save(folder / ABLATION_FILE)
+    chosen = weigh(record, method, weights)
     return {
         "ablation": str(folder / ABLATION_FILE),
         "samples": record.samples,
@@ -116,14 +119,18 @@ def _measurements(record: AblationRecord) -> dict[str, Any]:
     return {**criteria, **flips}
 
 
-def _entropies(record: AblationRecord) -> dict[str, float]:
-    """Entropy of every weighting over that of uniform weights, 0 to 1."""
+def _entropies(record: AblationRecord) -> dict[str, float | None]:
+    """Entropy of every weighting over that of uniform weights, 0 to 1; None where undefined."""
     variants = {name: (name, WeightingOptions()) for name in METHODS}
     variants["softmax, standardised"] = ("softmax", WeightingOptions(standardise=True))
-    return {
-        title: round(weigh(record, name, options).relative_entropy, 4)
-        for title, (name, options) in variants.items()
-    }
+    entropies: dict[str, float | None] = {}
+    for title, (name, options) in variants.items():
+        try:
+            entropies[title] = round(weigh(record, name, options).relative_entropy, 4)
+        except ModelError as error:
+            log.warning("no weighting '%s': %s", title, error)
+            entropies[title] = None
+    return entropies
 
 
 @dataclass(frozen=True)

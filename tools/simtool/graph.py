@@ -29,6 +29,9 @@ Polarity = Literal["bright", "dark", "both"]
 _POINTWISE: Final = (nn.ReLU, nn.Identity, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
 """Layers that look at one position at a time."""
 
+_PROBES: Final = 32
+"""Images probed at once: bounds the memory."""
+
 
 @dataclass(frozen=True)
 class Geometry:
@@ -89,10 +92,10 @@ def trunk_geometry(trunk: nn.Sequential) -> Geometry:
 
 
 def check_geometry(trunk: nn.Sequential, channels: int, geometry: Geometry) -> None:
-    """Probe the layers with one bright pixel, moved over the image, and compare.
+    """Probe the layers with a bright line one pixel wide, moved over the image, and compare.
 
-    A copy of the trunk with all weights 1 and no biases answers wherever the pixel is seen. The
-    pixel is moved along both axes; the cell in the middle must see it exactly where it should.
+    A copy of the trunk with all weights 1 and no biases answers wherever the line is seen. It is
+    moved along both axes; the cell in the middle must see it exactly where it should.
 
     Raises:
         ModelError: it does not.
@@ -105,13 +108,12 @@ def check_geometry(trunk: nn.Sequential, channels: int, geometry: Geometry) -> N
         centre = geometry.offset + cell * geometry.stride
         half = (geometry.receptive_field - 1) / 2
         expected = [x for x in range(size) if abs(x - centre) <= half]
-        for axis in (2, 3):
-            seen = []
-            for position in range(size):
-                image = torch.zeros(1, channels, size, size)
-                image.select(axis, position).fill_(1)
-                if float(probe(image)[0, :, cell, cell].sum()) > 0:
-                    seen.append(position)
+        lines = torch.eye(size).view(size, 1, 1, size).expand(-1, channels, size, -1)
+        for images in (lines, lines.transpose(2, 3)):
+            answers = [
+                probe(part)[:, :, cell, cell].sum(1) for part in torch.split(images, _PROBES)
+            ]
+            seen = torch.cat(answers).nonzero().flatten().tolist()
             if seen != expected:
                 raise ModelError(
                     f"cell {cell} should see pixels {expected[0]} to {expected[-1]} and sees "

@@ -12,6 +12,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
     Fail,
     InvalidArgument,
     InvalidGraph,
+    InvalidProtobuf,
     NotImplemented,  # noqa: A004 - ONNX Runtime's own name
     RuntimeException,
 )
@@ -21,6 +22,11 @@ from simrun.errors import ModelError
 
 TOLERANCE: Final = 1e-5
 SIZES: Final = 20
+
+_REFUSALS: Final = (
+    *(Fail, InvalidArgument, InvalidGraph, InvalidProtobuf),
+    *(NotImplemented, RuntimeException),
+)
 
 Shape = tuple[int, int, int, int]
 
@@ -72,7 +78,7 @@ def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> 
                     "PyTorch; nothing was written"
                 )
             worst = max(worst, float(np.abs(actual - expected).max()))
-    except (Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException) as error:
+    except _REFUSALS as error:
         raise ModelError(f"ONNX Runtime refuses the exported graph: {error}") from error
     if not worst <= TOLERANCE:
         raise ModelError(

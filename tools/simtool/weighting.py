@@ -186,7 +186,8 @@ _METHODS: Final[Mapping[str, _Method]] = MappingProxyType(
         "paper-printed": _Method(_paper_printed, "error", "E - e_i"),
         "paper-code": _Method(_paper_code, "loss", "e_i - E"),
         "uniform": _Method(_uniform, None, "none"),
-        "softmax": _Method(_softmax, "error", "e_i - E", tunable=True, choosable=True),
+        # The loss, because 0/1 errors come in steps of 1 / samples and may all be equal.
+        "softmax": _Method(_softmax, "loss", "e_i - E", tunable=True, choosable=True),
         "signed": _Method(_signed, "logit", "e_i - E", choosable=True),
     }
 )
