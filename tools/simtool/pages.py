@@ -50,7 +50,8 @@ figcaption { margin-top: .4rem; overflow-wrap: anywhere; }
 @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --ground: #fff; --card: #fff; }
   body { max-width: none; padding: 0; font-size: 10pt; }
   figure { border: 1px solid var(--line); break-inside: avoid; } tr, h2, h3 { break-after: avoid; }
-  .scroll { overflow: visible; } .grid { grid-template-columns: repeat(3, 1fr); } }
+  .scroll { overflow: visible; } .grid { display: block; }
+  .grid figure { display: inline-block; width: 32%; vertical-align: top; margin: 0 0 .5rem; } }
 """
 
 
@@ -129,7 +130,8 @@ def encode(image: NDArray[np.uint8], suffix: str) -> bytes:
     Raises:
         OutputError: OpenCV cannot encode it.
     """
-    ok, data = cv2.imencode(suffix, image, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    options = [cv2.IMWRITE_JPEG_QUALITY, 80] if suffix == ".jpg" else []
+    ok, data = cv2.imencode(suffix, image, options)
     if not ok:
         raise OutputError(f"cannot encode {image.shape[1]}x{image.shape[0]} pixels as {suffix}")
     return data.tobytes()
