@@ -32,39 +32,55 @@ _LINE_EVERY: Final = 100
 def simrun(
     context: typer.Context,
     source: Annotated[
-        str | None, typer.Option(help="A picture, a folder of pictures, a glob or a video file.")
+        str | None,
+        typer.Option(
+            metavar="PATH", help="A picture, a folder of pictures, a glob or a video file."
+        ),
     ] = None,
     camera: Annotated[
-        int | None, typer.Option(min=0, help="Number N of the camera /dev/videoN.")
+        int | None, typer.Option(metavar="N", min=0, help="Number N of the camera /dev/videoN.")
     ] = None,
     demo: Annotated[
         bool, typer.Option("--demo", help="A built-in scene, no camera needed.")
     ] = False,
     model: Annotated[
-        str | None, typer.Option(help="A shipped model's name or a bundle's folder.")
+        str | None,
+        typer.Option(metavar="NAME|DIR", help="A shipped model's name or a bundle's folder."),
     ] = None,
     jsonl: Annotated[
-        str | None, typer.Option(help="Write a JSON line a frame to this file, or - for stdout.")
+        str | None,
+        typer.Option(
+            metavar="FILE|-", help="Write a JSON line a frame to this file, or - for stdout."
+        ),
     ] = None,
-    csv: Annotated[str | None, typer.Option(help="Write a CSV row a region to this file.")] = None,
+    csv: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write a CSV row a region to this file.")
+    ] = None,
     save: Annotated[
-        str | None, typer.Option(help="Write overlays: a folder of pictures, or a clip F.mp4.")
+        str | None,
+        typer.Option(
+            metavar="DIR|F.mp4", help="Write overlays: a folder of pictures, or a clip F.mp4."
+        ),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
     ] = False,
     side: Annotated[
-        int | None, typer.Option(help="Working size: longer side in pixels; smaller is faster.")
+        int | None,
+        typer.Option(metavar="PX", help="Working size: longer side in pixels; smaller is faster."),
     ] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
+    threads: Annotated[int, typer.Option(metavar="N", help="Threads of the network.")] = 1,
     provider: Annotated[
-        str | None, typer.Option(help="Execution provider of ONNX Runtime; the CPU if not given.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Execution provider of ONNX Runtime; the CPU if not given."
+        ),
     ] = None,
     classify: Annotated[
         bool, typer.Option("--classify/--no-classify", help="Read the regions that were found.")
     ] = True,
     max_frames: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many frames.")
+        int | None, typer.Option(metavar="N", min=1, help="Stop after this many frames.")
     ] = None,
     debug: Annotated[
         bool, typer.Option("--debug", help="Log everything; show tracebacks of errors.")
@@ -88,7 +104,9 @@ def simrun(
     localizer = Localizer.load(model or DEFAULT_MODEL, side, threads, provider, classify=classify)
     stream = open_it()
     sinks = _open_sinks(localizer, stream, jsonl, csv, save, overwrite=overwrite)
-    _run(stream, localizer, sinks, max_frames)
+    # A bar between lines of results on the same terminal would be in their way.
+    mixed = sys.stdout.isatty() and (jsonl == "-" or not (jsonl or csv or save))
+    _run(stream, localizer, sinks, max_frames, show_bar=sys.stderr.isatty() and not mixed)
 
 
 @app.command()
@@ -162,12 +180,19 @@ def _open_sinks(
     return sinks
 
 
-def _run(source: Source, localizer: Localizer, sinks: list[Sink], max_frames: int | None) -> None:
+def _run(
+    source: Source,
+    localizer: Localizer,
+    sinks: list[Sink],
+    max_frames: int | None,
+    *,
+    show_bar: bool,
+) -> None:
     from simrun.runner import run
 
     length = source.length if max_frames is None else min(max_frames, source.length or max_frames)
     try:
-        with _progress(length) as on_frame:
+        with _progress(length, show_bar=show_bar) as on_frame:
             tally = run(source, localizer, sinks, max_frames=max_frames, on_frame=on_frame)
     except KeyboardInterrupt:
         typer.echo("simrun: interrupted; what was written is complete", err=True)
@@ -185,9 +210,9 @@ def _run(source: Source, localizer: Localizer, sinks: list[Sink], max_frames: in
 
 
 @contextmanager
-def _progress(length: int | None) -> Iterator[Callable[[Tally], None]]:
-    """A bar on a terminal, a line now and then elsewhere; always on standard error."""
-    if length and length > 1 and sys.stderr.isatty():
+def _progress(length: int | None, *, show_bar: bool) -> Iterator[Callable[[Tally], None]]:
+    """A bar, or a line now and then; always on standard error."""
+    if show_bar and length and length > 1:
         with typer.progressbar(length=length, label="frames", file=sys.stderr) as bar:
             yield lambda _: bar.update(1)
         return

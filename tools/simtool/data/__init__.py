@@ -1,1 +1,30 @@
 """Data sets: what a classifier is trained on and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from simrun.errors import UsageError
+from simtool.data.dataset import LabelledImages
+from simtool.data.mnist import load_mnist
+
+__all__ = ["DATASETS", "LabelledImages", "load_split"]
+
+DATASETS: Final[Mapping[str, Callable[[str, Path | None], LabelledImages]]] = MappingProxyType(
+    {"mnist": load_mnist}
+)
+
+
+def load_split(dataset: str, split: str, folder: Path | None) -> LabelledImages:
+    """One named split of a named data set, from `folder` or from where the data set is looked for.
+
+    Raises:
+        UsageError: there is no data set of that name.
+        SourceError: the split is unknown, missing or damaged.
+    """
+    if dataset not in DATASETS:
+        raise UsageError(f"no data set '{dataset}'; known: {', '.join(DATASETS)}")
+    return DATASETS[dataset](split, folder)

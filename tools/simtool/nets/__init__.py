@@ -1,1 +1,29 @@
-"""Network architectures."""
+"""Network architectures, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from simrun.errors import UsageError
+from simtool.nets.base import NetSpec, SplitNet
+from simtool.nets.lenet import lenet
+
+__all__ = ["NETS", "NetSpec", "SplitNet", "build_net"]
+
+NETS: Final[Mapping[str, Callable[[], SplitNet]]] = MappingProxyType({"lenet": lenet})
+
+
+def build_net(name: str) -> SplitNet:
+    """A freshly initialised network of that name.
+
+    Raises:
+        UsageError: there is no such network; the nearest name is suggested.
+    """
+    if name not in NETS:
+        near = difflib.get_close_matches(name, NETS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(NETS)}"
+        raise UsageError(f"no network '{name}'; {hint}")
+    return NETS[name]()

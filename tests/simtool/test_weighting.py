@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from simrun.errors import ModelError, UsageError
+from simtool.ablation_record import AblationRecord, CriterionRecord
+from simtool.weighting import METHODS, WeightingOptions, weigh, weight_entropy
+
+ERROR = np.array([[0.3, 0.1, 0.2], [0.1, 0.1, 0.4]])
+UNITS = (30, 10)
+
+
+def criterion(rows: np.ndarray, base: float, worse: float) -> CriterionRecord:
+    overall = np.array(UNITS) @ rows / 40
+    return CriterionRecord(
+        worse=worse,
+        base=base,
+        ablated=tuple(overall),
+        harm_low=(0.0,) * 3,
+        harm_high=(0.0,) * 3,
+        base_per_class=(base, base),
+        ablated_per_class=tuple(tuple(row) for row in rows),
+    )
+
+
+@pytest.fixture
+def record() -> AblationRecord:
+    return AblationRecord(
+        layer="relu",
+        baseline="zero",
+        split="train",
+        samples=40,
+        units_per_class=UNITS,
+        classes=("a", "b"),
+        criteria={
+            "error": criterion(ERROR, 0.1, +1.0),
+            "loss": criterion(10 * ERROR, 1.0, +1.0),
+            "logit": criterion(5 - ERROR, 5.0, -1.0),
+        },
+        right_to_wrong=(1, 0, 2),
+        wrong_to_right=(0, 0, 0),
+        mean_activation=(2.0, 0.0, 4.0),
+        mean_activation_per_class=((2.0, 0.0, 4.0), (1.0, 0.0, 2.0)),
+        resamples=10,
+        level=0.95,
+        seed=0,
+        data_sha256="data",
+        checkpoint_sha256="weights",
+    )
+
+
+def softmax(x: np.ndarray) -> np.ndarray:
+    return np.exp(x) / np.exp(x).sum()
+
+
+OVERALL = np.array(UNITS) @ ERROR / 40
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "expected"),
+    [
+        ("paper-printed", WeightingOptions(), softmax(0.1 - OVERALL)),
+        ("paper-code", WeightingOptions(), 40 * (10 * OVERALL - 1)),
+        ("uniform", WeightingOptions(), np.full(3, 1 / 3)),
+        ("softmax", WeightingOptions(), softmax(OVERALL - 0.1)),
+        ("softmax", WeightingOptions(temperature=0.05), softmax((OVERALL - 0.1) / 0.05)),
+        ("softmax", WeightingOptions(criterion="loss"), softmax(10 * OVERALL - 1)),
+        (
+            "softmax",
+            WeightingOptions(standardise=True),
+            softmax((OVERALL - OVERALL.mean()) / OVERALL.std()),
+        ),
+        ("signed", WeightingOptions(), np.array([OVERALL[0] / 2, 0, OVERALL[2] / 4])),
+    ],
+)
+def test_each_method_by_hand(
+    record: AblationRecord, method: str, options: WeightingOptions, expected: np.ndarray
+) -> None:
+    assert weigh(record, method, options).array[0] == pytest.approx(expected)
+
+
+def test_rows_per_class(record: AblationRecord) -> None:
+    per_class = WeightingOptions(per_class=True)
+    for method in METHODS:
+        assert weigh(record, method, per_class).array.shape == (2, 3)
+    code = weigh(record, "paper-code", per_class).array
+    assert code == pytest.approx(np.array(UNITS)[:, None] * (10 * ERROR - 1))
+    assert code.sum(0) == pytest.approx(weigh(record, "paper-code", WeightingOptions()).array[0])
+
+
+def test_the_printed_sign_weighs_the_important_filter_least(record: AblationRecord) -> None:
+    important = int(OVERALL.argmax())
+    assert weigh(record, "paper-printed", WeightingOptions()).array[0].argmin() == important
+    assert weigh(record, "softmax", WeightingOptions()).array[0].argmax() == important
+
+
+def test_entropy() -> None:
+    assert weight_entropy(np.full(8, -0.5)) == pytest.approx(np.log(8))
+    assert weight_entropy(np.array([0.0, 3.0, 0.0])) == 0
+    assert weight_entropy(np.array([1.0, -1.0, 2.0])) == pytest.approx(1.5 * np.log(2))
+
+
+def test_plain_softmax_of_small_changes_is_almost_uniform(record: AblationRecord) -> None:
+    plain = weigh(record, "softmax", WeightingOptions())
+    sharp = weigh(record, "softmax", WeightingOptions(temperature=0.02))
+    assert plain.relative_entropy > 0.99
+    assert sharp.relative_entropy < plain.relative_entropy
+
+
+def test_options_that_would_be_ignored_are_refused(record: AblationRecord) -> None:
+    with pytest.raises(UsageError, match="no weighting 'paper'"):
+        weigh(record, "paper", WeightingOptions())
+    with pytest.raises(UsageError, match="takes no --temperature"):
+        weigh(record, "paper-code", WeightingOptions(temperature=2))
+    with pytest.raises(UsageError, match="goes by error"):
+        weigh(record, "paper-printed", WeightingOptions(criterion="loss"))
+    with pytest.raises(UsageError, match="above 0"):
+        WeightingOptions(temperature=0)
+    with pytest.raises(ModelError, match="no criterion 'margin'"):
+        weigh(record, "softmax", WeightingOptions(criterion="margin"))

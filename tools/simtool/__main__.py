@@ -1,0 +1,5 @@
+"""`python -m simtool`."""
+
+from simtool.cli import main
+
+main()

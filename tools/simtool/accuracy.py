@@ -1,0 +1,52 @@
+"""How often a classifier is right, overall and per class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from simtool.data import LabelledImages
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Fractions of images classified rightly, 0 to 1."""
+
+    overall: float
+    per_class: tuple[float | None, ...]
+    """None for a class without images."""
+
+
+def batches(data: LabelledImages, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Images (n, C, H, W) float32 in [0, 1] and labels (n,) int64, `size` at a time, in order."""
+    for start in range(0, len(data), size):
+        yield to_tensors(data, np.arange(start, min(start + size, len(data))))
+
+
+def to_tensors(data: LabelledImages, indices: np.ndarray) -> tuple[Tensor, Tensor]:
+    """Images (n, C, H, W) float32 in [0, 1] and labels (n,) int64 at these indices."""
+    images = torch.from_numpy(data.images[indices]).to(torch.float32) / 255
+    return images, torch.from_numpy(data.labels[indices])
+
+
+def measure_accuracy(net: nn.Module, data: LabelledImages, batch: int = 1000) -> Accuracy:
+    """Classify every image; the network is put into evaluation mode and back."""
+    right = np.zeros(len(data.classes), np.int64)
+    was_training = net.training
+    net.eval()
+    try:
+        with torch.inference_mode():
+            for images, labels in batches(data, batch):
+                hits = labels[net(images).argmax(1) == labels]
+                right += np.bincount(hits.numpy(), minlength=len(right))
+    finally:
+        net.train(was_training)
+    totals = np.bincount(data.labels, minlength=len(right))
+    return Accuracy(
+        overall=float(right.sum() / len(data)),
+        per_class=tuple(float(r / n) if n else None for r, n in zip(right, totals, strict=True)),
+    )

@@ -1,0 +1,203 @@
+"""What each command of `simtool` does, as a function: heavy imports live on this side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from torch import Tensor
+
+from simrun.errors import UsageError
+from simtool.ablation import AblationOptions, Provenance, ablate
+from simtool.ablation_record import AblationRecord
+from simtool.accuracy import batches
+from simtool.data import LabelledImages, load_split
+from simtool.export import ExportOptions, export_bundle, override, with_defaults
+from simtool.origin import open_origin
+from simtool.progress import progress
+from simtool.recipes import find_recipe
+from simtool.run import ABLATION_FILE, RunFolder, read_checkpoint
+from simtool.train import train, train_seeds
+from simtool.weighting import METHODS, WeightingOptions, weigh
+
+SHIPPED_MODEL: Final = "mnist-lenet"
+_ABLATION_BATCH: Final = 1000
+
+
+def train_run(
+    recipe_name: str, out: Path, data: Path | None, seed: int, seeds: int | None
+) -> dict[str, Any]:
+    """Train one seed, or several; the final test accuracy or the summary over the seeds."""
+    recipe = find_recipe(recipe_name)
+    splits = [load_split(recipe.data, name, data) for name in ("train", "test")]
+    if seeds is not None:
+        return train_seeds(recipe, splits[0], splits[1], out, seeds)
+    final = train(recipe, splits[0], splits[1], out, seed)[-1]
+    return {"run": str(out), **final}
+
+
+def weighting_options(
+    method: str,
+    criterion: str | None,
+    temperature: float | None,
+    standardise: bool | None,
+    per_class: bool | None,
+) -> WeightingOptions:
+    """The options of a weighting, with its defaults for those not given (None).
+
+    A plain softmax of error changes is almost uniform, so `softmax` standardises, unless told
+    otherwise.
+    """
+    if standardise is None:
+        standardise = method == "softmax" and temperature is None
+    return WeightingOptions(
+        criterion=criterion,
+        temperature=1.0 if temperature is None else temperature,
+        standardise=standardise,
+        per_class=bool(per_class),
+    )
+
+
+def ablate_run(
+    folder: Path,
+    data: Path | None,
+    split: str,
+    method: str,
+    weights: WeightingOptions,
+    options: AblationOptions,
+) -> dict[str, Any]:
+    """Ablate the network of a run folder into its ablation.json; a summary."""
+    run = RunFolder.open(folder)
+    checkpoint = read_checkpoint(folder)
+    images = load_split(run.config().recipe.data, split, data)
+    net = checkpoint.build()
+    provenance = Provenance(
+        layer=net.spec.layer,
+        split=split,
+        data_sha256=images.sha256,
+        checkpoint_sha256=checkpoint.sha256,
+        classes=net.spec.classes,
+    )
+    record = ablate(net.trunk, net.head, _shown(images), provenance, options)
+    chosen = weigh(record, method, weights)
+    record.save(folder / ABLATION_FILE)
+    return {
+        "ablation": str(folder / ABLATION_FILE),
+        "samples": record.samples,
+        **_measurements(record),
+        "entropies": _entropies(record),
+        "weighting": chosen.to_json(),
+    }
+
+
+def _shown(data: LabelledImages) -> Iterator[tuple[Tensor, Tensor]]:
+    """The data in batches, with a progress bar."""
+    with progress("ablation", len(data)) as advance:
+        for images, labels in batches(data, _ABLATION_BATCH):
+            yield images, labels
+            advance(len(labels))
+
+
+def _measurements(record: AblationRecord) -> dict[str, Any]:
+    """E, e_i and intervals by criterion, and the paired flips."""
+    criteria = {
+        name: {
+            "E": measured.base,
+            "e_i": measured.ablated,
+            "harm_low": measured.harm_low,
+            "harm_high": measured.harm_high,
+        }
+        for name, measured in record.criteria.items()
+    }
+    flips = {"right_to_wrong": record.right_to_wrong, "wrong_to_right": record.wrong_to_right}
+    return {**criteria, **flips}
+
+
+def _entropies(record: AblationRecord) -> dict[str, float]:
+    """Entropy of every weighting over that of uniform weights, 0 to 1."""
+    variants = {name: (name, WeightingOptions()) for name in METHODS}
+    variants["softmax, standardised"] = ("softmax", WeightingOptions(standardise=True))
+    return {
+        title: round(weigh(record, name, options).relative_entropy, 4)
+        for title, (name, options) in variants.items()
+    }
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """The options of `simtool export` as given; None where not."""
+
+    weighting: str | None = None
+    criterion: str | None = None
+    temperature: float | None = None
+    standardise: bool | None = None
+    per_class: bool | None = None
+    pool: str | None = None
+    padding: str | None = None
+    polarity: str | None = None
+    static: str | None = None
+    side: int | None = None
+    scales: str | None = None
+    map_threshold: float | None = None
+    region_threshold: float | None = None
+
+
+def export_run(
+    run: Path | None, out: Path, data: Path | None, request: ExportRequest, force: bool
+) -> dict[str, Any]:
+    """Export a run, or a bundle again, as the bundle `out`; a summary."""
+    origin = open_origin(Path(SHIPPED_MODEL) if run is None else run)
+    options = _export_options(with_defaults(origin.previous), request)
+    report = export_bundle(
+        origin, options, out, lambda split: load_split(origin.data, split, data), force
+    )
+    return {
+        "bundle": str(out),
+        "stride": report.meta.stride,
+        "offset": report.meta.offset,
+        "receptive_field": report.meta.receptive_field,
+        "difference_to_pytorch": {
+            "localizer": report.localizer_difference,
+            "classifier": report.classifier_difference,
+        },
+        "weighting": report.weighting.to_json(),
+        "calibration": report.meta.export["calibration"],
+        "bytes": report.sizes,
+    }
+
+
+def _export_options(defaults: ExportOptions, request: ExportRequest) -> ExportOptions:
+    """The options asked for, over the defaults. Raises UsageError where one cannot be read."""
+    given = asdict(request)
+    asked = {name: given.pop(name) for name in _WEIGHT_OPTIONS}
+    method = given["weighting"] or defaults.weighting
+    if given["weighting"] is not None:
+        # Another method: the options of the former one mean nothing to it.
+        weights = weighting_options(method, **asked)
+    else:
+        present = {name: value for name, value in asked.items() if value is not None}
+        weights = replace(defaults.weights, **present)
+    static, scales = given.pop("static"), given.pop("scales")
+    given["static_size"] = None if static is None else _size(static)
+    given["scales"] = None if scales is None else _scales(scales)
+    return replace(override(defaults, given), weights=weights)
+
+
+_WEIGHT_OPTIONS: Final = ("criterion", "temperature", "standardise", "per_class")
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise UsageError(f"--static is {text!r}; it must be HxW, such as 480x640")
+    return int(match[1]), int(match[2])
+
+
+def _scales(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"--scales is {text!r}; it must be numbers, such as 1,0.5") from error

@@ -1,0 +1,65 @@
+"""What every data set hands on: labelled images of one size, and where they came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simrun.errors import SourceError
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledImages:
+    """One named split of a data set.
+
+    Raises:
+        SourceError: shapes, types or labels do not fit together.
+    """
+
+    images: NDArray[np.uint8] = field(repr=False)
+    """(N, C, H, W) uint8."""
+    labels: NDArray[np.int64] = field(repr=False)
+    """(N,) int64, indices into `classes`."""
+    classes: tuple[str, ...]
+    split: str
+
+    def __post_init__(self) -> None:
+        """Check images and labels against each other."""
+        if self.images.ndim != 4 or self.images.dtype != np.uint8:
+            raise SourceError(
+                f"images are {self.images.dtype} of shape {self.images.shape}; "
+                "they must be uint8 of shape (N, C, H, W)"
+            )
+        if self.labels.shape != self.images.shape[:1]:
+            raise SourceError(
+                f"split '{self.split}' has {len(self.images)} images, {len(self.labels)} labels; "
+                "the two files do not belong together"
+            )
+        if len(self.images) == 0:
+            raise SourceError(f"split '{self.split}' is empty; check the data folder")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.classes):
+            raise SourceError(
+                f"split '{self.split}' has labels {low} to {high}; "
+                f"{len(self.classes)} classes allow 0 to {len(self.classes) - 1}"
+            )
+
+    def __len__(self) -> int:
+        """Number of images."""
+        return len(self.images)
+
+    @cached_property
+    def sha256(self) -> str:
+        """SHA-256 over shape, pixels and labels: the identity of the data in every record."""
+        digest = hashlib.sha256(repr(self.images.shape).encode())
+        digest.update(self.images.tobytes())
+        digest.update(self.labels.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def subset(self, indices: NDArray[np.integer] | slice) -> LabelledImages:
+        """The images at these indices, as a split of the same name."""
+        return LabelledImages(self.images[indices], self.labels[indices], self.classes, self.split)

@@ -1,0 +1,319 @@
+"""Export of a trained and ablated network as a bundle that `simrun` runs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import onnx
+import torch
+
+from simrun.bundle import (
+    CLASSIFIER_FILE,
+    LOCALIZER_FILE,
+    METADATA_FILE,
+    METADATA_KEY,
+    BundleMeta,
+)
+from simrun.errors import OutputError, UsageError
+from simtool.calibration import Calibration, calibrate
+from simtool.data import LabelledImages
+from simtool.files import json_bytes, write_folder, writing
+from simtool.graph import (
+    ClassifierGraph,
+    Geometry,
+    LocalizerGraph,
+    Polarity,
+    Pool,
+    check_geometry,
+    transform_trunk,
+    trunk_geometry,
+)
+from simtool.nets import SplitNet
+from simtool.nets.base import NetSpec, Padding
+from simtool.onnx_file import IR_VERSION, OPSET, Port, embed, to_onnx
+from simtool.origin import Origin
+from simtool.parity import check_parity, crop_shapes, image_shapes
+from simtool.run import ABLATION_FILE, CHECKPOINT_FILE
+from simtool.weighting import Weighting, WeightingOptions, weigh
+
+log = logging.getLogger(__name__)
+
+MODEL_CARD: Final = "README.md"
+_EXAMPLE: Final = (2, 61, 83)
+"""Batch, height and width of the exporter's example: all different, none 0 or 1."""
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """How a bundle is made."""
+
+    weighting: str = "softmax"
+    weights: WeightingOptions = field(default_factory=lambda: WeightingOptions(standardise=True))
+    pool: Pool = "keep"
+    padding: Padding | None = None
+    """None takes the network's own choice."""
+    polarity: Polarity = "both"
+    static_size: tuple[int, int] | None = None
+    """(H, W) of the only image size; the batch is 1 then."""
+    side: int = 640
+    scales: tuple[float, ...] = (1.0,)
+    map_threshold: float = 0.5
+    region_threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an export made."""
+
+    meta: BundleMeta
+    weighting: Weighting
+    localizer_difference: float
+    """Largest absolute difference between graph and PyTorch."""
+    classifier_difference: float
+    sizes: dict[str, int]
+    """File name -> bytes."""
+
+
+def export_bundle(
+    origin: Origin,
+    options: ExportOptions,
+    target: Path,
+    load: Callable[[str], LabelledImages],
+    force: bool = False,
+) -> Report:
+    """Write the bundle `target`, whole or not at all.
+
+    Args:
+        origin: the network and its ablation.
+        options: how.
+        target: the folder; its name is the model's.
+        load: gives the split of that name of the training data. It is called only where the
+            origin does not hold the calibration already.
+        force: replace a bundle that is there; its README.md is kept.
+
+    Raises:
+        OutputError: `target` is not empty, or cannot be written.
+        UsageError: the weighting or its options are impossible.
+        ModelError: the network cannot be exported, or the graph differs from PyTorch.
+        SourceError: the data that the calibration needs cannot be read.
+    """
+    kept = _check_target(target, force)
+    net = origin.checkpoint.build()
+    weighting = weigh(origin.ablation, options.weighting, options.weights)
+    padding = options.padding or net.spec.export_padding
+    trunk = transform_trunk(net.trunk, options.pool, padding)
+    geometry = trunk_geometry(trunk)
+    check_geometry(trunk, net.spec.channels, geometry)
+    _check_static(options.static_size, geometry)
+    calibration = _known_calibration(origin, weighting, options.pool, padding)
+    if calibration is None:
+        calibration = calibrate(trunk, weighting, load(origin.ablation.split))
+    graph = LocalizerGraph(trunk, calibration.readout(weighting), options.polarity)
+
+    localizer = _localizer(graph, net.spec, options.static_size)
+    shapes = image_shapes(geometry.receptive_field, net.spec.channels, options.static_size)
+    difference = check_parity(localizer.SerializeToString(), graph, shapes)
+    classifier_graph = ClassifierGraph(net)
+    classifier = _classifier(classifier_graph, net.spec)
+    crops = crop_shapes(net.spec.crop_size, net.spec.channels)
+    crop_difference = check_parity(classifier.SerializeToString(), classifier_graph, crops)
+
+    made = {"pool": options.pool, "padding": padding, "calibration": calibration.to_json()}
+    meta = _metadata(target.resolve().name, net, origin, options, weighting, geometry, made)
+    contents = kept | _contents(meta, localizer, classifier, origin)
+    write_folder(target, contents, replace=force)
+    sizes = {name: len(content) for name, content in contents.items()}
+    log.info("%s: graph and PyTorch differ by at most %.1e", target, difference)
+    return Report(meta, weighting, difference, crop_difference, sizes)
+
+
+def with_defaults(previous: BundleMeta | None) -> ExportOptions:
+    """The options of the bundle that is exported again, or the built-in ones."""
+    if previous is None:
+        return ExportOptions()
+    used, made = previous.weighting, previous.export
+    weights = WeightingOptions(
+        criterion=used["criterion"],
+        temperature=used["temperature"] or 1.0,
+        standardise=used["standardise"],
+        per_class=used["per_class"],
+    )
+    return ExportOptions(
+        weighting=used["method"],
+        weights=weights,
+        pool=made["pool"],
+        padding=made["padding"],
+        polarity=previous.polarity,  # type: ignore[arg-type]  # validated by BundleMeta
+        side=previous.side,
+        scales=previous.scales,
+        map_threshold=previous.map_threshold,
+        region_threshold=previous.region_threshold,
+    )
+
+
+def override(options: ExportOptions, given: dict[str, Any]) -> ExportOptions:
+    """The options with those replaced that the user gave, that is, are not None."""
+    return replace(options, **{name: value for name, value in given.items() if value is not None})
+
+
+def _check_target(target: Path, force: bool) -> dict[str, bytes]:
+    """Refuse a target early; what is kept of a bundle that is replaced.
+
+    Raises:
+        OutputError: it is a file, not empty, or holds something that is no bundle.
+    """
+    with writing(target):
+        if target.is_file():
+            raise OutputError(f"{target} is a file; choose another folder")
+        if not target.is_dir() or not any(target.iterdir()):
+            return {}
+        if not force:
+            raise OutputError(f"{target} is not empty; choose another folder or give --force")
+        if not (target / METADATA_FILE).is_file():
+            raise OutputError(f"{target} holds no bundle; --force does not replace it")
+        card = target / MODEL_CARD
+        return {MODEL_CARD: card.read_bytes()} if card.is_file() else {}
+
+
+def _check_static(size: tuple[int, int] | None, geometry: Geometry) -> None:
+    if size is not None and min(size) < geometry.receptive_field:
+        raise UsageError(
+            f"--static {size[0]}x{size[1]} is smaller than the receptive field, "
+            f"{geometry.receptive_field} pixels; give a larger size"
+        )
+
+
+def _known_calibration(
+    origin: Origin, weighting: Weighting, pool: Pool, padding: Padding
+) -> Calibration | None:
+    """The calibration that the origin bundle was made with, where it holds for this export too."""
+    if origin.previous is None:
+        return None
+    made = origin.previous.export
+    same_form = made.get("pool") == pool and made.get("padding") == padding
+    same_weights = dict(origin.previous.weighting) == json.loads(json.dumps(weighting.to_json()))
+    if not (same_form and same_weights):
+        return None
+    recorded = dict(made["calibration"])
+    return Calibration(
+        **{**recorded, "scale": tuple(recorded["scale"]), "bias": tuple(recorded["bias"])}
+    )
+
+
+def _localizer(
+    graph: LocalizerGraph, spec: NetSpec, static: tuple[int, int] | None
+) -> onnx.ModelProto:
+    """Image -> heatmap. Raises ModelError where it cannot be exported."""
+    batch, height, width = _EXAMPLE if static is None else (1, *static)
+    example = torch.zeros(batch, spec.channels, height, width, dtype=torch.uint8)
+    with torch.inference_mode():
+        rows, h, w = graph(example).shape[1:]
+    if static is None:
+        source = Port("image", ("N", spec.channels, "H", "W"))
+        result = Port("heatmap", ("N", rows, "h", "w"))
+    else:
+        source = Port("image", (1, spec.channels, *static))
+        result = Port("heatmap", (1, rows, h, w))
+    return to_onnx(graph, example, source, result)
+
+
+def _classifier(graph: ClassifierGraph, spec: NetSpec) -> onnx.ModelProto:
+    """Crops -> logits. Raises ModelError where it cannot be exported."""
+    shape = (spec.channels, spec.crop_size, spec.crop_size)
+    return to_onnx(
+        graph,
+        torch.zeros(2, *shape, dtype=torch.uint8),
+        Port("crops", ("N", *shape)),
+        Port("logits", ("N", len(spec.classes))),
+    )
+
+
+def _metadata(
+    name: str,
+    net: SplitNet,
+    origin: Origin,
+    options: ExportOptions,
+    weighting: Weighting,
+    geometry: Geometry,
+    made: dict[str, Any],
+) -> BundleMeta:
+    """Everything that the bundle says of itself. Raises ModelError for impossible values."""
+    spec = net.spec
+    return BundleMeta(
+        name=name,
+        classes=spec.classes,
+        heatmap_channels=spec.classes if weighting.per_class else ("text",),
+        layer=spec.layer,
+        stride=geometry.stride,
+        offset=geometry.offset,
+        receptive_field=geometry.receptive_field,
+        polarity=options.polarity,
+        side=options.side,
+        scales=options.scales,
+        map_threshold=options.map_threshold,
+        region_threshold=options.region_threshold,
+        crop_size=spec.crop_size,
+        static_size=options.static_size,
+        channels=spec.channels,
+        weighting=weighting.to_json(),
+        ablation=_ablation_summary(origin),
+        accuracy=origin.accuracy,
+        training=origin.training,
+        export={**made, "opset": OPSET, "ir_version": IR_VERSION},
+        versions=_versions(),
+    )
+
+
+def _ablation_summary(origin: Origin) -> dict[str, Any]:
+    """E and e_i, and what they were measured on; the whole is in ablation.json."""
+    record = origin.ablation
+    summary: dict[str, Any] = {
+        "layer": record.layer,
+        "baseline": record.baseline,
+        "split": record.split,
+        "samples": record.samples,
+        "seed": record.seed,
+        "data_sha256": record.data_sha256,
+        "checkpoint_sha256": record.checkpoint_sha256,
+    }
+    for name, measured in record.criteria.items():
+        summary[name] = {"E": measured.base, "e_i": measured.ablated}
+    return summary
+
+
+def _versions() -> dict[str, str]:
+    packages = ("similarnet", "torch", "onnx", "onnxscript")
+    found = {}
+    for package in packages:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout, not installed
+            found[package] = "source"
+    return {"python": platform.python_version(), **found}
+
+
+def _contents(
+    meta: BundleMeta, localizer: onnx.ModelProto, classifier: onnx.ModelProto, origin: Origin
+) -> dict[str, bytes]:
+    """The files of the bundle."""
+    embedded = json.dumps(meta.to_json())
+    graphs = {
+        LOCALIZER_FILE: embed(localizer, METADATA_KEY, embedded),
+        CLASSIFIER_FILE: embed(classifier, METADATA_KEY, embedded),
+    }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
+    weights_only = replace(origin.checkpoint, optimizer={})
+    return {
+        **graphs,
+        METADATA_FILE: json_bytes({**meta.to_json(), "files": hashes}),
+        CHECKPOINT_FILE: weights_only.to_bytes(),
+        ABLATION_FILE: json_bytes(origin.ablation.to_json()),
+    }

@@ -1,0 +1,260 @@
+"""The graph from image to H as a PyTorch module, and its geometry.
+
+A trunk that is a plain sequence of layers can be exported in other ways than it was trained:
+
+    pool keep    as trained: the heatmap is as coarse as the strides make it
+    pool drop    pooling layers left out: full resolution, other features (the authors' deployment)
+    pool atrous  pooling at every pixel, the convolutions after it dilated: full resolution with
+                 the values of `keep` on shifted images, stitched together
+
+    padding valid  no convolution pads: no false edges along the frame's border
+    padding same   as trained
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import torch
+from torch import Tensor, nn
+
+from simrun.errors import ModelError
+from simtool.nets.base import Padding
+
+Pool = Literal["keep", "drop", "atrous"]
+Polarity = Literal["bright", "dark", "both"]
+
+_POINTWISE: Final = (nn.ReLU, nn.Identity, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
+"""Layers that look at one position at a time."""
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a heatmap cell looks: the same on both axes, in pixels of the working image."""
+
+    stride: int
+    """Between neighbouring cells."""
+    offset: float
+    """Centre of cell 0; pixel 0 has its centre at 0."""
+    receptive_field: int
+    """Side of the square that a cell sees."""
+
+
+def transform_trunk(trunk: nn.Sequential, pool: Pool, padding: Padding) -> nn.Sequential:
+    """The trunk in another form, sharing its weights.
+
+    Raises:
+        ModelError: a layer is not one that this is defined for.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    dilation = 1
+    for name, layer in trunk.named_children():
+        if isinstance(layer, nn.Conv2d):
+            layers[name] = _convolution(name, layer, dilation, pool, padding)
+            dilation *= _square(name, layer.stride) if pool == "atrous" else 1
+        elif isinstance(layer, nn.MaxPool2d):
+            _check_pool(name, layer)
+            if pool == "keep":
+                layers[name] = layer
+            elif pool == "atrous":
+                kernel = _square(name, layer.kernel_size)
+                layers[name] = nn.MaxPool2d(kernel, stride=1, dilation=dilation)
+                dilation *= _square(name, layer.stride)
+        elif isinstance(layer, _POINTWISE):
+            layers[name] = layer
+        else:
+            raise _unknown(name, layer)
+    return nn.Sequential(layers).eval()
+
+
+def trunk_geometry(trunk: nn.Sequential) -> Geometry:
+    """Stride, offset and receptive field, from the layers.
+
+    Raises:
+        ModelError: a layer is not one that this is defined for.
+    """
+    stride, offset, field = 1, 0.0, 1
+    for name, layer in trunk.named_children():
+        if isinstance(layer, _POINTWISE):
+            continue
+        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d):
+            raise _unknown(name, layer)
+        reach = (_square(name, layer.kernel_size) - 1) * _square(name, layer.dilation)
+        offset += (reach / 2 - _square(name, layer.padding)) * stride
+        field += reach * stride
+        stride *= _square(name, layer.stride)
+    return Geometry(stride, offset, field)
+
+
+def check_geometry(trunk: nn.Sequential, channels: int, geometry: Geometry) -> None:
+    """Probe the layers with one bright pixel, moved over the image, and compare.
+
+    A copy of the trunk with all weights 1 and no biases answers wherever the pixel is seen. The
+    pixel is moved along both axes; the cell in the middle must see it exactly where it should.
+
+    Raises:
+        ModelError: it does not.
+    """
+    probe = _all_ones(trunk)
+    size = 2 * geometry.receptive_field + geometry.stride
+    with torch.inference_mode():
+        shape = probe(torch.zeros(1, channels, size, size)).shape
+        cell = shape[-1] // 2
+        centre = geometry.offset + cell * geometry.stride
+        half = (geometry.receptive_field - 1) / 2
+        expected = [x for x in range(size) if abs(x - centre) <= half]
+        for axis in (2, 3):
+            seen = []
+            for position in range(size):
+                image = torch.zeros(1, channels, size, size)
+                image.select(axis, position).fill_(1)
+                if float(probe(image)[0, :, cell, cell].sum()) > 0:
+                    seen.append(position)
+            if seen != expected:
+                raise ModelError(
+                    f"cell {cell} should see pixels {expected[0]} to {expected[-1]} and sees "
+                    f"{seen[:1]} to {seen[-1:]}; the trunk's geometry is not understood"
+                )
+
+
+@dataclass(frozen=True)
+class Readout:
+    """H = (w F - bias) / scale, a row of w a channel."""
+
+    weights: Tensor
+    """(channels, K)"""
+    bias: Tensor
+    """(channels,)"""
+    scale: Tensor
+    """(channels,), above 0"""
+
+
+class LocalizerGraph(nn.Module):
+    """Image (N, C, H, W) uint8 -> heatmap (N, channels, h, w) float32.
+
+    H is left unclipped: it is the paper's weighted sum up to an affine, 1 at the strong responses
+    of the training data, and clipping would only hide how far above that a place is.
+    """
+
+    unit: Tensor
+
+    def __init__(self, trunk: nn.Sequential, readout: Readout, polarity: Polarity) -> None:
+        """Fold weights, bias and scale into a final 1x1 convolution.
+
+        Args:
+            trunk: as `transform_trunk` made it.
+            readout: weights and affine.
+            polarity: `bright` or `dark` text, or the greater answer of `both`.
+        """
+        super().__init__()
+        self.trunk = trunk
+        self.polarity = polarity
+        rows, filters = readout.weights.shape
+        self.readout = nn.Conv2d(filters, rows, kernel_size=1)
+        folded = readout.weights / readout.scale[:, None]
+        with torch.no_grad():
+            self.readout.weight.copy_(folded[:, :, None, None])
+            self.readout.bias.copy_(-readout.bias / readout.scale)  # type: ignore[union-attr]
+        self.register_buffer("unit", torch.tensor(1 / 255))
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The heatmap."""
+        scaled = image.to(self.readout.weight.dtype) * self.unit
+        if self.polarity == "bright":
+            return self.respond(scaled)
+        if self.polarity == "dark":
+            return self.respond(1 - scaled)
+        return torch.maximum(self.respond(scaled), self.respond(1 - scaled))
+
+    def respond(self, scaled: Tensor) -> Tensor:
+        """H of bright text in an image (N, C, H, W) in [0, 1]."""
+        heatmap: Tensor = self.readout(self.trunk(scaled))
+        return heatmap
+
+
+class ClassifierGraph(nn.Module):
+    """Crops (N, C, S, S) uint8 -> logits (N, classes) float32."""
+
+    unit: Tensor
+
+    def __init__(self, net: nn.Module) -> None:
+        """Put the scaling to [0, 1] before a classifier."""
+        super().__init__()
+        self.net = net
+        self.register_buffer("unit", torch.tensor(1 / 255))
+        self.eval()
+
+    def forward(self, crops: Tensor) -> Tensor:
+        """The logits."""
+        logits: Tensor = self.net(crops.to(torch.float32) * self.unit)
+        return logits
+
+
+def _convolution(
+    name: str, layer: nn.Conv2d, dilation: int, pool: Pool, padding: Padding
+) -> nn.Conv2d:
+    """The convolution, dilated by that factor, with or without padding; same weights."""
+    widened = _square(name, layer.dilation) * dilation
+    copy = nn.Conv2d(
+        layer.in_channels,
+        layer.out_channels,
+        kernel_size=_square(name, layer.kernel_size),
+        stride=1 if pool == "atrous" else _square(name, layer.stride),
+        padding=0 if padding == "valid" else _square(name, layer.padding) * dilation,
+        dilation=widened,
+        groups=layer.groups,
+        bias=layer.bias is not None,
+        device="meta",
+    )
+    copy.weight = layer.weight
+    copy.bias = layer.bias
+    return copy
+
+
+def _check_pool(name: str, layer: nn.MaxPool2d) -> None:
+    if layer.padding != 0 or layer.ceil_mode or layer.dilation != 1:
+        raise ModelError(
+            f"pooling layer '{name}' has padding, dilation or ceil_mode, which exported graphs "
+            "get wrong at some sizes; train without them"
+        )
+
+
+def _all_ones(trunk: nn.Sequential) -> nn.Sequential:
+    """A copy whose answer is positive exactly where it sees something bright."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    for name, layer in trunk.named_children():
+        if isinstance(layer, nn.Conv2d):
+            ones = nn.Conv2d(
+                layer.in_channels,
+                layer.out_channels,
+                kernel_size=_square(name, layer.kernel_size),
+                stride=_square(name, layer.stride),
+                padding=_square(name, layer.padding),
+                dilation=_square(name, layer.dilation),
+                groups=layer.groups,
+                bias=False,
+            )
+            nn.init.ones_(ones.weight)
+            layers[name] = ones
+        elif isinstance(layer, nn.MaxPool2d):
+            layers[name] = layer
+    return nn.Sequential(layers).eval()
+
+
+def _square(name: str, value: object) -> int:
+    """The one number of a setting that must be the same on both axes."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, tuple) and len(set(value)) == 1 and isinstance(value[0], int):
+        return value[0]
+    raise ModelError(f"layer '{name}' has the setting {value!r}; both axes need the same number")
+
+
+def _unknown(name: str, layer: nn.Module) -> ModelError:
+    return ModelError(
+        f"layer '{name}' is a {type(layer).__name__}; a trunk is exported as a sequence of Conv2d, "
+        "MaxPool2d, ReLU, BatchNorm2d and Dropout"
+    )

@@ -1,0 +1,47 @@
+"""The protocol of a classifier that similarnet can ablate: a trunk, a head, and what they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+
+Padding = Literal["valid", "same"]
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """Facts about a network that ablation and export need."""
+
+    name: str
+    classes: tuple[str, ...]
+    layer: str
+    """Name of the module whose output is the trunk's: the tensor ablated and exported."""
+    crop_size: int
+    """Side S of the images that the classifier takes, in pixels."""
+    channels: int = 1
+    """Channels of the input image: 1 for grey, 3 for RGB."""
+    export_padding: Padding = "valid"
+    """Convolution padding of the exported graph, unless the user asks for the other one."""
+
+
+class SplitNet(nn.Module):
+    """A classifier cut in two at the tensor F that is ablated and exported.
+
+    `trunk` maps images (N, C, H, W) float in [0, 1] to the maps F (N, K, h, w), for images of any
+    size; `head` maps F of an image of the crop size to logits (N, classes), or, for a fully
+    convolutional network, F of any size to logits (N, classes, h', w').
+    """
+
+    def __init__(self, spec: NetSpec, trunk: nn.Sequential, head: nn.Module) -> None:
+        """Put the two halves together."""
+        super().__init__()
+        self.spec = spec
+        self.trunk = trunk
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of images (N, C, H, W) float in [0, 1]."""
+        logits: Tensor = self.head(self.trunk(images))
+        return logits

@@ -1,0 +1,183 @@
+"""A PyTorch module as one clean ONNX file: opset 17, IR 8, symbolic sizes, no stack traces."""
+
+from __future__ import annotations
+
+import io
+import logging
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Final
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from simrun.errors import ModelError
+
+OPSET: Final = 17
+IR_VERSION: Final = 8
+_NOISY: Final = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
+
+
+@dataclass(frozen=True)
+class Port:
+    """A graph's input or output: its name and its axes, a name each where symbolic."""
+
+    name: str
+    axes: tuple[str | int, ...]
+
+
+def to_onnx(module: nn.Module, example: Tensor, source: Port, result: Port) -> onnx.ModelProto:
+    """Export a module of one input and one output.
+
+    Args:
+        module: in evaluation mode.
+        example: an input; sizes of symbolic axes must be 2 or more, all different, or the exporter
+            takes them for constants.
+        source: the input; an axis given by name becomes symbolic.
+        result: the output.
+
+    Raises:
+        ModelError: the module cannot be exported, or fixes a size that should be symbolic.
+    """
+    symbolic = {
+        axis: torch.export.Dim.DYNAMIC
+        for axis, size in enumerate(source.axes)
+        if isinstance(size, str)
+    }
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module,
+                (example,),
+                dynamo=True,
+                opset_version=OPSET,
+                external_data=False,
+                dynamic_shapes=(symbolic,),
+                input_names=[source.name],
+                output_names=[result.name],
+                verbose=False,
+            )
+    except (RuntimeError, ValueError, TypeError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise ModelError(f"the network cannot be exported: {first}") from error
+    if program is None:
+        raise ModelError("the network cannot be exported: the exporter gave no graph")
+    return _clean(program.model_proto, source, result)
+
+
+def embed(model: onnx.ModelProto, key: str, value: str) -> bytes:
+    """The file, with one entry of metadata."""
+    del model.metadata_props[:]
+    model.metadata_props.add(key=key, value=value)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter, which tells of its own workings on every channel there is."""
+    levels = {name: logging.getLogger(name).level for name in _NOISY}
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for name in _NOISY:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for name, level in levels.items():
+                logging.getLogger(name).setLevel(level)
+
+
+def _clean(model: onnx.ModelProto, source: Port, result: Port) -> onnx.ModelProto:
+    """Own names, no stack traces; checked.
+
+    Raises:
+        ModelError: the graph is not valid, or not of the opset asked for.
+    """
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    if opsets.get("") != OPSET:
+        raise ModelError(f"the exporter gave opset {opsets}, not {OPSET}; check its version")
+    clean = onnx.ModelProto(
+        ir_version=IR_VERSION, producer_name="similarnet", graph=_clean_graph(model.graph)
+    )
+    clean.opset_import.add(domain="", version=OPSET)
+    _set_axes(clean.graph.input[0], source)
+    _set_axes(clean.graph.output[0], result)
+    try:
+        onnx.checker.check_model(clean, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ModelError(f"the exported graph is not valid: {error}") from error
+    return clean
+
+
+def _clean_graph(graph: onnx.GraphProto) -> onnx.GraphProto:
+    """Nodes, weights and ports alone, nodes named by what they do: `conv_1`, `relu_1`, ..."""
+    ports = {port.name for port in (*graph.input, *graph.output)}
+    weights = {tensor.name for tensor in graph.initializer}
+    numbers: Counter[str] = Counter()
+    renamed: dict[str, str] = {}
+    clean = onnx.GraphProto(name="similarnet")
+    for node in graph.node:
+        kind = node.op_type.lower()
+        numbers[kind] += 1
+        name = f"{kind}_{numbers[kind]}"
+        for output in node.output:
+            renamed[output] = output if output in ports else name
+        inputs = [renamed.get(i, i) for i in node.input]
+        outputs = [renamed[o] for o in node.output]
+        clean.node.append(
+            onnx.NodeProto(
+                name=name,
+                op_type=node.op_type,
+                domain=node.domain,
+                input=inputs,
+                output=outputs,
+                attribute=[_bare_attribute(a) for a in node.attribute],
+            )
+        )
+    used = {name for node in clean.node for name in node.input}
+    for tensor in graph.initializer:
+        if tensor.name in used & weights:
+            copy = clean.initializer.add()
+            copy.CopyFrom(tensor)
+            copy.ClearField("doc_string")
+            del copy.metadata_props[:]
+    clean.input.extend(_bare_port(port) for port in graph.input)
+    clean.output.extend(_bare_port(port) for port in graph.output)
+    return clean
+
+
+def _bare_attribute(attribute: onnx.AttributeProto) -> onnx.AttributeProto:
+    copy = onnx.AttributeProto()
+    copy.CopyFrom(attribute)
+    copy.ClearField("doc_string")
+    return copy
+
+
+def _bare_port(port: onnx.ValueInfoProto) -> onnx.ValueInfoProto:
+    return onnx.ValueInfoProto(name=port.name, type=port.type)
+
+
+def _set_axes(port: onnx.ValueInfoProto, wanted: Port) -> None:
+    """Name the symbolic axes.
+
+    Raises:
+        ModelError: the exporter fixed an axis that should be symbolic.
+    """
+    axes = port.type.tensor_type.shape.dim
+    if len(axes) != len(wanted.axes):
+        raise ModelError(f"'{port.name}' has {len(axes)} axes in the graph, not {wanted.axes}")
+    for axis, size in zip(axes, wanted.axes, strict=True):
+        if isinstance(size, str):
+            if axis.HasField("dim_value"):
+                raise ModelError(
+                    f"the network fixes axis {size} of '{port.name}' to {axis.dim_value}; export "
+                    "it with --static, or make it fully convolutional"
+                )
+            axis.dim_param = size
+        else:
+            axis.dim_value = size

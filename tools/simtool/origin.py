@@ -1,0 +1,93 @@
+"""What an export starts from: a run folder, or a bundle that carries its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simrun.bundle import METADATA_FILE, BundleMeta, find_bundle
+from simrun.errors import ModelError
+from simtool.ablation_record import AblationRecord
+from simtool.files import read_json
+from simtool.run import ABLATION_FILE, SUMMARY_FILE, Checkpoint, RunFolder, read_checkpoint
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A trained and ablated network, and what is known of it."""
+
+    checkpoint: Checkpoint
+    ablation: AblationRecord
+    data: str
+    """Name of the data set that it was trained on."""
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    previous: BundleMeta | None = None
+    """Metadata of the bundle, where that is the origin: its settings are the defaults."""
+
+
+def open_origin(path: Path) -> Origin:
+    """Read a run folder or a bundle, by folder or, for a bundle, by name.
+
+    Raises:
+        ModelError: it is neither, is not ablated, or its ablation is of another checkpoint.
+    """
+    if not path.is_dir() or (path / METADATA_FILE).is_file():
+        return _from_bundle(find_bundle(path))
+    return _from_run(path)
+
+
+def _from_run(path: Path) -> Origin:
+    run = RunFolder.open(path)
+    config = run.config()
+    checkpoint = read_checkpoint(path)
+    tests = run.history(checkpoint.epoch)[-1]["test"]
+    accuracy: dict[str, Any] = {"test": tests["overall"], "per_class": tests["per_class"]}
+    summary = path.parent / SUMMARY_FILE
+    if summary.is_file():
+        accuracy["seeds"] = read_json(summary)
+    training = {**config.to_json(), "epochs_done": checkpoint.epoch}
+    return Origin(
+        checkpoint=checkpoint,
+        ablation=_ablation_of(path, checkpoint),
+        data=config.recipe.data,
+        accuracy=accuracy,
+        training={**training, "checkpoint_sha256": checkpoint.sha256},
+    )
+
+
+def _from_bundle(path: Path) -> Origin:
+    data = read_json(path / METADATA_FILE)
+    meta = BundleMeta.from_json(data)
+    checkpoint = read_checkpoint(path)
+    recipe = meta.training.get("recipe")
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("data"), str):
+        raise ModelError(f"{path / METADATA_FILE} does not say what the model was trained on")
+    return Origin(
+        checkpoint=checkpoint,
+        ablation=_ablation_of(path, checkpoint),
+        data=recipe["data"],
+        accuracy=meta.accuracy,
+        training=meta.training,
+        previous=meta,
+    )
+
+
+def _ablation_of(path: Path, checkpoint: Checkpoint) -> AblationRecord:
+    """The ablation beside a checkpoint.
+
+    Raises:
+        ModelError: there is none, or it is of another checkpoint.
+    """
+    file = path / ABLATION_FILE
+    if not file.is_file():
+        raise ModelError(f"{path} has no {ABLATION_FILE}; run 'simtool ablate {path}' first")
+    record = AblationRecord.load(file)
+    if record.checkpoint_sha256 != checkpoint.sha256:
+        raise ModelError(
+            f"{file} is of another checkpoint than the one beside it; "
+            f"run 'simtool ablate {path}' again"
+        )
+    return record

@@ -1,0 +1,82 @@
+"""Comparison of an exported graph with the PyTorch module that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import onnxruntime
+import torch
+from onnxruntime.capi.onnxruntime_pybind11_state import (
+    Fail,
+    InvalidArgument,
+    InvalidGraph,
+    NotImplemented,  # noqa: A004 - ONNX Runtime's own name
+    RuntimeException,
+)
+from torch import nn
+
+from simrun.errors import ModelError
+
+TOLERANCE: Final = 1e-5
+SIZES: Final = 20
+
+Shape = tuple[int, int, int, int]
+
+
+def image_shapes(
+    smallest: int, channels: int, static: tuple[int, int] | None = None
+) -> list[Shape]:
+    """Shapes (N, C, H, W) to compare at: odd and even sizes from the smallest, batches 1 to 3."""
+    if static is not None:
+        return [(1, channels, *static)] * SIZES
+    return [
+        (1 + i % 3, channels, smallest + 7 * i * i % 97, smallest + (13 * i + 5) % 89)
+        for i in range(SIZES)
+    ]
+
+
+def crop_shapes(side: int, channels: int) -> list[Shape]:
+    """Shapes (N, C, S, S) to compare a classifier at."""
+    return [(n, channels, side, side) for n in (1, 2, 3, 7)]
+
+
+def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> float:
+    """Run both on random pictures of these shapes.
+
+    Args:
+        content: the ONNX file, taking uint8.
+        module: what it was made from.
+        shapes: of the inputs.
+
+    Returns:
+        The largest absolute difference of any output value.
+
+    Raises:
+        ModelError: it is above `TOLERANCE`, a shape differs, or ONNX Runtime refuses the graph.
+    """
+    random = np.random.default_rng(0)
+    worst = 0.0
+    try:
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        for shape in shapes:
+            picture = random.integers(0, 256, shape, dtype=np.uint8)
+            actual = session.run(None, {name: picture})[0]
+            with torch.inference_mode():
+                expected = module(torch.from_numpy(picture)).numpy()
+            if actual.shape != expected.shape:
+                raise ModelError(
+                    f"input {shape} gives {actual.shape} from the graph and {expected.shape} from "
+                    "PyTorch; nothing was written"
+                )
+            worst = max(worst, float(np.abs(actual - expected).max()))
+    except (Fail, InvalidArgument, InvalidGraph, NotImplemented, RuntimeException) as error:
+        raise ModelError(f"ONNX Runtime refuses the exported graph: {error}") from error
+    if not worst <= TOLERANCE:
+        raise ModelError(
+            f"graph and PyTorch differ by {worst:.1e}, more than {TOLERANCE:.0e}; "
+            "nothing was written"
+        )
+    return worst

@@ -1,0 +1,171 @@
+"""Training of a classifier by a recipe: the same seed gives the same weights, resumed or not.
+
+Bit for bit, that is, on the same machine with the same number of threads: sums of floats depend
+on how they are split.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from simrun.errors import ModelError, UsageError
+from simtool.accuracy import measure_accuracy, to_tensors
+from simtool.data import LabelledImages
+from simtool.files import write_json
+from simtool.nets import SplitNet, build_net
+from simtool.progress import Advance, progress
+from simtool.recipes import Recipe
+from simtool.run import (
+    SUMMARY_FILE,
+    Checkpoint,
+    RunConfig,
+    RunFolder,
+    load_optimizer,
+    load_weights,
+    optimizer_tensors,
+)
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    recipe: Recipe, train_split: LabelledImages, test_split: LabelledImages, out: Path, seed: int
+) -> list[dict[str, Any]]:
+    """Train, or go on after the last whole epoch where `out` holds this very run.
+
+    Args:
+        recipe: network, optimizer and length.
+        train_split: what is learned.
+        test_split: what is measured after each epoch; it decides nothing.
+        out: run folder, see `simtool.run`.
+        seed: of the initial weights and the order of the images.
+
+    Returns:
+        The history: a record an epoch.
+
+    Raises:
+        UsageError: the seed is negative, or `out` holds another run.
+        OutputError: `out` holds something else or cannot be written.
+        ModelError: the loss is not finite, or the checkpoint is damaged.
+    """
+    if seed < 0:
+        raise UsageError(f"--seed is {seed}; it must be 0 or more")
+    run = RunFolder.create(out, RunConfig(recipe, seed, train_split.sha256))
+    net = _initial_net(recipe.net, seed)
+    optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
+    done = _resume(run, net, optimizer)
+    history = run.history(done)
+    iterations = math.ceil(len(train_split) / recipe.batch)
+    with progress(f"seed {seed}", recipe.epochs * iterations) as advance:
+        advance(done * iterations)
+        for epoch in range(done, recipe.epochs):
+            started = time.monotonic()
+            loss = _train_epoch(net, optimizer, train_split, recipe, seed, epoch, advance)
+            accuracy = measure_accuracy(net, test_split)
+            seconds = round(time.monotonic() - started, 1)
+            history.append(
+                {"epoch": epoch + 1, "loss": loss, "test": asdict(accuracy), "seconds": seconds}
+            )
+            weights = {name: value.clone() for name, value in net.state_dict().items()}
+            state = optimizer_tensors(net, optimizer)
+            run.save(Checkpoint(recipe.net, epoch + 1, weights, state), history)
+            log.info(
+                "seed %d epoch %d/%d: loss %.4f, test accuracy %.2f %%, %.1f s",
+                *(seed, epoch + 1, recipe.epochs, loss, 100 * accuracy.overall, seconds),
+            )
+    return history
+
+
+def train_seeds(
+    recipe: Recipe, train_split: LabelledImages, test_split: LabelledImages, out: Path, seeds: int
+) -> dict[str, Any]:
+    """Train seeds 0, 1, ... into `out`/seed-0, ... and summarise them in `out`/summary.json.
+
+    Returns:
+        The summary: mean and standard deviation (ddof 1) of the test accuracy, overall and per
+        class, as fractions.
+
+    Raises:
+        The errors of `train`.
+    """
+    finals = [
+        train(recipe, train_split, test_split, out / f"seed-{seed}", seed)[-1]
+        for seed in range(seeds)
+    ]
+    summary = summarise([record["test"] for record in finals])
+    write_json(out / SUMMARY_FILE, summary)
+    return summary
+
+
+def summarise(accuracies: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean and standard deviation (ddof 1; 0 for one seed) over seeds of recorded accuracies."""
+    overall = np.array([a["overall"] for a in accuracies])
+    per_class = np.array([a["per_class"] for a in accuracies], dtype=float)
+    ddof = 1 if len(accuracies) > 1 else 0
+    return {
+        "seeds": len(accuracies),
+        "mean": float(overall.mean()),
+        "std": float(overall.std(ddof=ddof)),
+        "overall": overall.tolist(),
+        "per_class_mean": per_class.mean(0).tolist(),
+        "per_class_std": per_class.std(0, ddof=ddof).tolist(),
+    }
+
+
+def _initial_net(name: str, seed: int) -> SplitNet:
+    """A network whose initial weights depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_net(name)
+
+
+def _resume(run: RunFolder, net: SplitNet, optimizer: torch.optim.Optimizer) -> int:
+    """Load the last checkpoint, where there is one; returns the whole epochs done."""
+    checkpoint = run.checkpoint()
+    if checkpoint is None:
+        return 0
+    load_weights(net, checkpoint.weights)
+    load_optimizer(net, optimizer, checkpoint.optimizer)
+    log.info("%s: %d epochs are done already", run.path, checkpoint.epoch)
+    return checkpoint.epoch
+
+
+def _train_epoch(
+    net: SplitNet,
+    optimizer: torch.optim.Optimizer,
+    data: LabelledImages,
+    recipe: Recipe,
+    seed: int,
+    epoch: int,
+    advance: Advance,
+) -> float:
+    """One pass over the data in an order that depends on seed and epoch alone; the mean loss."""
+    order = np.random.default_rng([seed, epoch]).permutation(len(data))
+    starts = range(0, len(data), recipe.batch)
+    total = 0.0
+    net.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(int(np.random.default_rng([seed, epoch, 1]).integers(2**63)))
+        for index, start in enumerate(starts):
+            iteration = epoch * len(starts) + index
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate / (1 + recipe.lr_decay * iteration)
+            images, labels = to_tensors(data, order[start : start + recipe.batch])
+            loss = F.cross_entropy(net(images), labels)
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+            total += loss.item() * len(labels)
+            advance(1)
+    if not math.isfinite(total):
+        raise ModelError(f"the loss is {total} in epoch {epoch + 1}; lower the learning rate")
+    return total / len(data)
