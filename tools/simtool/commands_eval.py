@@ -1,6 +1,6 @@
-"""The commands that look at results: `simtool eval`.
+"""The command `simtool eval`.
 
-Heavy imports happen inside the commands, so that `--help` answers at once.
+Heavy imports happen inside the command, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINE_EVERY: Final = 50
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
+    """Add the command to the program."""
     app.command(
         "eval",
         epilog="Example: simtool eval mnist-lenet photos/ --side 640 --out out/eval",
