@@ -51,9 +51,11 @@ figcaption { margin-top: .4rem; overflow-wrap: anywhere; }
   td:first-child { white-space: normal; } }
 @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --ground: #fff; --card: #fff; }
   body { max-width: none; padding: 0; font-size: 10pt; }
-  figure { border: 1px solid var(--line); break-inside: avoid; } tr, h2, h3 { break-after: avoid; }
-  .scroll { overflow: visible; } .grid { display: block; }
-  .grid figure { display: inline-block; width: 32%; vertical-align: top; margin: 0 0 .5rem; } }
+  figure { border: 1px solid var(--line); }
+  figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  figure.chart { max-width: 11cm; } .scroll { overflow: visible; } .grid { display: block; }
+  .grid figure { display: inline-block; width: 32%; vertical-align: top; margin: 0 0 .5rem; }
+  .grid.fine figure { width: 19%; padding: .2rem; } }
 """
 
 
