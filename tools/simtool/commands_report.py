@@ -43,7 +43,7 @@ def report_command(
         typer.Option("--out", help="Folder to write; out/report-RUN if not given."),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an output folder that is there already.")
+        bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
     ] = False,
 ) -> None:
     """Show a run on one page: accuracy, filters, weights, and heatmaps of pictures.
@@ -56,11 +56,11 @@ def report_command(
     from simtool.evalpage import command_line
     from simtool.folders import staged_folder, write_bytes
     from simtool.report import read_run
-    from simtool.reportpage import render, text_summary
+    from simtool.reportpage import MARK_FILE, render, text_summary
 
     target = out or Path("out") / f"report-{run.resolve().name}"
     report = read_run(run)
-    with staged_folder(target, overwrite=overwrite) as folder:
+    with staged_folder(target, mark=MARK_FILE, overwrite=overwrite) as folder:
         figure2 = None if pictures is None else _figure2(pictures, bundle)
         for name, content in render(report, figure2, command_line(sys.argv[1:])).items():
             write_bytes(folder / name, content)

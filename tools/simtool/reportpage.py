@@ -26,6 +26,8 @@ from simtool.pages import (
 from simtool.paper import TABLE_2_OVERALL_PERCENT, TABLE_2_PERCENT, TABLE_2_RECIPE
 from simtool.report import Figure2, RunReport
 
+MARK_FILE: Final = "training.png"
+"""A file that every report has."""
 _WIDTH: Final = 480
 """Width of the embedded pictures in pixels."""
 _TRUE_BGR: Final = (60, 200, 255)
