@@ -198,14 +198,30 @@ def test_predictions_for_other_pictures_are_refused(dataset: Path, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
-def test_an_output_folder_is_kept_unless_told_otherwise(dataset: Path, tmp_path: Path) -> None:
+def test_a_former_result_is_kept_unless_told_otherwise(dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    out.mkdir()
-    (out / "keep.txt").write_text("mine")
+    assert run(STROKES, dataset, "--out", out).exit_code == 0
+    (out / "notes.txt").write_text("of the former run")
     assert_fails(run(STROKES, dataset, "--out", out), OutputError, "not empty; .*--overwrite")
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (out / "notes.txt").exists()
     assert run(STROKES, dataset, "--out", out, "--overwrite").exit_code == 0
-    assert not (out / "keep.txt").exists()
+    assert not (out / "notes.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("names", [("mine.txt",), ("scores.json", "folder/mine.txt"), ()])
+def test_only_a_former_result_is_overwritten(
+    names: tuple[str, ...], dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+    if not names:
+        out.write_text("a file")
+    result = run(STROKES, dataset, "--out", out, "--overwrite")
+    assert_fails(result, OutputError, "is not a former result")
+    assert all((out / name).read_text() == "mine" for name in names)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -214,7 +230,7 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path) -> None:
     write_picture(out / "old.png")
 
     def fail() -> None:
-        with staged_folder(out, overwrite=True) as folder:
+        with staged_folder(out, mark="old.png", overwrite=True) as folder:
             (folder / "new").touch()
             raise KeyboardInterrupt
 

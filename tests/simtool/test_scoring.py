@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import subprocess
 import sys
@@ -183,19 +182,12 @@ def _random_image(rng: random.Random, number: int) -> AnnotatedImage:
     return AnnotatedImage(f"{number}.png", *size, regions, dataset, rng.random() < 0.8)
 
 
-def _reference() -> Path | None:
-    """`score.py` of the data folder, where there is one beside the checkout."""
-    candidates = [folder / "shared/score/score.py" for folder in Path(__file__).resolve().parents]
-    if data := os.environ.get("SIMTOOL_DATA"):
-        candidates.append(Path(data).parent / "score/score.py")
-    return next((path for path in candidates if path.is_file()), None)
-
-
+@pytest.mark.data
 @pytest.mark.parametrize("seed", [1, 2])
-def test_agrees_with_the_reference_script(seed: int, tmp_path: Path) -> None:
-    script = _reference()
-    if script is None:
-        pytest.skip("no shared/score/score.py near the checkout, nor beside SIMTOOL_DATA")
+def test_agrees_with_the_reference_script(seed: int, data: Path, tmp_path: Path) -> None:
+    script = data.parent / "score" / "score.py"
+    if not script.is_file():
+        pytest.skip(f"needs the reference script: no {script}")
     rng = random.Random(seed)
     images = [_random_image(rng, i) for i in range(60)]
     predictions: dict[str, list[Corners]] = {}

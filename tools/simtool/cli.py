@@ -1,4 +1,4 @@
-"""The command line `simtool`: train -> ablate -> export.
+"""The command line `simtool`: train -> ablate -> export -> eval, report.
 
 Heavy imports happen inside the commands, so that `--help` answers at once. Results go to stdout,
 everything else to stderr.
@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from simrun.console import run_app
+from simtool import commands_eval, commands_report
 
 app = typer.Typer(
     help="Train a classifier, find out which of its last filters matter, and export a localizer.",
@@ -215,6 +216,10 @@ def export_command(
         region_threshold=region_threshold,
     )
     _print(export_run(run, out, data, request, force))
+
+
+commands_eval.register(app)
+commands_report.register(app)
 
 
 def _print(result: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
-"""The commands that look at results: `simtool eval`.
+"""The command `simtool eval`.
 
-Heavy imports happen inside the commands, so that `--help` answers at once.
+Heavy imports happen inside the command, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from simtool.evaluate import Evaluation, ModelRecord
 
 PREDICTIONS_FILE: Final = "predictions.jsonl"
+SCORES_FILE: Final = "scores.json"
 _LINE_EVERY: Final = 50
 """Pictures between two lines of progress where there is no terminal."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the program."""
+    """Add the command to the program."""
     app.command(
         "eval",
         epilog="Example: simtool eval mnist-lenet photos/ --side 640 --out out/eval",
@@ -60,7 +61,7 @@ def eval_command(
         Path | None, typer.Option(help="Score this file of JSON lines; no model is run.")
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an output folder that is there already.")
+        bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
     ] = False,
 ) -> None:
     """Score a model on annotated pictures: by pixels, by lines and by regions covered.
@@ -77,7 +78,7 @@ def eval_command(
         raise UsageError("--predictions runs no model: leave --side and the thresholds out")
     pictures = load_annotations(dataset).sample(subset)
     target = out or Path("out") / f"eval-{Path(model).name}-{pictures.name}"
-    with staged_folder(target, overwrite=overwrite) as folder:
+    with staged_folder(target, mark=SCORES_FILE, overwrite=overwrite) as folder:
         if predictions is None:
             record = _predict(model, pictures, folder, settings, threads)
         else:
@@ -131,7 +132,7 @@ def _write_results(pictures: AnnotatedSet, record: ModelRecord, folder: Path) ->
 
     command = command_line(sys.argv[1:])
     evaluation = evaluate(pictures, folder / PREDICTIONS_FILE, record)
-    write_text(folder / "scores.json", json.dumps(evaluation.to_json(command), indent=1) + "\n")
+    write_text(folder / SCORES_FILE, json.dumps(evaluation.to_json(command), indent=1) + "\n")
     write_text(folder / "REPORT.md", markdown(evaluation, command))
     write_text(folder / "index.html", html(evaluation, command))
     return evaluation

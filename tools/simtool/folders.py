@@ -8,20 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from simrun.errors import OutputError
 from simrun.sinks.base import output_errors, refuse_existing
 
 
 @contextmanager
-def staged_folder(target: Path, *, overwrite: bool) -> Iterator[Path]:
+def staged_folder(target: Path, *, mark: str, overwrite: bool) -> Iterator[Path]:
     """A temporary folder beside `target` that takes its name once the block is through.
 
     After an exception, Ctrl-C included, `target` is as it was.
 
+    Args:
+        target: the folder to write.
+        mark: name of a file that every result of this kind has. What does not have it is not
+            overwritten: it would be somebody's folder, lost for a slip of the hand.
+        overwrite: replace a former result.
+
     Raises:
-        OutputError: `target` is a file or not empty and `overwrite` is false, or its parent
-            cannot be written.
+        OutputError: `target` is there and not empty, and `overwrite` is false or it is no former
+            result; or it cannot be written.
     """
     refuse_existing(target, overwrite=overwrite)
+    _refuse_foreign(target, mark)
     with output_errors(str(target)):
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
@@ -44,6 +52,20 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file. Raises OutputError where that cannot be done."""
     with output_errors(str(path)):
         path.write_bytes(content)
+
+
+def _refuse_foreign(target: Path, mark: str) -> None:
+    """Raise OutputError unless `target` is missing, empty or a flat folder with the mark."""
+    with output_errors(str(target)):
+        entries = list(target.iterdir()) if target.is_dir() else []
+        foreign = target.exists() and not target.is_dir()
+        foreign |= bool(entries) and not (target / mark).is_file()
+        foreign |= any(entry.is_dir() for entry in entries)
+    if foreign:
+        raise OutputError(
+            f"{target} is not a former result (a folder with {mark} and no subfolders); it is not "
+            "overwritten, name another"
+        )
 
 
 def _put_in_place(staging: Path, target: Path) -> None:

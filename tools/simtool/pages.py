@@ -28,8 +28,9 @@ p { max-width: 44rem; margin: .5rem 0; }
 .soft, figcaption { color: var(--soft); font-size: .875rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; margin: .75rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap;
+th, td { padding: .25rem .6rem; text-align: right; vertical-align: bottom;
   border-bottom: 1px solid var(--line); }
+td { white-space: nowrap; }
 th { color: var(--soft); font-weight: 600; font-size: .875rem; }
 th:first-child, td:first-child { text-align: left; padding-left: 0; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1rem; margin: .75rem 0;
@@ -38,6 +39,7 @@ dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 .grid { display: grid; gap: 1rem; margin: .75rem 0;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); }
+.grid.fine { grid-template-columns: repeat(auto-fill, minmax(min(100%, 13.5rem), 1fr)); }
 figure { margin: 0; padding: .5rem; background: var(--card); border-radius: .4rem; }
 figure img, figure svg { display: block; width: 100%; height: auto; border-radius: .2rem; }
 figure.chart { max-width: 46rem; margin: .75rem 0; }
@@ -46,11 +48,14 @@ figcaption { margin-top: .4rem; overflow-wrap: anywhere; }
   vertical-align: -.05em; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: .3rem; }
   th, td { padding: .2rem .25rem; font-size: .75rem; }
-  td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 4.5rem; } }
+  td:first-child { white-space: normal; } }
 @media print { :root { --ink: #000; --soft: #444; --line: #bbb; --ground: #fff; --card: #fff; }
   body { max-width: none; padding: 0; font-size: 10pt; }
-  figure { border: 1px solid var(--line); break-inside: avoid; } tr, h2, h3 { break-after: avoid; }
-  .scroll { overflow: visible; } .grid { grid-template-columns: repeat(3, 1fr); } }
+  figure { border: 1px solid var(--line); }
+  figure, tr { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  figure.chart { max-width: 11cm; } .scroll { overflow: visible; } .grid { display: block; }
+  .grid figure { display: inline-block; width: 32%; vertical-align: top; margin: 0 0 .5rem; }
+  .grid.fine figure { width: 19%; padding: .2rem; } }
 """
 
 
@@ -110,9 +115,10 @@ def chart(svg: str, caption: str) -> str:
     return f'<figure class="chart">{svg}<figcaption>{escape(caption)}</figcaption></figure>'
 
 
-def grid(figures: Iterable[str]) -> str:
-    """Figures side by side, as many as the window has room for."""
-    return '<div class="grid">' + "\n".join(figures) + "</div>"
+def grid(figures: Iterable[str], *, fine: bool = False) -> str:
+    """Figures side by side, as many as the window has room for: three, or five where `fine`."""
+    name = "grid fine" if fine else "grid"
+    return f'<div class="{name}">' + "\n".join(figures) + "</div>"
 
 
 def shrink(image: NDArray[np.uint8], width: int) -> NDArray[np.uint8]:
@@ -129,7 +135,8 @@ def encode(image: NDArray[np.uint8], suffix: str) -> bytes:
     Raises:
         OutputError: OpenCV cannot encode it.
     """
-    ok, data = cv2.imencode(suffix, image, [cv2.IMWRITE_JPEG_QUALITY, 80])
+    options = [cv2.IMWRITE_JPEG_QUALITY, 80] if suffix == ".jpg" else []
+    ok, data = cv2.imencode(suffix, image, options)
     if not ok:
         raise OutputError(f"cannot encode {image.shape[1]}x{image.shape[0]} pixels as {suffix}")
     return data.tobytes()
