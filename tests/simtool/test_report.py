@@ -190,8 +190,8 @@ def test_an_ablation_of_another_checkpoint_is_refused(trained: Path, tmp_path: P
 def test_a_weighting_that_cannot_be_made_is_named(trained: Path, tmp_path: Path) -> None:
     alike = shutil.copytree(trained, tmp_path / "alike")
     data = json.loads((alike / "ablation.json").read_text())
-    error = data["criteria"]["error"]
-    error["ablated"] = [error["base"]] * len(error["ablated"])
+    loss = data["criteria"]["loss"]
+    loss["ablated"] = [loss["base"]] * len(loss["ablated"])
     (alike / "ablation.json").write_text(json.dumps(data))
     result = run("report", alike, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
