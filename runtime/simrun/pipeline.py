@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, Bundle, load_bundle, verify_embedded
-from simrun.classify import Reading, read_hotspots
+from simrun.classify import Reading, read_regions
 from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
@@ -126,28 +126,22 @@ class Localizer:
     def _read(
         self, grey: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
     ) -> tuple[Region, ...]:
-        spots = [_quad(spot.quad, heatmap) for _, line in found for spot in line.hotspots]
-        readings: list[Reading | None] = [None] * len(spots)
+        quads = [_quad(line.quad, heatmap) for _, line in found]
+        readings: list[Reading] = [Reading("", ())] * len(quads)
         if self._classifier is not None:
-            readings = list(
-                read_hotspots(self._classifier, self.meta.classes, self.meta.crop_size, grey, spots)
+            readings = read_regions(
+                self._classifier, self.meta.classes, self.meta.crop_size, grey, quads
             )
-        regions, at = [], 0
-        for channel, line in found:
-            own = readings[at : at + len(line.hotspots)]
-            at += len(line.hotspots)
-            text = "".join(reading.text for reading in own if reading)
-            probabilities = [p for reading in own if reading for p in reading.probabilities]
-            regions.append(
-                Region(
-                    quad=_quad(line.quad, heatmap),
-                    score=line.score,
-                    label=text or None,
-                    label_score=float(np.mean(probabilities)) if probabilities else None,
-                    channel=channel,
-                )
+        return tuple(
+            Region(
+                quad=quad,
+                score=line.score,
+                label=reading.text or None,
+                label_score=float(np.mean(reading.probabilities)) if reading.text else None,
+                channel=channel,
             )
-        return tuple(regions)
+            for (channel, line), quad, reading in zip(found, quads, readings, strict=True)
+        )
 
     def _check_classes(self, classifier: Engine) -> None:
         size = self.meta.crop_size

@@ -115,7 +115,7 @@ def ablate_command(
     split: Annotated[str, typer.Option(help="Split of the data to measure on.")] = "train",
     weighting: Annotated[
         str, typer.Option(help="Weighting whose weights are printed; ablation.json serves all.")
-    ] = "softmax",
+    ] = "signed",
     criterion: CriterionOption = None,
     temperature: TemperatureOption = None,
     standardise: StandardiseOption = None,

@@ -55,8 +55,8 @@ _EXAMPLE: Final = (2, 61, 83)
 class ExportOptions:
     """How a bundle is made."""
 
-    weighting: str = "softmax"
-    weights: WeightingOptions = field(default_factory=lambda: WeightingOptions(standardise=True))
+    weighting: str = "signed"
+    weights: WeightingOptions = field(default_factory=WeightingOptions)
     pool: Pool = "keep"
     padding: Padding | None = None
     """None takes the network's own choice."""
