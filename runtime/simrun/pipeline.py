@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, Bundle, load_bundle, verify_embedded
+from simrun.bundle import (
+    CLASSIFIER_FILE,
+    LOCALIZER_FILE,
+    Bundle,
+    BundleMeta,
+    load_bundle,
+    verify_embedded,
+)
 from simrun.classify import Reading, read_regions
 from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
 from simrun.localize import Heatmap, compute_heatmap, prepare
-from simrun.regions import Cells, TextLine, find_lines
+from simrun.regions import Cells, RegionOptions, TextLine, find_lines
 from simrun.result import Latency, Point, Quad, Region, Result
 
 DEFAULT_MODEL = "mnist-lenet"
@@ -54,6 +62,7 @@ class Localizer:
         self.meta = bundle.meta
         self.side = side or bundle.meta.side
         self._clock = clock
+        self._region_options = _region_options(bundle.meta)
         self._localizer = Engine(bundle.localizer, config, what=LOCALIZER_FILE)
         verify_embedded(bundle, self._localizer.custom_metadata)
         self._classifier: Engine | None = None
@@ -116,11 +125,7 @@ class Localizer:
         return [
             (name, line)
             for name, plane in zip(names, heatmap.values, strict=True)
-            for line in find_lines(
-                plane,
-                map_threshold=self.meta.map_threshold,
-                region_threshold=self.meta.region_threshold,
-            )
+            for line in find_lines(plane, self._region_options)
         ]
 
     def _read(
@@ -151,6 +156,16 @@ class Localizer:
                 f"{CLASSIFIER_FILE} gives {logits.shape[-1]} classes, the bundle names "
                 f"{len(self.meta.classes)}; export the model again"
             )
+
+
+def _region_options(meta: BundleMeta) -> RegionOptions:
+    """The bundle's thresholds and rules. Raises ModelError for a rule that is not known."""
+    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
+    if unknown := sorted(meta.regions.keys() - known):
+        raise ModelError(
+            f"bundle field 'regions' has unknown rules: {', '.join(unknown)}; update similarnet"
+        )
+    return RegionOptions(meta.map_threshold, meta.region_threshold, **meta.regions)
 
 
 def _quad(cells: Cells, heatmap: Heatmap) -> Quad:

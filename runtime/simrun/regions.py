@@ -34,6 +34,18 @@ _MAX_TILT_DEGREES: Final = 60.0
 
 
 @dataclass(frozen=True)
+class RegionOptions:
+    """How a heatmap becomes regions; lengths in cells of the heatmap."""
+
+    map_threshold: float
+    """A cell belongs to a hotspot where the map is above it."""
+    region_threshold: float
+    """A hotspot counts where the map's mean over it is at least this."""
+    min_height: float = 0.0
+    """A line that is lower, or a lone hotspot that is narrower, is not reported."""
+
+
+@dataclass(frozen=True)
 class Hotspot:
     """A connected set of cells above the map threshold."""
 
@@ -54,36 +66,24 @@ class TextLine:
     """Mean of the map over the cells of all hotspots, clipped to 0..1."""
 
 
-def find_lines(
-    heatmap: NDArray[np.float32], *, map_threshold: float, region_threshold: float
-) -> list[TextLine]:
-    """Text lines of one heatmap channel, from top to bottom.
-
-    Args:
-        heatmap: (h, w) float32.
-        map_threshold: a cell belongs to a hotspot where the map is above it.
-        region_threshold: a hotspot counts where the map's mean over it is at least this.
-    """
-    hotspots = find_hotspots(
-        heatmap, map_threshold=map_threshold, region_threshold=region_threshold
-    )
-    lines = [_line(group) for group in group_into_lines(hotspots)]
+def find_lines(heatmap: NDArray[np.float32], options: RegionOptions) -> list[TextLine]:
+    """Text lines of one heatmap channel, (h, w) float32, from top to bottom."""
+    groups = group_into_lines(find_hotspots(heatmap, options))
+    lines = [line for line in map(_line, groups) if _height(line.quad) >= options.min_height]
     return sorted(lines, key=lambda line: (float(line.quad[0, 1]), float(line.quad[0, 0])))
 
 
-def find_hotspots(
-    heatmap: NDArray[np.float32], *, map_threshold: float, region_threshold: float
-) -> list[Hotspot]:
+def find_hotspots(heatmap: NDArray[np.float32], options: RegionOptions) -> list[Hotspot]:
     """Connected sets of cells above `map_threshold` whose mean reaches `region_threshold`.
 
     At most `MAX_HOTSPOTS`, those with the largest sum of the map first.
     """
-    mask = (heatmap > map_threshold).astype(np.uint8)
+    mask = (heatmap > options.map_threshold).astype(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     sizes = stats[:, cv2.CC_STAT_AREA]
     sums = np.bincount(labels.ravel(), heatmap.ravel(), minlength=count)
     means = sums / np.maximum(sizes, 1)
-    good = (sizes >= MIN_CELLS) & (means >= region_threshold)
+    good = (sizes >= MIN_CELLS) & (means >= options.region_threshold)
     good[0] = False
     order = np.flatnonzero(good)
     order = order[np.argsort(-sums[order], kind="stable")][:MAX_HOTSPOTS]
@@ -158,6 +158,12 @@ def _neighbours(hulls: NDArray[np.float64]) -> NDArray[np.bool_]:
         & (gap <= _MAX_GAP * (heights[:, None] + heights) / 2)
     )
     return near
+
+
+def _height(quad: Cells) -> float:
+    """The lesser side of a quad."""
+    sides = quad[1] - quad[0], quad[3] - quad[0]
+    return min(float(np.hypot(*side)) for side in sides)
 
 
 def _line(group: list[Hotspot]) -> TextLine:

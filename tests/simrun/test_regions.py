@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from simrun.regions import (
     MAX_HOTSPOTS,
+    RegionOptions,
     find_hotspots,
     find_lines,
     quad_along,
@@ -23,7 +24,7 @@ def blank() -> np.ndarray:
 
 
 def find(heatmap: np.ndarray, low: float = 0.5, mean: float = 0.6) -> list:
-    return find_lines(heatmap, map_threshold=low, region_threshold=mean)
+    return find_lines(heatmap, RegionOptions(low, mean))
 
 
 def test_nothing_in_an_empty_a_flat_and_a_faint_map() -> None:
@@ -46,6 +47,15 @@ def test_the_two_thresholds_do_what_their_names_say() -> None:
     assert find(heatmap, low=0.5, mean=0.6) == []
     assert len(find(heatmap, low=0.5, mean=0.5)) == 1
     assert find(heatmap, low=0.56, mean=0.5) == []
+
+
+def test_lines_below_the_least_height_are_not_reported() -> None:
+    heatmap = blank()
+    heatmap[10:16, 20:40] = 0.9
+    heatmap[30:33, 20:40] = 0.9
+    assert len(find_lines(heatmap, RegionOptions(0.5, 0.6))) == 2
+    (line,) = find_lines(heatmap, RegionOptions(0.5, 0.6, min_height=4))
+    assert line.quad[0, 1] == pytest.approx(9.5)
 
 
 def test_characters_side_by_side_are_one_line() -> None:
@@ -83,7 +93,7 @@ def test_a_flood_of_spots_is_bounded_and_the_strongest_are_kept() -> None:
     heatmap = np.zeros((400, 400), np.float32)
     heatmap[::8, ::8] = heatmap[1::8, ::8] = heatmap[::8, 1::8] = heatmap[1::8, 1::8] = 0.9
     heatmap[100:104, 100:130] = 1.0
-    spots = find_hotspots(heatmap, map_threshold=0.5, region_threshold=0.6)
+    spots = find_hotspots(heatmap, RegionOptions(0.5, 0.6))
     assert len(spots) == MAX_HOTSPOTS
     assert spots[0].cells > 100
 

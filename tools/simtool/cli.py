@@ -190,6 +190,10 @@ def export_command(
     region_threshold: Annotated[
         float | None, typer.Option(help="Least mean heatmap value of a hotspot.")
     ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=X,...", help="Rules of the regions step, such as min_height=7."),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace the bundle that is there; keep its README.md.")
     ] = False,
@@ -214,6 +218,7 @@ def export_command(
         scales=scales,
         map_threshold=map_threshold,
         region_threshold=region_threshold,
+        regions=regions,
     )
     _print(export_run(run, out, data, request, force))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 from torch import Tensor
 
 from simrun.errors import ModelError, UsageError
+from simrun.regions import RegionOptions
 from simtool.ablation import AblationOptions, Provenance, ablate
 from simtool.ablation_record import AblationRecord
 from simtool.accuracy import batches
@@ -150,6 +151,7 @@ class ExportRequest:
     scales: str | None = None
     map_threshold: float | None = None
     region_threshold: float | None = None
+    regions: str | None = None
 
 
 def export_run(
@@ -187,9 +189,10 @@ def _export_options(defaults: ExportOptions, request: ExportRequest) -> ExportOp
     else:
         present = {name: value for name, value in asked.items() if value is not None}
         weights = replace(defaults.weights, **present)
-    static, scales = given.pop("static"), given.pop("scales")
+    static, scales, rules = given.pop("static"), given.pop("scales"), given.pop("regions")
     given["static_size"] = None if static is None else _size(static)
     given["scales"] = None if scales is None else _scales(scales)
+    given["regions"] = None if rules is None else _rules(rules)
     return replace(override(defaults, given), weights=weights)
 
 
@@ -208,3 +211,18 @@ def _scales(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"--scales is {text!r}; it must be numbers, such as 1,0.5") from error
+
+
+def _rules(text: str) -> dict[str, float]:
+    """Rules of the regions step, as `name=number,...`."""
+    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
+    rules = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name not in known:
+            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(known))}")
+        try:
+            rules[name] = float(value)
+        except ValueError as error:
+            raise UsageError(f"--regions {name} is {value!r}; it must be a number") from error
+    return rules

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -67,6 +67,8 @@ class ExportOptions:
     scales: tuple[float, ...] = (1.0,)
     map_threshold: float = 0.5
     region_threshold: float = 0.5
+    regions: Mapping[str, float] = field(default_factory=dict)
+    """Rules of the regions step; see `simrun.regions.RegionOptions`."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,7 @@ def with_defaults(previous: BundleMeta | None) -> ExportOptions:
         scales=previous.scales,
         map_threshold=previous.map_threshold,
         region_threshold=previous.region_threshold,
+        regions=previous.regions,
     )
 
 
@@ -260,6 +263,7 @@ def _metadata(
         scales=options.scales,
         map_threshold=options.map_threshold,
         region_threshold=options.region_threshold,
+        regions=options.regions,
         crop_size=spec.crop_size,
         static_size=options.static_size,
         channels=spec.channels,
