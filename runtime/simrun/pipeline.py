@@ -62,7 +62,8 @@ class Localizer:
         self.meta = bundle.meta
         self.side = side or bundle.meta.side
         self._clock = clock
-        self._region_options = _region_options(bundle.meta)
+        self.region_options = region_options(bundle.meta)
+        """Thresholds and rules in force; may be replaced between frames."""
         self._localizer = Engine(bundle.localizer, config, what=LOCALIZER_FILE)
         verify_embedded(bundle, self._localizer.custom_metadata)
         self._classifier: Engine | None = None
@@ -125,7 +126,7 @@ class Localizer:
         return [
             (name, line)
             for name, plane in zip(names, heatmap.values, strict=True)
-            for line in find_lines(plane, self._region_options)
+            for line in find_lines(plane, self.region_options)
         ]
 
     def _read(
@@ -158,7 +159,7 @@ class Localizer:
             )
 
 
-def _region_options(meta: BundleMeta) -> RegionOptions:
+def region_options(meta: BundleMeta) -> RegionOptions:
     """The bundle's thresholds and rules. Raises ModelError for a rule that is not known."""
     known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
     if unknown := sorted(meta.regions.keys() - known):
