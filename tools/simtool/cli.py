@@ -194,8 +194,8 @@ def export_command(
         str | None,
         typer.Option(metavar="NAME=X,...", help="Rules of the regions step, such as min_height=7."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the bundle that is there; keep its README.md.")
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the bundle there; keep its README.md.")
     ] = False,
 ) -> None:
     """Write a bundle: one graph from image to heatmap, the classifier, and their record.
@@ -220,7 +220,7 @@ def export_command(
         region_threshold=region_threshold,
         regions=regions,
     )
-    _print(export_run(run, out, data, request, force))
+    _print(export_run(run, out, data, request, overwrite))
 
 
 commands_eval.register(app)

@@ -155,13 +155,13 @@ class ExportRequest:
 
 
 def export_run(
-    run: Path | None, out: Path, data: Path | None, request: ExportRequest, force: bool
+    run: Path | None, out: Path, data: Path | None, request: ExportRequest, overwrite: bool
 ) -> dict[str, Any]:
     """Export a run, or a bundle again, as the bundle `out`; a summary."""
     origin = open_origin(Path(SHIPPED_MODEL) if run is None else run)
     options = _export_options(with_defaults(origin.previous), request)
     report = export_bundle(
-        origin, options, out, lambda split: load_split(origin.data, split, data), force
+        origin, options, out, lambda split: load_split(origin.data, split, data), overwrite
     )
     return {
         "bundle": str(out),
