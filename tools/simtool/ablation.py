@@ -156,6 +156,13 @@ def ablate_cut(
     return _record(measuring.sums, provenance, options)
 
 
+def images_at_once(cut: Cut, images: Tensor, options: AblationOptions, classes: int) -> int:
+    """How many images like these fit into the memory together."""
+    filters = cut.run(images[:1]).maps.shape[1]
+    budget = int(options.memory_mb * 2**20 * _SHARE)
+    return _plan(cut, images, filters, budget, classes)[0]
+
+
 class _Measuring:
     """Sums, and the sizes of the pieces that the memory allows."""
 

@@ -309,7 +309,7 @@ def _minus(module: nn.Module, base: Tensor, change: Tensor, filters: range) -> T
 
 
 def _split(value: Tensor, axis: int, parts: int) -> Tensor:
-    """One axis as two: (..., parts * s, ...) -> (..., parts, s, ...); a view where it can be one."""
+    """One axis as two: (..., parts * s, ...) -> (..., parts, s, ...)."""
     shape = value.shape
     return value.reshape(*shape[:axis], parts, -1, *shape[axis + 1 :])
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from simrun.errors import ModelError
 from simtool.cut import Cut, GraphCut, HalvesCut, HookCut
@@ -81,17 +81,6 @@ def cut_halves(trunk: nn.Module, head: nn.Module, layer: str, example: Tensor) -
         log.info("the head is run once per filter: %s", error)
         return plain
     return cut
-
-
-def trace_trunk(model: nn.Module, layer: str) -> fx.GraphModule:
-    """The part of a network from the image to the output of a layer.
-
-    Raises:
-        UntraceableError: it cannot be had.
-    """
-    traced = trace(model, layer)
-    inputs = [node for node in traced.graph.nodes if node.op == "placeholder"][:1]
-    return extract(traced, inputs, [layer_node(traced, layer)])
 
 
 def _graph_cut(model: nn.Module, layer: str, example: Tensor) -> Cut:

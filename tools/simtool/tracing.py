@@ -117,6 +117,17 @@ def extract(
     return fx.GraphModule(traced, graph).eval()
 
 
+def trace_trunk(model: nn.Module, layer: str) -> fx.GraphModule:
+    """The part of a network from the image to the output of a layer.
+
+    Raises:
+        UntraceableError: it cannot be had.
+    """
+    traced = trace(model, layer)
+    inputs = [node for node in traced.graph.nodes if node.op == "placeholder"][:1]
+    return extract(traced, inputs, [layer_node(traced, layer)])
+
+
 def _needed(inputs: Sequence[fx.Node], outputs: Sequence[fx.Node]) -> set[fx.Node]:
     """Nodes between inputs and outputs, weights included."""
     found: set[fx.Node] = set()
