@@ -62,6 +62,8 @@ class BundleMeta:
     """Least mean heatmap value of a hotspot that is reported, 0 to 1."""
     crop_size: int
     """Side S of the crops that `classifier.onnx` takes, in pixels."""
+    regions: Mapping[str, float] = field(default_factory=dict)
+    """Rules of the regions step beside the two thresholds; see `simrun.regions.RegionOptions`."""
     static_size: tuple[int, int] | None = None
     """(H, W) of the only image size that the graph takes; None where any size goes."""
     channels: int = 1
@@ -135,6 +137,7 @@ class BundleMeta:
 
 _OPTIONAL: Final = frozenset(
     {
+        "regions",
         "static_size",
         "channels",
         "weighting",
@@ -170,9 +173,11 @@ def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - the dataclass fie
             return tuple(float(x) for x in value)
         if name == "static_size" and len(value) == 2 and all(isinstance(x, int) for x in value):
             return tuple(value)
+    if name == "regions" and isinstance(value, dict) and all(map(is_number, value.values())):
+        return {str(key): float(number) for key, number in value.items()}
     if name == "static_size" and value is None:
         return None
-    if name in _OPTIONAL - {"static_size", "channels"} and isinstance(value, dict):
+    if name in _OPTIONAL - {"regions", "static_size", "channels"} and isinstance(value, dict):
         return value
     raise ModelError(f"bundle field '{name}' has the wrong type: {value!r}")
 

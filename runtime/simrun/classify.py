@@ -1,8 +1,8 @@
-"""Reading a hotspot: cut it out, make it look like the training pictures, classify it.
+"""Reading a region: cut it out, make it look like the training pictures, classify it.
 
 The classifier learned bright ink on a dark ground, centred, at one size. A crop from a photo has
-either polarity, any contrast and any size, and may hold several characters that touch in the
-heatmap: it is turned upright, split into characters, and each is normalised by itself.
+either polarity, any contrast and any size, and may hold several characters: it is turned upright,
+split into characters, and each is normalised by itself.
 """
 
 from __future__ import annotations
@@ -20,52 +20,52 @@ from simrun.images import Image
 from simrun.result import Quad
 
 _MARGIN: Final = 0.15
-"""Share of its height by which a hotspot is widened before it is cut out."""
+"""Share of its lesser side by which a region is widened before it is cut out."""
 _MAX_CROP_HEIGHT: Final = 96
 """Crops are shrunk to this height: more pixels do not help a classifier of small crops."""
 _MIN_CONTRAST: Final = 16
 """Grey levels between ink and ground below which there is nothing to read."""
 _MAX_CHARACTERS: Final = 24
-"""Characters read from one hotspot."""
+"""Characters read from one region."""
 _GLYPH_SHARE: Final = 20 / 28
 """Share of the crop that the character fills: MNIST's 20 of 28 pixels."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Characters read from one hotspot."""
+    """Characters read from one region, from left to right."""
 
     text: str
     probabilities: tuple[float, ...]
     """Probability of each character of `text`, 0..1."""
 
 
-def read_hotspots(
+def read_regions(
     engine: Engine,
     classes: Sequence[str],
     crop_size: int,
     grey: Image,
     quads: Sequence[Quad],
 ) -> list[Reading]:
-    """Read each hotspot of a frame, all characters in one batch.
+    """Read each region of a frame, all characters in one batch.
 
     Args:
         engine: `crops` (N, 1, S, S) uint8 -> `logits` (N, C).
         classes: labels of the C outputs.
         crop_size: S.
         grey: the frame, (H, W) uint8.
-        quads: hotspots in frame pixels.
+        quads: regions in frame pixels.
     """
     glyphs = [character_crops(rectify(grey, quad), crop_size) for quad in quads]
-    flat = [glyph for hotspot in glyphs for glyph in hotspot]
+    flat = [glyph for region in glyphs for glyph in region]
     if not flat:
         return [Reading("", ()) for _ in quads]
     probabilities = _softmax(engine.run(np.stack(flat)[:, None]))
     best = probabilities.argmax(axis=1)
     readings, at = [], 0
-    for hotspot in glyphs:
-        rows = range(at, at + len(hotspot))
-        at += len(hotspot)
+    for region in glyphs:
+        rows = range(at, at + len(region))
+        at += len(region)
         readings.append(
             Reading(
                 "".join(classes[best[i]] for i in rows),
@@ -73,6 +73,46 @@ def read_hotspots(
             )
         )
     return readings
+
+
+def label_regions(
+    engine: Engine,
+    classes: Sequence[str],
+    crop_size: int,
+    rgb: Image,
+    quads: Sequence[Quad],
+) -> list[Reading]:
+    """Name the thing in each region of a colour frame: one label a region, all in one batch.
+
+    Args:
+        engine: `crops` (N, 3, S, S) uint8 RGB -> `logits` (N, C).
+        classes: labels of the C outputs.
+        crop_size: S.
+        rgb: the frame, (H, W, 3) uint8.
+        quads: regions in frame pixels.
+    """
+    if not quads:
+        return []
+    crops = np.stack([_square_crop(rgb, quad, crop_size) for quad in quads])
+    probabilities = _softmax(engine.run(crops.transpose(0, 3, 1, 2)))
+    best = probabilities.argmax(axis=1)
+    return [
+        Reading(classes[index], (float(row[index]),))
+        for row, index in zip(probabilities, best, strict=True)
+    ]
+
+
+def _square_crop(rgb: Image, quad: Quad, size: int) -> Image:
+    """The square around a quad, with a margin, brought to (size, size, 3); edges go on outside."""
+    corners = np.array(quad, np.float64)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    side = float((high - low).max()) * (1 + 2 * _MARGIN) + 4.0
+    start = (low + high) / 2 - side / 2
+    scale = side / size
+    matrix = np.array([[scale, 0, start[0] + scale / 2], [0, scale, start[1] + scale / 2]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(rgb, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
 
 
 def rectify(grey: Image, quad: Quad) -> Image:
@@ -130,7 +170,7 @@ def _character_boxes(mask: Image) -> list[tuple[int, int, int, int]]:
     """Boxes x0, y0, x1, y1 of the characters in a binary crop, from left to right.
 
     Parts above each other belong to one character; what touches the crop's border sideways or is
-    much lower than the highest part is not a character of this hotspot.
+    much lower than the highest part is not a character of this region.
     """
     count, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     sizes = [[int(v) for v in stats[i, :4]] for i in range(1, count)]

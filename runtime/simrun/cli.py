@@ -34,7 +34,7 @@ def simrun(
     source: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="A picture, a folder of pictures, a glob or a video file."
+            metavar="PATH", help="A picture, a folder, a glob, a video file, or the word samples."
         ),
     ] = None,
     camera: Annotated[

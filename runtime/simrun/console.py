@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -34,6 +35,15 @@ def setup_logging(debug: bool = False) -> None:
         logger.propagate = False
 
 
+def _silence_opencv() -> None:
+    """Keep OpenCV and FFmpeg from writing to stderr: what matters is said in our own words.
+
+    They read these variables when they are loaded, which happens after this.
+    """
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
+
 class _Formatter(logging.Formatter):
     """The bare message; the level in front from `warning` up."""
 
@@ -63,6 +73,8 @@ def run_app(
     given = sys.argv[1:] if arguments is None else list(arguments)
     debug = DEBUG_FLAG in given
     setup_logging(debug)
+    if not debug:
+        _silence_opencv()
     try:
         app(args=[a for a in given if a != DEBUG_FLAG], prog_name=program)
     except SimError as error:

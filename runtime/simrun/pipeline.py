@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, Bundle, load_bundle, verify_embedded
-from simrun.classify import Reading, read_hotspots
+from simrun.bundle import (
+    CLASSIFIER_FILE,
+    LOCALIZER_FILE,
+    Bundle,
+    BundleMeta,
+    load_bundle,
+    verify_embedded,
+)
+from simrun.classify import Reading, label_regions, read_regions
 from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
 from simrun.localize import Heatmap, compute_heatmap, prepare
-from simrun.regions import Cells, TextLine, find_lines
+from simrun.regions import Cells, RegionOptions, TextLine, find_lines
 from simrun.result import Latency, Point, Quad, Region, Result
 
 DEFAULT_MODEL = "mnist-lenet"
@@ -54,6 +62,8 @@ class Localizer:
         self.meta = bundle.meta
         self.side = side or bundle.meta.side
         self._clock = clock
+        self.region_options = region_options(bundle.meta)
+        """Thresholds and rules in force; may be replaced between frames."""
         self._localizer = Engine(bundle.localizer, config, what=LOCALIZER_FILE)
         verify_embedded(bundle, self._localizer.custom_metadata)
         self._classifier: Engine | None = None
@@ -92,16 +102,14 @@ class Localizer:
         """
         frame = check_frame(frame)
         start = self._clock()
-        grey = to_grey(frame)
-        working = prepare(
-            grey if self.meta.channels == 1 else _to_rgb(frame), self.side, self.meta.static_size
-        )
+        seen = to_grey(frame) if self.meta.channels == 1 else _to_rgb(frame)
+        working = prepare(seen, self.side, self.meta.static_size)
         prepared = self._clock()
         heatmap = compute_heatmap(self._localizer, self.meta, working)
         inferred = self._clock()
         found = self._find(heatmap)
         grouped = self._clock()
-        regions = self._read(grey, found, heatmap)
+        regions = self._read(seen, found, heatmap)
         end = self._clock()
         return Result(
             width=frame.shape[1],
@@ -116,47 +124,46 @@ class Localizer:
         return [
             (name, line)
             for name, plane in zip(names, heatmap.values, strict=True)
-            for line in find_lines(
-                plane,
-                map_threshold=self.meta.map_threshold,
-                region_threshold=self.meta.region_threshold,
-            )
+            for line in find_lines(plane, self.region_options)
         ]
 
     def _read(
-        self, grey: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
+        self, seen: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
     ) -> tuple[Region, ...]:
-        spots = [_quad(spot.quad, heatmap) for _, line in found for spot in line.hotspots]
-        readings: list[Reading | None] = [None] * len(spots)
+        quads = [_quad(line.quad, heatmap) for _, line in found]
+        readings: list[Reading] = [Reading("", ())] * len(quads)
         if self._classifier is not None:
-            readings = list(
-                read_hotspots(self._classifier, self.meta.classes, self.meta.crop_size, grey, spots)
+            read = read_regions if self.meta.channels == 1 else label_regions
+            readings = read(self._classifier, self.meta.classes, self.meta.crop_size, seen, quads)
+        return tuple(
+            Region(
+                quad=quad,
+                score=line.score,
+                label=reading.text or None,
+                label_score=float(np.mean(reading.probabilities)) if reading.text else None,
+                channel=channel,
             )
-        regions, at = [], 0
-        for channel, line in found:
-            own = readings[at : at + len(line.hotspots)]
-            at += len(line.hotspots)
-            text = "".join(reading.text for reading in own if reading)
-            probabilities = [p for reading in own if reading for p in reading.probabilities]
-            regions.append(
-                Region(
-                    quad=_quad(line.quad, heatmap),
-                    score=line.score,
-                    label=text or None,
-                    label_score=float(np.mean(probabilities)) if probabilities else None,
-                    channel=channel,
-                )
-            )
-        return tuple(regions)
+            for (channel, line), quad, reading in zip(found, quads, readings, strict=True)
+        )
 
     def _check_classes(self, classifier: Engine) -> None:
         size = self.meta.crop_size
-        logits = classifier.run(np.zeros((1, 1, size, size), np.uint8))
+        logits = classifier.run(np.zeros((1, self.meta.channels, size, size), np.uint8))
         if logits.shape != (1, len(self.meta.classes)):
             raise ModelError(
                 f"{CLASSIFIER_FILE} gives {logits.shape[-1]} classes, the bundle names "
                 f"{len(self.meta.classes)}; export the model again"
             )
+
+
+def region_options(meta: BundleMeta) -> RegionOptions:
+    """The bundle's thresholds and rules. Raises ModelError for a rule that is not known."""
+    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
+    if unknown := sorted(meta.regions.keys() - known):
+        raise ModelError(
+            f"bundle field 'regions' has unknown rules: {', '.join(unknown)}; update similarnet"
+        )
+    return RegionOptions(meta.map_threshold, meta.region_threshold, **meta.regions)
 
 
 def _quad(cells: Cells, heatmap: Heatmap) -> Quad:

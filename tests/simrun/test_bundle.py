@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -70,6 +71,13 @@ def test_metadata_that_differs_from_the_graph_is_refused(
         Localizer.load(edit_metadata(map_threshold=0.1))
 
 
+def test_an_unknown_rule_for_regions_is_refused(strokes: Path) -> None:
+    bundle = load_bundle(strokes)
+    meta = replace(bundle.meta, regions={"min_hight": 3.0})
+    with pytest.raises(ModelError, match="unknown rules: min_hight"):
+        Localizer(replace(bundle, meta=meta))
+
+
 def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
     labels = ["-", "|", "/"]
     path = strokes / "model.json"
@@ -97,6 +105,7 @@ def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
         ({"classes": ["a", "a"]}, "distinct labels"),
         ({"region_threshold": 1.5}, "'region_threshold' is 1.5"),
         ({"layer": ...}, "lacks layer"),
+        ({"regions": {"min_height": "tall"}}, "'regions' has the wrong type"),
         ({"colour": "red"}, "unknown fields: colour"),
         ({"files": ...}, "lists no hash"),
         ({"files": {"localizer.onnx": "0", "../x": "0"}}, "unknown file 'x'"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simrun.bundle import load_bundle
-from simrun.classify import character_crops, read_hotspots, rectify
+from simrun.classify import character_crops, read_regions, rectify
 from simrun.engine import Engine, EngineConfig
 
 from .conftest import STROKES
@@ -66,13 +66,13 @@ def test_a_tilted_quad_is_turned_upright(angle: float) -> None:
     assert np.corrcoef(crop.ravel(), reference.ravel())[0, 1] > 0.85
 
 
-def test_hotspots_are_read_in_one_batch_and_keep_their_order(bars: np.ndarray) -> None:
+def test_regions_are_read_in_one_batch_and_keep_their_order(bars: np.ndarray) -> None:
     bundle = load_bundle(STROKES)
     engine = Engine(bundle.classifier or b"", EngineConfig(), what="classifier.onnx")
     flat = ((10.0, 10.0), (30.0, 10.0), (30.0, 20.0), (10.0, 20.0))
     lying = ((40.0, 100.0), (80.0, 100.0), (80.0, 108.0), (40.0, 108.0))
     standing = ((240.0, 60.0), (248.0, 60.0), (248.0, 100.0), (240.0, 100.0))
-    readings = read_hotspots(
+    readings = read_regions(
         engine, bundle.meta.classes, bundle.meta.crop_size, bars, [standing, flat, lying]
     )
     assert [reading.text for reading in readings] == ["|", "", "-"]

@@ -164,6 +164,27 @@ def test_a_clip_holds_every_frame_and_appears_when_complete(tmp_path: Path, suff
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
+def test_a_clip_that_lost_frames_on_the_way_to_the_disk_is_no_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = ClipSink(tmp_path / "clip.avi", 10.0)
+    for _ in range(5):
+        sink.write(FRAME, RESULT)
+    part = tmp_path / ".clip.part.avi"
+    release = cv2.VideoWriter.release
+
+    class CutShort:
+        def release(self) -> None:
+            release(writer)
+            part.write_bytes(part.read_bytes()[:6000])
+
+    writer = sink._writer
+    monkeypatch.setattr(sink, "_writer", CutShort())
+    with pytest.raises(OutputError, match="not all of 5 frames reached the disk"):
+        sink.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_clip_without_frames_leaves_nothing(tmp_path: Path) -> None:
     sink = open_save(str(tmp_path / "clip.mp4"), INFO)
     sink.write_bad(BAD)

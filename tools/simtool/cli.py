@@ -159,7 +159,7 @@ def ablate_command(
     ] = None,
     weighting: Annotated[
         str, typer.Option(help="Weighting whose weights are printed; ablation.json serves all.")
-    ] = "softmax",
+    ] = "signed",
     criterion: CriterionOption = None,
     temperature: TemperatureOption = None,
     standardise: StandardiseOption = None,
@@ -268,8 +268,12 @@ def export_command(
     region_threshold: Annotated[
         float | None, typer.Option(help="Least mean heatmap value of a hotspot.")
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the bundle that is there; keep its README.md.")
+    regions: Annotated[
+        str | None,
+        typer.Option(metavar="NAME=X,...", help="Rules of the regions step, such as min_height=7."),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the bundle there; keep its README.md.")
     ] = False,
 ) -> None:
     """Write a bundle: one graph from image to heatmap, the classifier, and their record.
@@ -292,8 +296,9 @@ def export_command(
         scales=scales,
         map_threshold=map_threshold,
         region_threshold=region_threshold,
+        regions=regions,
     )
-    _print(export_run(run, out, data, request, force))
+    _print(export_run(run, out, data, request, overwrite))
 
 
 commands_eval.register(app)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from simrun.errors import ModelError, UsageError
+from simrun.regions import RegionOptions
 from simtool.ablating import Job, ablate_job
 from simtool.ablation import AblationOptions, Provenance
 from simtool.ablation_record import AblationRecord
@@ -178,10 +179,11 @@ class ExportRequest:
     scales: str | None = None
     map_threshold: float | None = None
     region_threshold: float | None = None
+    regions: str | None = None
 
 
 def export_run(
-    run: Path | None, out: Path, data: Path | None, request: ExportRequest, force: bool
+    run: Path | None, out: Path, data: Path | None, request: ExportRequest, overwrite: bool
 ) -> dict[str, Any]:
     """Export a run, or a bundle again, as the bundle `out`; a summary."""
     origin = open_origin(Path(SHIPPED_MODEL) if run is None else run)
@@ -197,7 +199,7 @@ def export_run(
             return load_split(origin.data, split, data)
         return _foreign_images(foreign, data or Path(origin.data), split)
 
-    report = export_bundle(origin, options, out, load, force)
+    report = export_bundle(origin, options, out, load, overwrite)
     return {
         "bundle": str(out),
         "stride": report.meta.stride,
@@ -232,9 +234,10 @@ def _export_options(defaults: ExportOptions, request: ExportRequest) -> ExportOp
     else:
         present = {name: value for name, value in asked.items() if value is not None}
         weights = replace(defaults.weights, **present)
-    static, scales = given.pop("static"), given.pop("scales")
+    static, scales, rules = given.pop("static"), given.pop("scales"), given.pop("regions")
     given["static_size"] = None if static is None else _size(static)
     given["scales"] = None if scales is None else _scales(scales)
+    given["regions"] = None if rules is None else _rules(rules)
     return replace(override(defaults, given), weights=weights)
 
 
@@ -253,3 +256,18 @@ def _scales(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise UsageError(f"--scales is {text!r}; it must be numbers, such as 1,0.5") from error
+
+
+def _rules(text: str) -> dict[str, float]:
+    """Rules of the regions step, as `name=number,...`."""
+    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
+    rules = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name not in known:
+            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(known))}")
+        try:
+            rules[name] = float(value)
+        except ValueError as error:
+            raise UsageError(f"--regions {name} is {value!r}; it must be a number") from error
+    return rules

@@ -282,7 +282,7 @@ def _ablate_layer(
     if peers.leads:
         config.claim(place)
     job = Job(
-        cut=cut_network(net, net.layer, example),
+        cut=cut_network(net, net.layer, example, net.spec.layer),
         read=data.tensors,
         count=len(data),
         provenance=Provenance(

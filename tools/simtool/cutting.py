@@ -28,29 +28,31 @@ _TOLERANCE: Final = {torch.float64: 1e-9, torch.float32: 1e-4}
 """Largest difference of logits, in units of the largest logit, that rounding may account for."""
 
 
-def cut_network(model: nn.Module, layer: str, example: Tensor) -> Cut:
+def cut_network(model: nn.Module, layer: str, example: Tensor, title: str | None = None) -> Cut:
     """Cut a network at a layer, the fastest way that gives what a hook gives.
 
     Args:
         model: in evaluation mode.
         layer: name of a module in it.
         example: images (N, C, H, W) of the size to come, two or more, on the model's device.
+        title: what messages call the layer, where that is not its name.
 
     Raises:
         UsageError: there is no such layer.
         ModelError: the layer gives no maps, or is not called, or blocking it has no effect on
             anything.
     """
-    by_hook = HookCut(model, find_layer(model, layer), layer)
-    _check_called(model, layer, example)
+    title = title or layer
+    by_hook = HookCut(model, find_layer(model, layer), title)
+    _check_called(by_hook, example)
     try:
-        cut = _graph_cut(model, layer, example)
+        cut = _graph_cut(model, layer, title, example)
         _check_same(cut, by_hook, example)
     except UntraceableError as error:
         log.warning(
             "the network cannot be cut at '%s' (%s): the whole of it runs once per filter, which "
             "is exact but slow; a forward() without decisions on values of tensors is faster",
-            *(layer, error),
+            *(title, error),
         )
         return by_hook
     return cut
@@ -83,7 +85,7 @@ def cut_halves(trunk: nn.Module, head: nn.Module, layer: str, example: Tensor) -
     return cut
 
 
-def _graph_cut(model: nn.Module, layer: str, example: Tensor) -> Cut:
+def _graph_cut(model: nn.Module, layer: str, title: str, example: Tensor) -> Cut:
     """Raises UntraceableError where there is no such graph."""
     traced = trace(model, layer)
     inputs = [node for node in traced.graph.nodes if node.op == "placeholder"][:1]
@@ -96,7 +98,7 @@ def _graph_cut(model: nn.Module, layer: str, example: Tensor) -> Cut:
     prefix = extract(traced, inputs, [node, *around])
     suffix = extract(traced, [node, *around], [output])
     stackable = _all_by_image(_around(prefix, example), len(example))
-    return GraphCut(prefix, suffix, layer, stackable, example)
+    return GraphCut(prefix, suffix, title, stackable, example)
 
 
 def _around(prefix: Callable[[Tensor], tuple[Any, ...]], example: Tensor) -> tuple[Any, ...]:
@@ -110,14 +112,14 @@ def _all_by_image(values: tuple[Any, ...], images: int) -> bool:
     return all(isinstance(v, Tensor) and v.ndim > 0 and v.shape[0] == images for v in values)
 
 
-def _check_called(model: nn.Module, layer: str, example: Tensor) -> None:
-    """Run the hook's way once: raises ModelError where the layer is not called or not spatial."""
+def _check_called(by_hook: HookCut, example: Tensor) -> None:
+    """Raise ModelError where the layer is not called for an image, or gives no maps."""
     with torch.inference_mode():
         try:
-            HookCut(model, find_layer(model, layer), layer).run(example[:1])
+            by_hook.run(example[:1])
         except IndexError as error:
             raise ModelError(
-                f"layer '{layer}' is not called for an image; name another with --layer"
+                f"layer '{by_hook.layer}' is not called for an image; name another with --layer"
             ) from error
 
 

@@ -103,7 +103,8 @@ def kernel_norms(convolution: nn.Conv2d | None) -> Tensor | None:
     """(K,) Euclidean norm of each filter's weights."""
     if convolution is None:
         return None
-    return convolution.weight.detach().flatten(1).norm(dim=1).cpu()
+    norms: Tensor = torch.linalg.vector_norm(convolution.weight.detach().flatten(1), dim=1).cpu()
+    return norms
 
 
 def last_convolution(model: nn.Module, layer: str, images: Tensor) -> nn.Conv2d | None:

@@ -159,11 +159,13 @@ def set_thresholds(
     if map_threshold is not None:
         if not 0 < map_threshold < float("inf"):
             raise UsageError(f"--map-threshold is {map_threshold}; it must be above 0")
-        localizer.meta = replace(localizer.meta, map_threshold=map_threshold)
+        localizer.region_options = replace(localizer.region_options, map_threshold=map_threshold)
     if region_threshold is not None:
         if not 0 <= region_threshold <= 1:
             raise UsageError(f"--region-threshold is {region_threshold}; it must be 0 to 1")
-        localizer.meta = replace(localizer.meta, region_threshold=region_threshold)
+        localizer.region_options = replace(
+            localizer.region_options, region_threshold=region_threshold
+        )
 
 
 def predict(
@@ -193,8 +195,8 @@ def predict(
         name=meta.name,
         sha256=localizer.bundle.sha256,
         side=localizer.side,
-        map_threshold=meta.map_threshold,
-        region_threshold=meta.region_threshold,
+        map_threshold=localizer.region_options.map_threshold,
+        region_threshold=localizer.region_options.region_threshold,
     )
 
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -23,10 +23,12 @@ from simrun.bundle import (
     METADATA_KEY,
     BundleMeta,
 )
-from simrun.errors import OutputError, UsageError
+from simrun.errors import UsageError
+from simrun.outputs import output_errors
 from simtool.calibration import Calibration, calibrate
 from simtool.data import LabelledImages
-from simtool.files import json_bytes, write_folder, writing
+from simtool.files import json_bytes
+from simtool.folders import check_target, write_folder
 from simtool.graph import (
     ClassifierGraph,
     Geometry,
@@ -56,8 +58,8 @@ _EXAMPLE: Final = (2, 61, 83)
 class ExportOptions:
     """How a bundle is made."""
 
-    weighting: str = "softmax"
-    weights: WeightingOptions = field(default_factory=lambda: WeightingOptions(standardise=True))
+    weighting: str = "signed"
+    weights: WeightingOptions = field(default_factory=WeightingOptions)
     pool: Pool = "keep"
     padding: Padding | None = None
     """None takes the network's own choice."""
@@ -68,6 +70,8 @@ class ExportOptions:
     scales: tuple[float, ...] = (1.0,)
     map_threshold: float = 0.5
     region_threshold: float = 0.5
+    regions: Mapping[str, float] = field(default_factory=dict)
+    """Rules of the regions step; see `simrun.regions.RegionOptions`."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ def export_bundle(
     options: ExportOptions,
     target: Path,
     load: Callable[[str], LabelledImages],
-    force: bool = False,
+    overwrite: bool = False,
 ) -> Report:
     """Write the bundle `target`, whole or not at all.
 
@@ -98,7 +102,7 @@ def export_bundle(
         target: the folder; its name is the model's.
         load: gives the split of that name of the training data. It is called only where the
             origin does not hold the calibration already.
-        force: replace a bundle that is there; its README.md is kept.
+        overwrite: replace a bundle that is there; its README.md is kept.
 
     Raises:
         OutputError: `target` is not empty, or cannot be written.
@@ -106,7 +110,8 @@ def export_bundle(
         ModelError: the network cannot be exported, or the graph differs from PyTorch.
         SourceError: the data that the calibration needs cannot be read.
     """
-    kept = _check_target(target, force)
+    check_target(target, mark=METADATA_FILE, overwrite=overwrite)
+    kept = _kept_files(target)
     net = origin.checkpoint.build()
     weighting = weigh(origin.ablation, options.weighting, options.weights)
     padding = options.padding or net.spec.export_padding
@@ -132,7 +137,7 @@ def export_bundle(
     made = {"pool": options.pool, "padding": padding, "calibration": calibration.to_json()}
     meta = _metadata(target.resolve().name, net, origin, options, weighting, geometry, made)
     contents = kept | _contents(meta, localizer, classifier, origin)
-    write_folder(target, contents, replace=force)
+    write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
     sizes = {name: len(content) for name, content in contents.items()}
     log.info("%s: graph and PyTorch differ by at most %.1e", target, difference)
     return Report(meta, weighting, difference, crop_difference, sizes)
@@ -159,6 +164,7 @@ def with_defaults(previous: BundleMeta | None) -> ExportOptions:
         scales=previous.scales,
         map_threshold=previous.map_threshold,
         region_threshold=previous.region_threshold,
+        regions=previous.regions,
     )
 
 
@@ -167,22 +173,10 @@ def override(options: ExportOptions, given: dict[str, Any]) -> ExportOptions:
     return replace(options, **{name: value for name, value in given.items() if value is not None})
 
 
-def _check_target(target: Path, force: bool) -> dict[str, bytes]:
-    """Refuse a target early; what is kept of a bundle that is replaced.
-
-    Raises:
-        OutputError: it is a file, not empty, or holds something that is no bundle.
-    """
-    with writing(target):
-        if target.is_file():
-            raise OutputError(f"{target} is a file; choose another folder")
-        if not target.is_dir() or not any(target.iterdir()):
-            return {}
-        if not force:
-            raise OutputError(f"{target} is not empty; choose another folder or give --force")
-        if not (target / METADATA_FILE).is_file():
-            raise OutputError(f"{target} holds no bundle; --force does not replace it")
-        card = target / MODEL_CARD
+def _kept_files(target: Path) -> dict[str, bytes]:
+    """What stays of a bundle that is replaced: its card. Raises OutputError."""
+    card = target / MODEL_CARD
+    with output_errors(str(target)):
         return {MODEL_CARD: card.read_bytes()} if card.is_file() else {}
 
 
@@ -272,6 +266,7 @@ def _metadata(
         scales=options.scales,
         map_threshold=options.map_threshold,
         region_threshold=options.region_threshold,
+        regions=options.regions,
         crop_size=spec.crop_size,
         static_size=options.static_size,
         channels=spec.channels,

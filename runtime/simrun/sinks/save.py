@@ -11,9 +11,10 @@ import numpy as np
 
 from simrun.errors import OutputError
 from simrun.images import Image
+from simrun.outputs import output_errors, refuse_existing
 from simrun.overlay import draw_overlay
 from simrun.result import Result
-from simrun.sinks.base import Sink, StreamInfo, output_errors, refuse_existing
+from simrun.sinks.base import Sink, StreamInfo
 from simrun.sources.base import BadFrame, Frame
 
 _CLIP_CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
@@ -98,12 +99,14 @@ class ClipSink:
         self._rate = rate
         self._writer: cv2.VideoWriter | None = None
         self._size = (0, 0)
+        self._written = 0
 
     def write(self, frame: Frame, result: Result) -> None:
         """Append one frame, fitted into the clip's size."""
         picture = draw_overlay(frame.image, result)
         writer = self._writer or self._open(picture)
         writer.write(_fit(picture, self._size))
+        self._written += 1
 
     def write_bad(self, frame: BadFrame) -> None:
         """There is nothing to draw: no frame is invented."""
@@ -118,9 +121,13 @@ class ClipSink:
             return
         self._writer.release()
         self._writer = None
-        if not _has_frames(self._part):
+        if not _is_complete(self._part, self._written):
+            # OpenCV does not say that a write failed.
             self._part.unlink(missing_ok=True)
-            raise OutputError(f"cannot write {self._path}: is the disk full?")
+            raise OutputError(
+                f"cannot write {self._path}: not all of {self._written} frames reached the disk; "
+                "is it full?"
+            )
         with output_errors(str(self._path)):
             self._part.replace(self._path)
 
@@ -135,11 +142,14 @@ class ClipSink:
         return writer
 
 
-def _has_frames(path: Path) -> bool:
-    """Whether a clip can be opened and its first frame decoded."""
+def _is_complete(path: Path, frames: int) -> bool:
+    """Whether a clip holds that many frames and its last one can be decoded."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     try:
-        return bool(capture.isOpened() and capture.read()[0])
+        if not capture.isOpened() or int(capture.get(cv2.CAP_PROP_FRAME_COUNT)) != frames:
+            return False
+        capture.set(cv2.CAP_PROP_POS_FRAMES, frames - 1)
+        return bool(capture.read()[0])
     finally:
         capture.release()
 

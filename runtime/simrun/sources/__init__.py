@@ -24,6 +24,8 @@ VIDEO_SUFFIXES: Final = frozenset(
 def open_source(spec: str) -> Source:
     """The source behind a path: a picture, a folder of pictures, a glob or a clip.
 
+    The word `samples`, where no such file exists, stands for the pictures that ship with simrun.
+
     Raises:
         SourceError: there is no such file, or it is of no kind that can be read.
     """
@@ -69,6 +71,10 @@ def _is_clip(spec: str) -> bool:
     return Path(spec).is_file() and Path(spec).suffix.lower() in VIDEO_SUFFIXES
 
 
+def _is_samples(spec: str) -> bool:
+    return spec == "samples" and not Path(spec).exists()
+
+
 def _is_folder(spec: str) -> bool:
     return Path(spec).is_dir()
 
@@ -77,6 +83,10 @@ def _open_pictures(spec: str) -> Source:
     from simrun.sources.pictures import PictureSource
 
     return PictureSource([Path(spec)], name=spec)
+
+
+def _open_samples(spec: str) -> Source:
+    return _open_folder(str(Path(__file__).parents[1] / spec))
 
 
 def _open_folder(spec: str) -> Source:
@@ -99,6 +109,7 @@ def _open_clip(spec: str) -> Source:
 
 _KINDS: Final[tuple[tuple[Callable[[str], bool], Callable[[str], Source]], ...]] = (
     (_is_folder, _open_folder),
+    (_is_samples, _open_samples),
     (_is_picture, _open_pictures),
     (_is_clip, _open_clip),
     (_is_glob, _open_glob),

@@ -1,0 +1,101 @@
+"""Every weighting of one trained network on annotated photos, side by side.
+
+    SIMTOOL_DATA=... python benchmarks/weightings.py mnist-lenet DATASET [--subset 80] [--side 640]
+
+The network of the bundle is exported once a weighting; the raw map's best px F1 over all
+thresholds needs no regions step, so nothing but the weights differs. Writes
+benchmarks/weightings-MODEL.json and prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simrun.bundle import load_bundle
+from simrun.engine import Engine, EngineConfig
+from simrun.images import to_grey
+from simrun.localize import Heatmap, compute_heatmap, prepare
+from simtool.annotations import load_annotations
+from simtool.data import load_split
+from simtool.export import export_bundle, with_defaults
+from simtool.mapcurve import map_curve
+from simtool.origin import open_origin
+from simtool.weighting import WeightingOptions
+
+VARIANTS = {
+    "uniform": ("uniform", WeightingOptions()),
+    "paper-printed": ("paper-printed", WeightingOptions()),
+    "paper-code": ("paper-code", WeightingOptions()),
+    "softmax, standardised": ("softmax", WeightingOptions(standardise=True)),
+    "signed": ("signed", WeightingOptions()),
+}
+
+
+def main() -> None:
+    """Export, run and compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--subset", type=int, default=80)
+    parser.add_argument("--side", type=int, default=640)
+    options = parser.parse_args()
+    dataset = load_annotations(options.dataset).sample(options.subset)
+    origin = open_origin(Path(options.model))
+    rows = {}
+    for name, (method, weights) in VARIANTS.items():
+        print(f"{name} ...", file=sys.stderr)
+        export = dataclasses.replace(
+            with_defaults(origin.previous), weighting=method, weights=weights
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "bundle"
+            report = export_bundle(
+                origin, export, target, lambda split: load_split(origin.data, split, None)
+            )
+            threshold, f1 = map_curve(dataset, computer(target, options.side)).best
+        rows[name] = {
+            "relative_entropy": round(report.weighting.relative_entropy, 4),
+            "map_px_F1": round(f1, 4),
+            "threshold": round(threshold, 4),
+        }
+    record = {
+        "command": f"benchmarks/weightings.py {options.model} {options.dataset.name} "
+        f"--subset {options.subset} --side {options.side}",
+        "pictures": len(dataset.images),
+        "fully_annotated": sum(image.exhaustive for image in dataset.images),
+        "weightings": rows,
+    }
+    out = Path(__file__).with_name(f"weightings-{Path(options.model).name}.json")
+    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    print(
+        "| weighting | relative entropy | raw map, best px F1 | at threshold |\n|---|---|---|---|"
+    )
+    for name, row in rows.items():
+        print(
+            f"| {name} | {row['relative_entropy']:.4f} | {row['map_px_F1']:.3f} "
+            f"| {row['threshold']:.3f} |"
+        )
+
+
+def computer(folder: Path, side: int) -> Callable[[NDArray[np.uint8]], Heatmap]:
+    """Frame -> heatmap by the bundle in a folder."""
+    bundle = load_bundle(folder)
+    engine = Engine(bundle.localizer, EngineConfig(), what="localizer.onnx")
+
+    def compute(frame: NDArray[np.uint8]) -> Heatmap:
+        return compute_heatmap(engine, bundle.meta, prepare(to_grey(frame), side))
+
+    return compute
+
+
+if __name__ == "__main__":
+    main()
