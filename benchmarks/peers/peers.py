@@ -29,7 +29,7 @@ import onnxruntime as ort
 from benchmarks.peers.detector import Detector
 from benchmarks.peers.measure import Run, describe, measure, read_colour
 from benchmarks.peers.plot import draw
-from benchmarks.peers.report import replace_between, to_markdown
+from benchmarks.peers.report import MarkerError, replace_between, require_markers, to_markdown
 from benchmarks.peers.roster import gather
 from simrun import __version__
 from simrun.errors import SimError
@@ -46,8 +46,10 @@ def main() -> None:
     try:
         dataset = load_annotations(options.dataset).sample(options.subset)
         bare = load_annotations(options.notext).sample(options.subset) if options.notext else None
+        if not is_partial(options):
+            require_markers(RESULTS, "peers")
         detectors, missing = gather(options.ours, options.peers, options.only)
-    except (SimError, ValueError) as error:
+    except (SimError, MarkerError, ValueError) as error:
         sys.exit(f"peers: {error}")
     for reason in missing:
         print(f"not taking part: {reason}", file=sys.stderr)

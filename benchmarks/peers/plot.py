@@ -72,7 +72,8 @@ def draw_family(
     )
     costs, scores = [p[0] for p in points], [p[1] for p in points]
     panel.plot(costs, scores, label=family, **style)
-    for cost, score, side in points:
+    # A variant lies close to its family: its sides are the same.
+    for cost, score, side in points if "," not in family else ():
         panel.annotate(
             str(side),
             (cost, score),

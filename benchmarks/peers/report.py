@@ -115,8 +115,10 @@ def _cell(detector: Record, figure: str, bold: bool) -> str:
     return f"**{value:.3f}**" if bold else f"{value:.3f}"
 
 
-def replace_between(path: Path, name: str, text: str) -> None:
-    """Put text between the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->` of a file.
+def require_markers(path: Path, name: str) -> tuple[str, str]:
+    """What stands before and after the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
+
+    Both parts include their marker.
 
     Raises:
         MarkerError: the file does not have them exactly once, in this order.
@@ -125,8 +127,13 @@ def replace_between(path: Path, name: str, text: str) -> None:
     begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
     if content.count(begin) != 1 or content.count(end) != 1:
         raise MarkerError(f"{path} must have {begin} and {end} once each")
-    before, rest = content.split(begin)
-    if end not in rest:
+    start, stop = content.index(begin) + len(begin), content.index(end)
+    if stop < start:
         raise MarkerError(f"{path} has {end} before {begin}")
-    after = rest.split(end)[1]
-    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
+    return content[:start], content[stop:]
+
+
+def replace_between(path: Path, name: str, text: str) -> None:
+    """Put text between the markers of a file; raises as `require_markers`."""
+    before, after = require_markers(path, name)
+    path.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
