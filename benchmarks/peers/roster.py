@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.peers.classical import Gradient, GradientOptions, Mser
 from benchmarks.peers.detector import Detector, MissingPeerError
 from benchmarks.peers.ours import Ours, parse_ours
-from benchmarks.peers.ppocr import RECIPES, load_family
+from benchmarks.peers.ppocr import RECIPES, Recipe, load_family
 from benchmarks.peers.tesseract import Tesseract
 
 NETWORK_SIDES = [640, 480, 320, 256, 192, 128]
+CLASSICAL_SIDES = [640, 320]
 GRADIENTS = {320: GradientOptions(0.2, 0.3, 2), 160: GradientOptions(0.3, 0.8, 1)}
 """Best pixel F1 on 60 dev photos at each side."""
 
@@ -26,17 +28,15 @@ def gather(
         peers: folder that `fetch.py` filled; None leaves its networks out.
         only: keep detectors whose name has this in it; None keeps all.
     """
-    groups: list[Callable[[], Sequence[Detector]]] = [
-        *(lambda pair=pair: [Ours(*pair)] for text in ours for pair in parse_ours(text)),
-        *(lambda side=side: [Mser(side)] for side in (640, 320)),
-        *(lambda side=side, o=o: [Gradient(side, o)] for side, o in GRADIENTS.items()),
-        *(lambda side=side: [Tesseract(side)] for side in (640, 320)),
-        *(lambda recipe=recipe: load_family(recipe, _given(peers), NETWORK_SIDES)
-          for recipe in RECIPES),
-    ]  # fmt: skip
+    loaders: list[Callable[[], Sequence[Detector]]] = [
+        *(partial(_ours, text) for text in ours),
+        _classical,
+        _tesseract,
+        *(partial(_network, recipe, peers) for recipe in RECIPES),
+    ]
     found: list[Detector] = []
     missing: dict[str, None] = {}
-    for load in groups:
+    for load in loaders:
         try:
             found += load()
         except MissingPeerError as error:
@@ -45,7 +45,20 @@ def gather(
     return chosen, list(missing)
 
 
-def _given(peers: Path | None) -> Path:
+def _ours(text: str) -> list[Detector]:
+    return [Ours(bundle, side) for bundle, side in parse_ours(text)]
+
+
+def _classical() -> list[Detector]:
+    gradients = [Gradient(side, options) for side, options in GRADIENTS.items()]
+    return [*(Mser(side) for side in CLASSICAL_SIDES), *gradients]
+
+
+def _tesseract() -> list[Detector]:
+    return [Tesseract(side) for side in CLASSICAL_SIDES]
+
+
+def _network(recipe: Recipe, peers: Path | None) -> list[Detector]:
     if peers is None:
-        raise MissingPeerError("no PP-OCR networks: --peers FOLDER was not given")
-    return peers
+        raise MissingPeerError(f"no {recipe.file}: --peers FOLDER was not given")
+    return [*load_family(recipe, peers, NETWORK_SIDES)]
