@@ -20,7 +20,7 @@ from simtool.cutting import cut_halves
 from simtool.data import LabelledImages, load_split
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.deletion import kernel_norms, last_convolution
-from simtool.distributed import ALONE, Peers
+from simtool.distributed import ALONE, Peers, joined
 from simtool.export import ExportOptions, export_bundle, override, with_defaults
 from simtool.nets import SplitNet
 from simtool.nets.foreign import ForeignSpec
@@ -38,14 +38,20 @@ _CALIBRATION_PICTURES: Final = 1000
 
 def train_run(
     recipe_name: str, out: Path, data: Path | None, seed: int, seeds: int | None
-) -> dict[str, Any]:
-    """Train one seed, or several; the final test accuracy or the summary over the seeds."""
+) -> dict[str, Any] | None:
+    """Train one seed, or several; the final test accuracy or the summary over the seeds.
+
+    None in a process that does not lead.
+    """
     recipe = find_recipe(recipe_name)
     splits = [load_split(recipe.data, name, data) for name in ("train", "test")]
-    if seeds is not None:
-        return train_seeds(recipe, splits[0], splits[1], out, seeds)
-    final = train(recipe, splits[0], splits[1], out, seed)[-1]
-    return {"run": str(out), **final}
+    with joined() as peers:
+        if seeds is not None:
+            result = train_seeds(recipe, splits[0], splits[1], out, seeds, peers)
+        else:
+            final = train(recipe, splits[0], splits[1], out, seed, peers)[-1]
+            result = {"run": str(out), **final}
+    return result if peers.leads else None
 
 
 def weighting_options(
