@@ -43,6 +43,8 @@ class RegionOptions:
     """A hotspot counts where the map's mean over it is at least this."""
     min_height: float = 0.0
     """A line that is lower, or a lone hotspot that is narrower, is not reported."""
+    lines: float = 1.0
+    """1: hotspots that stand side by side are a line of text; 0: each is a region of its own."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,8 @@ class TextLine:
 
 def find_lines(heatmap: NDArray[np.float32], options: RegionOptions) -> list[TextLine]:
     """Text lines of one heatmap channel, (h, w) float32, from top to bottom."""
-    groups = group_into_lines(find_hotspots(heatmap, options))
+    hotspots = find_hotspots(heatmap, options)
+    groups = group_into_lines(hotspots) if options.lines else [[spot] for spot in hotspots]
     lines = [line for line in map(_line, groups) if _height(line.quad) >= options.min_height]
     return sorted(lines, key=lambda line: (float(line.quad[0, 1]), float(line.quad[0, 0])))
 

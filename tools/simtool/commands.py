@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 SHIPPED_MODEL: Final = "mnist-lenet"
 _CALIBRATION_PICTURES: Final = 1000
+_SMALLEST_SIDE: Final = 320
+"""Working side of a network from --model, in pixels, where its own pictures are smaller."""
 
 
 def train_run(
@@ -196,8 +198,9 @@ def export_run(
     foreign = origin.checkpoint.foreign
     defaults = with_defaults(origin.previous)
     if foreign is not None and origin.previous is None:
-        # Colours have no polarity, and a picture of things is not a page of small print.
-        defaults = replace(defaults, polarity="bright", side=max(320, foreign.crop_size))
+        # Colours have no polarity, and things do not stand in lines as characters do.
+        side = max(_SMALLEST_SIDE, foreign.crop_size)
+        defaults = replace(defaults, polarity="bright", side=side, regions={"lines": 0.0})
     options = _export_options(defaults, request)
 
     def load(split: str) -> LabelledImages:

@@ -1,4 +1,4 @@
-"""A PyTorch module as one clean ONNX file: opset 17 (or 18), IR 8, symbolic sizes, no stack traces."""
+"""A PyTorch module as one clean ONNX file: opset 17 or 18, IR 8, no stack traces."""
 
 from __future__ import annotations
 
