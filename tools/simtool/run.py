@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from simrun.errors import ModelError, OutputError, UsageError
 from simtool.files import read_json, write_atomic, write_json
 from simtool.nets import SplitNet, build_net
-from simtool.recipes import Recipe
+from simtool.recipes import AnyRecipe, recipe_from_json
 
 RUN_SCHEMA: Final = "similarnet-run/1"
 CONFIG_FILE: Final = "config.json"
@@ -40,7 +40,7 @@ _METADATA: Final = "similarnet"
 class RunConfig:
     """Everything that decides the result of a training."""
 
-    recipe: Recipe
+    recipe: AnyRecipe
     seed: int
     data_sha256: str
     """Hash of the training split."""
@@ -59,8 +59,8 @@ class RunConfig:
         if data.get("schema") != RUN_SCHEMA:
             raise ModelError(f"{path} is of schema {data.get('schema')!r}, not {RUN_SCHEMA!r}")
         try:
-            return cls(Recipe(**data["recipe"]), data["seed"], data["data_sha256"])
-        except (KeyError, TypeError) as error:
+            return cls(recipe_from_json(data["recipe"]), data["seed"], data["data_sha256"])
+        except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{path} is not a run's configuration: {error}") from error
 
 
