@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from torch import Tensor
 
 from simrun.errors import ModelError, UsageError
-from simrun.regions import RegionOptions
+from simrun.regions import RULES
 from simtool.ablation import AblationOptions, Provenance, ablate
 from simtool.ablation_record import AblationRecord
 from simtool.accuracy import batches
@@ -215,12 +215,11 @@ def _scales(text: str) -> tuple[float, ...]:
 
 def _rules(text: str) -> dict[str, float]:
     """Rules of the regions step, as `name=number,...`."""
-    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
     rules = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
-        if name not in known:
-            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(known))}")
+        if name not in RULES:
+            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(RULES))}")
         try:
             rules[name] = float(value)
         except ValueError as error:
