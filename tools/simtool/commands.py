@@ -18,9 +18,9 @@ from simtool.ablation_record import AblationRecord
 from simtool.accuracy import batches
 from simtool.data import LabelledImages, load_split
 from simtool.export import ExportOptions, export_bundle, override, with_defaults
-from simtool.origin import open_origin
+from simtool.origin import open_origin, with_classifier
 from simtool.progress import progress
-from simtool.recipes import find_recipe
+from simtool.recipes import SceneRecipe, find_recipe
 from simtool.run import ABLATION_FILE, RunFolder, read_checkpoint
 from simtool.train import train, train_seeds
 from simtool.weighting import METHODS, WeightingOptions, weigh
@@ -29,17 +29,49 @@ log = logging.getLogger(__name__)
 
 SHIPPED_MODEL: Final = "mnist-lenet"
 _ABLATION_BATCH: Final = 1000
+"""Images of 28x28; fewer of larger ones, for the maps to fit into memory."""
 
 
 def train_run(
-    recipe_name: str, out: Path, data: Path | None, seed: int, seeds: int | None
+    recipe_name: str,
+    out: Path,
+    data: Path | None,
+    seed: int,
+    seeds: int | None,
+    steps: int | None = None,
 ) -> dict[str, Any]:
     """Train one seed, or several; the final test accuracy or the summary over the seeds."""
     recipe = find_recipe(recipe_name)
+    if isinstance(recipe, SceneRecipe):
+        return _train_on_scenes(recipe, out, data, seed, seeds, steps)
+    if steps is not None:
+        raise UsageError(f"recipe '{recipe_name}' has epochs of fixed length; leave --steps out")
     splits = [load_split(recipe.data, name, data) for name in ("train", "test")]
     if seeds is not None:
         return train_seeds(recipe, splits[0], splits[1], out, seeds)
     final = train(recipe, splits[0], splits[1], out, seed)[-1]
+    return {"run": str(out), **final}
+
+
+def _train_on_scenes(
+    recipe: SceneRecipe,
+    out: Path,
+    data: Path | None,
+    seed: int,
+    seeds: int | None,
+    steps: int | None,
+) -> dict[str, Any]:
+    from simtool.scene_text.splits import HELD_OUT, HELD_OUT_SEED, open_store, scenes_sha256
+    from simtool.scene_text.training import train_scenes
+
+    if seeds is not None:
+        raise UsageError(f"recipe '{recipe.name}' trains one seed at a time; leave --seeds out")
+    if steps is not None:
+        recipe = recipe.shortened(steps)
+    held_out = open_store(data, HELD_OUT_SEED, HELD_OUT)
+    scenes = open_store(data, seed, recipe.scenes)
+    identity = scenes_sha256(data, seed, recipe.scenes)
+    final = train_scenes(recipe, scenes, held_out, identity, out, seed)[-1]
     return {"run": str(out), **final}
 
 
@@ -87,12 +119,12 @@ def ablate_run(
     )
     record = ablate(net.trunk, net.head, _shown(images), provenance, options)
     record.save(folder / ABLATION_FILE)
-    chosen = weigh(record, method, weights)
+    chosen = weigh(record, method, replace(weights, background=net.spec.background))
     return {
         "ablation": str(folder / ABLATION_FILE),
         "samples": record.samples,
         **_measurements(record),
-        "entropies": _entropies(record),
+        "entropies": _entropies(record, net.spec.background),
         "weighting": chosen.to_json(),
     }
 
@@ -100,7 +132,8 @@ def ablate_run(
 def _shown(data: LabelledImages) -> Iterator[tuple[Tensor, Tensor]]:
     """The data in batches, with a progress bar."""
     with progress("ablation", len(data)) as advance:
-        for images, labels in batches(data, _ABLATION_BATCH):
+        pixels = data.images[0].size
+        for images, labels in batches(data, max(1, _ABLATION_BATCH * 28 * 28 // pixels)):
             yield images, labels
             advance(len(labels))
 
@@ -120,18 +153,22 @@ def _measurements(record: AblationRecord) -> dict[str, Any]:
     return {**criteria, **flips}
 
 
-def _entropies(record: AblationRecord) -> dict[str, float | None]:
+def _entropies(record: AblationRecord, background: str | None) -> dict[str, float | None]:
     """Entropy of every weighting over that of uniform weights, 0 to 1; None where undefined."""
     variants = {name: (name, WeightingOptions()) for name in METHODS}
     variants["softmax, standardised"] = ("softmax", WeightingOptions(standardise=True))
     entropies: dict[str, float | None] = {}
     for title, (name, options) in variants.items():
         try:
-            entropies[title] = round(weigh(record, name, options).relative_entropy, 4)
+            entropies[title] = _entropy(record, name, replace(options, background=background))
         except ModelError as error:
             log.warning("no weighting '%s': %s", title, error)
             entropies[title] = None
     return entropies
+
+
+def _entropy(record: AblationRecord, method: str, options: WeightingOptions) -> float:
+    return round(weigh(record, method, options).relative_entropy, 4)
 
 
 @dataclass(frozen=True)
@@ -155,10 +192,20 @@ class ExportRequest:
 
 
 def export_run(
-    run: Path | None, out: Path, data: Path | None, request: ExportRequest, overwrite: bool
+    run: Path | None,
+    out: Path,
+    data: Path | None,
+    request: ExportRequest,
+    overwrite: bool,
+    classifier: Path | None = None,
 ) -> dict[str, Any]:
-    """Export a run, or a bundle again, as the bundle `out`; a summary."""
+    """Export a run, or a bundle again, as the bundle `out`; a summary.
+
+    `classifier` is the run of a network that reads the crops in the place of the localizer's own.
+    """
     origin = open_origin(Path(SHIPPED_MODEL) if run is None else run)
+    if classifier is not None:
+        origin = with_classifier(origin, classifier)
     options = _export_options(with_defaults(origin.previous), request)
     report = export_bundle(
         origin, options, out, lambda split: load_split(origin.data, split, data), overwrite

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,15 @@ from simrun.bundle import METADATA_FILE, BundleMeta, find_bundle
 from simrun.errors import ModelError
 from simtool.ablation_record import AblationRecord
 from simtool.files import read_json
-from simtool.run import ABLATION_FILE, SUMMARY_FILE, Checkpoint, RunFolder, read_checkpoint
+from simtool.run import (
+    ABLATION_FILE,
+    READER_FILE,
+    SUMMARY_FILE,
+    Checkpoint,
+    RunConfig,
+    RunFolder,
+    read_checkpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,20 @@ class Origin:
     training: Mapping[str, Any] = field(default_factory=dict)
     previous: BundleMeta | None = None
     """Metadata of the bundle, where that is the origin: its settings are the defaults."""
+    classifier: Checkpoint | None = None
+    """The network that reads crops, where it is another one."""
+
+
+def with_classifier(origin: Origin, run: Path) -> Origin:
+    """The origin with the network of another run to read its crops.
+
+    Raises:
+        ModelError: that is no run folder with a checkpoint.
+    """
+    reader = open_run(run)
+    training = {**origin.training, "classifier": reader.training}
+    accuracy = {**origin.accuracy, "classifier": reader.accuracy}
+    return replace(origin, classifier=reader.checkpoint, training=training, accuracy=accuracy)
 
 
 def open_origin(path: Path) -> Origin:
@@ -39,7 +61,29 @@ def open_origin(path: Path) -> Origin:
     return _from_run(path)
 
 
+@dataclass(frozen=True)
+class TrainedRun:
+    """The result of a training and its record."""
+
+    config: RunConfig
+    checkpoint: Checkpoint
+    accuracy: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+
 def _from_run(path: Path) -> Origin:
+    trained = open_run(path)
+    return Origin(
+        checkpoint=trained.checkpoint,
+        ablation=_ablation_of(path, trained.checkpoint),
+        data=trained.config.recipe.data,
+        accuracy=trained.accuracy,
+        training=trained.training,
+    )
+
+
+def open_run(path: Path) -> TrainedRun:
+    """Read a run folder, ablated or not. Raises ModelError where it is none or damaged."""
     run = RunFolder.open(path)
     config = run.config()
     checkpoint = read_checkpoint(path)
@@ -49,13 +93,8 @@ def _from_run(path: Path) -> Origin:
     if summary.is_file():
         accuracy["seeds"] = read_json(summary)
     training = {**config.to_json(), "epochs_done": checkpoint.epoch}
-    return Origin(
-        checkpoint=checkpoint,
-        ablation=_ablation_of(path, checkpoint),
-        data=config.recipe.data,
-        accuracy=accuracy,
-        training={**training, "checkpoint_sha256": checkpoint.sha256},
-    )
+    training["checkpoint_sha256"] = checkpoint.sha256
+    return TrainedRun(config, checkpoint, accuracy, training)
 
 
 def _from_bundle(path: Path) -> Origin:
@@ -65,10 +104,12 @@ def _from_bundle(path: Path) -> Origin:
     recipe = meta.training.get("recipe")
     if not isinstance(recipe, dict) or not isinstance(recipe.get("data"), str):
         raise ModelError(f"{path / METADATA_FILE} does not say what the model was trained on")
+    has_reader = (path / READER_FILE).is_file()
     return Origin(
         checkpoint=checkpoint,
         ablation=_ablation_of(path, checkpoint),
         data=recipe["data"],
+        classifier=read_checkpoint(path, READER_FILE) if has_reader else None,
         accuracy=meta.accuracy,
         training=meta.training,
         previous=meta,

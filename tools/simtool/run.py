@@ -29,6 +29,8 @@ RUN_SCHEMA: Final = "similarnet-run/1"
 CONFIG_FILE: Final = "config.json"
 HISTORY_FILE: Final = "history.json"
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
+READER_FILE: Final = "classifier.safetensors"
+"""In a bundle: the classifier that reads crops, where it is another network than the localizer."""
 ABLATION_FILE: Final = "ablation.json"
 SUMMARY_FILE: Final = "summary.json"
 _MODEL: Final = "model."
@@ -117,15 +119,15 @@ def load_weights(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
         raise ModelError(f"the checkpoint does not fit the network: {reason}") from error
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read `checkpoint.safetensors` of a run folder or bundle.
+def read_checkpoint(folder: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
+    """Read `checkpoint.safetensors`, or another one, of a run folder or bundle.
 
     Raises:
         ModelError: it is missing, damaged or not one of ours.
     """
-    path = folder / CHECKPOINT_FILE
+    path = folder / name
     if not path.is_file():
-        raise ModelError(f"{folder} has no {CHECKPOINT_FILE}; run 'simtool train' first")
+        raise ModelError(f"{folder} has no {name}; run 'simtool train' first")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})[_METADATA])

@@ -178,7 +178,10 @@ def _contrast(record: AblationRecord, rows: Floats, options: WeightingOptions) -
 
 def _paper_printed(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:
     """Eq. 1 to the letter: softmax of E - e_i, as fractions."""
-    return softmax(-_harm(record, criterion, replace(options, background=None)))
+    harm = _harm(record, criterion, replace(options, background=None))
+    if options.background is not None and options.per_class:
+        harm = np.delete(harm, record.classes.index(options.background), axis=0)
+    return softmax(-harm)
 
 
 def _paper_code(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:

@@ -6,7 +6,10 @@ They are made on first use and kept in the material's folder, below `scenes`.
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +46,13 @@ def open_store(folder: Path | None, seed: int, count: int) -> SceneStore:
     target = folder / "scenes" / f"seed-{seed}"
     load = functools.partial(load_materials, folder)
     return build_store(target, recipe, load, count, workers=os.cpu_count() or 1)
+
+
+def scenes_sha256(folder: Path | None, seed: int, count: int) -> str:
+    """Identity of the first scenes of a seed: what decides them. Raises SourceError."""
+    material = "" if folder is None else material_sha256(folder)
+    parts = {"material": material, "config": asdict(CONFIG), "seed": seed, "count": count}
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def load_scenes(split: str, folder: Path | None) -> LabelledImages:

@@ -55,7 +55,7 @@ def _figures(histograms: np.ndarray) -> Validation:
     false = float(above[0, _BINS // 2])
     return Validation(
         test=Accuracy(
-            overall=(totals[0] - false + found) / float(totals.sum()),
+            overall=(float(totals[0]) - false + found) / float(totals.sum()),
             per_class=(1 - false / float(totals[0]), found / float(totals[1])),
         ),
         f1=float(f1[best]),
