@@ -18,7 +18,7 @@ from simrun.bundle import (
     load_bundle,
     verify_embedded,
 )
-from simrun.classify import Reading, read_regions
+from simrun.classify import Reading, label_regions, read_regions
 from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
@@ -103,16 +103,14 @@ class Localizer:
         """
         frame = check_frame(frame)
         start = self._clock()
-        grey = to_grey(frame)
-        working = prepare(
-            grey if self.meta.channels == 1 else _to_rgb(frame), self.side, self.meta.static_size
-        )
+        seen = to_grey(frame) if self.meta.channels == 1 else _to_rgb(frame)
+        working = prepare(seen, self.side, self.meta.static_size)
         prepared = self._clock()
         heatmap = compute_heatmap(self._localizer, self.meta, working)
         inferred = self._clock()
         found = self._find(heatmap)
         grouped = self._clock()
-        regions = self._read(grey, found, heatmap)
+        regions = self._read(seen, found, heatmap)
         end = self._clock()
         return Result(
             width=frame.shape[1],
@@ -131,14 +129,13 @@ class Localizer:
         ]
 
     def _read(
-        self, grey: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
+        self, seen: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
     ) -> tuple[Region, ...]:
         quads = [_quad(line.quad, heatmap) for _, line in found]
         readings: list[Reading] = [Reading("", ())] * len(quads)
         if self._classifier is not None:
-            readings = read_regions(
-                self._classifier, self.meta.classes, self.meta.crop_size, grey, quads
-            )
+            read = read_regions if self.meta.channels == 1 else label_regions
+            readings = read(self._classifier, self.meta.classes, self.meta.crop_size, seen, quads)
         return tuple(
             Region(
                 quad=quad,
@@ -152,7 +149,7 @@ class Localizer:
 
     def _check_classes(self, classifier: Engine) -> None:
         size = self.meta.crop_size
-        logits = classifier.run(np.zeros((1, 1, size, size), np.uint8))
+        logits = classifier.run(np.zeros((1, self.meta.channels, size, size), np.uint8))
         if logits.shape != (1, len(self.meta.classes)):
             raise ModelError(
                 f"{CLASSIFIER_FILE} gives {logits.shape[-1]} classes, the bundle names "

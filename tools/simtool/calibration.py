@@ -29,6 +29,8 @@ TEMPERATURE: Final = 2.5
 confident text stay visible."""
 WINDOWS: Final = 600
 """Labelled positions drawn from each image."""
+_PIXELS_AT_ONCE: Final = 500 * 28 * 28
+"""Bounds the memory."""
 
 Floats = NDArray[np.float64]
 
@@ -77,7 +79,7 @@ class Calibration:
 
 
 def calibrate(
-    trunk: nn.Sequential,
+    trunk: nn.Module,
     weighting: Weighting,
     data: LabelledImages,
     background: str | None = None,
@@ -126,7 +128,7 @@ def _weights(weighting: Weighting) -> Tensor:
 
 
 def _calibrate_windows(
-    trunk: nn.Sequential, weighting: Weighting, data: LabelledImages, background: int
+    trunk: nn.Module, weighting: Weighting, data: LabelledImages, background: int
 ) -> Calibration:
     """Threshold and slope of one channel from positions drawn evenly from the images."""
     sums, labels = _windows(trunk, weighting, data)
@@ -148,7 +150,7 @@ def _calibrate_windows(
 
 
 def _windows(
-    trunk: nn.Sequential, weighting: Weighting, data: LabelledImages
+    trunk: nn.Module, weighting: Weighting, data: LabelledImages
 ) -> tuple[Floats, NDArray[np.int64]]:
     """Weighted sums and labels (n,) at `WINDOWS` counted positions of each image."""
     plain = Readout(_weights(weighting), torch.zeros(1), torch.ones(1))
@@ -196,10 +198,11 @@ def best_threshold(sums: Floats, text: NDArray[np.bool_]) -> float:
 def _responses(graph: LocalizerGraph, images: np.ndarray) -> np.ndarray:
     """Heatmap cells (cells, channels) float64 of all images (N, C, H, W) uint8."""
     parts: list[Tensor] = []
+    step = max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
     try:
         with torch.inference_mode():
-            for start in range(0, len(images), 500):
-                heatmap = graph(torch.from_numpy(images[start : start + 500].copy()))
+            for start in range(0, len(images), step):
+                heatmap = graph(torch.from_numpy(images[start : start + step].copy()))
                 parts.append(heatmap.movedim(1, -1).flatten(0, -2))
     except RuntimeError as error:
         height, width = images.shape[2:]

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import onnx
 import torch
+from torch import nn
 
 from simrun.bundle import (
     CLASSIFIER_FILE,
@@ -38,11 +39,11 @@ from simtool.graph import (
     transform_trunk,
     trunk_geometry,
 )
-from simtool.nets import SplitNet
-from simtool.nets.base import NetSpec, Padding
+from simtool.nets.base import Classifier, NetSpec, Padding
 from simtool.onnx_file import IR_VERSION, OPSET, Port, embed, to_onnx
 from simtool.origin import Origin
 from simtool.parity import check_parity, crop_shapes, image_shapes
+from simtool.probing import probe_geometry
 from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
 from simtool.weighting import Weighting, WeightingOptions, weigh
 
@@ -118,9 +119,8 @@ def export_bundle(
     weights = replace(options.weights, background=spec.background)
     weighting = weigh(origin.ablation, options.weighting, weights)
     padding = options.padding or net.spec.export_padding
-    trunk = transform_trunk(net.trunk, options.pool, padding)
-    geometry = trunk_geometry(trunk)
-    check_geometry(trunk, net.spec.channels, geometry)
+    trunk = transform_trunk(net.export_trunk(), options.pool, padding)
+    geometry = _geometry(trunk, net.spec.channels)
     _check_static(options.static_size, geometry)
     calibration = _known_calibration(origin, weighting, options.pool, padding)
     if calibration is None:
@@ -130,7 +130,10 @@ def export_bundle(
     graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
 
     localizer = _localizer(graph, net.spec, options.static_size)
-    shapes = image_shapes(geometry.receptive_field, net.spec.channels, options.static_size)
+    smallest = geometry.receptive_field
+    if padding == "same":  # what pads takes smaller images too, and deep networks see very far
+        smallest = min(smallest, net.spec.crop_size)
+    shapes = image_shapes(smallest, net.spec.channels, options.static_size)
     difference = check_parity(localizer.SerializeToString(), graph, shapes)
     reader = _reader(origin, net)
     classifier_graph = ClassifierGraph(reader)
@@ -186,6 +189,15 @@ def _kept_files(target: Path) -> dict[str, bytes]:
         return {MODEL_CARD: card.read_bytes()} if card.is_file() else {}
 
 
+def _geometry(trunk: nn.Module, channels: int) -> Geometry:
+    """By the layers, and confirmed, for a sequence; else by probing. Raises ModelError."""
+    if not isinstance(trunk, nn.Sequential):
+        return probe_geometry(trunk, channels)
+    geometry = trunk_geometry(trunk)
+    check_geometry(trunk, channels, geometry)
+    return geometry
+
+
 def _check_static(size: tuple[int, int] | None, geometry: Geometry) -> None:
     if size is not None and min(size) < geometry.receptive_field:
         raise UsageError(
@@ -208,7 +220,7 @@ def _known_calibration(
     return Calibration.from_json(made["calibration"])
 
 
-def _reader(origin: Origin, net: SplitNet) -> SplitNet:
+def _reader(origin: Origin, net: Classifier) -> Classifier:
     """The network that reads crops: the origin's classifier, or the localizer's own.
 
     Raises:
@@ -254,7 +266,7 @@ def _classifier(graph: ClassifierGraph, spec: NetSpec) -> onnx.ModelProto:
 
 def _metadata(
     name: str,
-    net: SplitNet,
+    net: Classifier,
     reader: NetSpec,
     origin: Origin,
     options: ExportOptions,
@@ -268,7 +280,7 @@ def _metadata(
     return BundleMeta(
         name=name,
         classes=reader.classes,
-        heatmap_channels=objects if weighting.per_class else ("text",),
+        heatmap_channels=objects if weighting.per_class else (spec.target,),
         layer=spec.layer,
         stride=geometry.stride,
         offset=geometry.offset,

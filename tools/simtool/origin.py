@@ -16,6 +16,7 @@ from simtool.run import (
     READER_FILE,
     SUMMARY_FILE,
     Checkpoint,
+    ForeignConfig,
     RunConfig,
     RunFolder,
     read_checkpoint,
@@ -72,6 +73,10 @@ class TrainedRun:
 
 
 def _from_run(path: Path) -> Origin:
+    run = RunFolder.open(path)
+    checkpoint = read_checkpoint(run.path)
+    if checkpoint.foreign is not None:
+        return _from_foreign(path, checkpoint)
     trained = open_run(path)
     return Origin(
         checkpoint=trained.checkpoint,
@@ -95,6 +100,27 @@ def open_run(path: Path) -> TrainedRun:
     training = {**config.to_json(), "epochs_done": checkpoint.epoch}
     training["checkpoint_sha256"] = checkpoint.sha256
     return TrainedRun(config, checkpoint, accuracy, training)
+
+
+def _from_foreign(path: Path, checkpoint: Checkpoint) -> Origin:
+    """The run folder of a network from --model: its accuracy is that of the ablated data."""
+    config = ForeignConfig.load(path)
+    record = _ablation_of(path, checkpoint)
+    error = record.criterion("error")
+    right = [None if e is None else 1 - e for e in error.base_per_class]
+    return Origin(
+        checkpoint=checkpoint,
+        ablation=record,
+        data=config.data,
+        accuracy={"ablated data": 1 - error.base, "per_class": right},
+        training={
+            "model": config.model,
+            # The folder's name alone: where it lies is of no use on another machine.
+            "recipe": {"data": Path(config.data).name},
+            "data_sha256": config.data_sha256,
+            "checkpoint_sha256": checkpoint.sha256,
+        },
+    )
 
 
 def _from_bundle(path: Path) -> Origin:
