@@ -24,6 +24,7 @@ from simtool.pages import (
     table,
 )
 from simtool.paper import TABLE_2_OVERALL_PERCENT, TABLE_2_PERCENT, TABLE_2_RECIPE
+from simtool.recipes import AnyRecipe, SceneRecipe
 from simtool.report import Figure2, RunReport
 
 MARK_FILE: Final = "training.png"
@@ -104,13 +105,23 @@ def _charts(report: RunReport) -> dict[str, Chart]:
     }
 
 
+def _schedule(recipe: AnyRecipe) -> str:
+    if isinstance(recipe, SceneRecipe):
+        return (
+            f"AdamW, learning rate from {recipe.learning_rate:g} along a cosine, "
+            f"{recipe.steps} steps an epoch"
+        )
+    rate, decay = recipe.learning_rate, recipe.lr_decay
+    return f"Adam, learning rate {rate:g} / (1 + {decay:g} t) in iteration t"
+
+
 def _facts(report: RunReport, figure2: Figure2 | None, command: str) -> Iterator[tuple[str, str]]:
     recipe, record = report.config.recipe, report.record
     yield "recipe", f"{recipe.name}: {recipe.net} on {recipe.data}, batch {recipe.batch}"
     yield (
         "optimizer",
-        f"Adam, learning rate {recipe.learning_rate:g} / (1 + {recipe.lr_decay:g} t) in iteration "
-        f"t, {len(report.history)} of {recipe.epochs} epochs, seed {report.config.seed}",
+        f"{_schedule(recipe)}, {len(report.history)} of {recipe.epochs} epochs, "
+        f"seed {report.config.seed}",
     )
     yield "weights", f"SHA-256 {report.checkpoint_sha256}"
     yield "training data", f"SHA-256 {report.config.data_sha256}"
