@@ -108,7 +108,7 @@ def our_calls(ours: Sequence[str]) -> list[dict[str, Any]]:
         side = asked or loaded.meta.side
         calls.append(
             {
-                "name": f"{loaded.meta.name} @ {side}",
+                "name": f"{loaded.path.name} @ {side}",
                 "side": side,
                 "bundle": str(find_bundle(bundle).resolve()),
                 "sha256": loaded.sha256,

@@ -16,7 +16,8 @@ class Ours:
         self._localizer = Localizer.load(bundle, side=side, threads=1, classify=False)
         loaded = self._localizer.bundle
         self.card = Card(
-            family=loaded.meta.name,
+            # The folder's name: drafts of one model differ in nothing else.
+            family=loaded.path.name,
             side=self._localizer.side,
             settings=asdict(self._localizer.region_options),
             model=ModelFile.of(loaded.meta.name, loaded.localizer),

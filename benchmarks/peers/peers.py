@@ -4,7 +4,8 @@
     python -m benchmarks.peers DATASET --peers FOLDER --notext DATASET2 \\
         --ours mnist-lenet:640 scene-text:640,480,320
 
-DATASET holds photos with annotations.json. Everything runs on one thread of one process. Writes
+DATASET holds photos with annotations.json; Tesseract takes part where Debian's tesseract-ocr is
+installed. Needs the extra `train` (onnx, matplotlib). Everything runs on one thread of one process. Writes
 peers.json and fronts.png beside this file and the table in benchmarks/RESULTS.md, all at the end
 or not at all; with --subset or --only it writes to --out alone.
 """
