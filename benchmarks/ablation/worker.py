@@ -131,7 +131,9 @@ def captum(
         images = pictures[start : start + step].float() / 255
         if mask is None:
             kept: list[Tensor] = []
-            handle = net.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o))
+            handle = net.get_submodule(layer).register_forward_hook(
+                lambda m, i, o, kept=kept: kept.append(o)
+            )
             net(images[:1])
             handle.remove()
             mask = torch.arange(kept[0].shape[1]).view(1, -1, 1, 1)

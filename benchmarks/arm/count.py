@@ -40,7 +40,7 @@ CORES = {"pi4": "cortex-a72", "pi5": "cortex-a76"}
 STAGES = ("preprocess", "infer", "regions")
 MARKS_PER_CALL = len(STAGES) + 2
 """One before the first stage, one after each, one after the reading that does not happen."""
-PEER_SIDES = {"PP-OCRv6 tiny": (640, 320, 256, 192, 128), "en PP-OCRv3": (640, 320)}
+PEER_SIDES = {"PP-OCRv6 tiny": (640, 320, 256, 192, 128), "en PP-OCRv3": (320,)}
 REFERENCE = "PP-OCRv6 tiny @ 640"
 FRAME_SIZE = (1280, 960)
 

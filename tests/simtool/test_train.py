@@ -60,11 +60,11 @@ def test_resumed_training_equals_uninterrupted_training_bit_for_bit(
     straight = train(SHORT, TRAIN, TEST, tmp_path / "straight", seed=3)
     calls = []
 
-    def interrupted(*arguments: object) -> object:
+    def interrupted(*arguments: object, **options: object) -> object:
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return measure_accuracy(*arguments)
+        return measure_accuracy(*arguments, **options)
 
     monkeypatch.setattr(train_module, "measure_accuracy", interrupted)
     with pytest.raises(KeyboardInterrupt):

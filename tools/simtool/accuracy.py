@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from simtool.data import LabelledImages
+from simtool.distributed import ALONE, Peers
+from simtool.layers import evaluating
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,18 @@ def to_tensors(data: LabelledImages, indices: np.ndarray) -> tuple[Tensor, Tenso
     return images, torch.from_numpy(data.labels[indices])
 
 
-def measure_accuracy(net: nn.Module, data: LabelledImages, batch: int = 1000) -> Accuracy:
-    """Classify every image; the network is put into evaluation mode and back."""
-    right = np.zeros(len(data.classes), np.int64)
-    was_training = net.training
-    net.eval()
-    try:
-        with torch.inference_mode():
-            for images, labels in batches(data, batch):
-                hits = labels[net(images).argmax(1) == labels]
-                right += np.bincount(hits.numpy(), minlength=len(right))
-    finally:
-        net.train(was_training)
+def measure_accuracy(
+    net: nn.Module, data: LabelledImages, batch: int = 1000, peers: Peers = ALONE
+) -> Accuracy:
+    """Classify every image, shared by the processes; in evaluation mode, which is restored."""
+    counts = torch.zeros(len(data.classes), dtype=torch.float64)
+    mine = peers.part(len(data))
+    with evaluating(net), torch.inference_mode():
+        for start in range(mine.start, mine.stop, batch):
+            images, labels = to_tensors(data, np.arange(start, min(start + batch, mine.stop)))
+            hits = labels[net(images).argmax(1) == labels]
+            counts += torch.bincount(hits, minlength=len(counts))
+    right = peers.reduce_sum(counts).numpy()
     totals = np.bincount(data.labels, minlength=len(right))
     return Accuracy(
         overall=float(right.sum() / len(data)),

@@ -20,7 +20,7 @@ from simtool.cutting import cut_halves
 from simtool.data import LabelledImages, load_split
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.deletion import kernel_norms, last_convolution
-from simtool.distributed import ALONE, Peers
+from simtool.distributed import ALONE, Peers, joined
 from simtool.export import ExportOptions, export_bundle, override, with_defaults
 from simtool.nets import SplitNet
 from simtool.nets.foreign import ForeignSpec
@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 SHIPPED_MODEL: Final = "mnist-lenet"
 _CALIBRATION_PICTURES: Final = 1000
+_SMALLEST_SIDE: Final = 320
+"""Working side of a network from --model, in pixels, where its own pictures are smaller."""
 
 
 def train_run(
@@ -43,18 +45,24 @@ def train_run(
     seed: int,
     seeds: int | None,
     steps: int | None = None,
-) -> dict[str, Any]:
-    """Train one seed, or several; the final test accuracy or the summary over the seeds."""
+) -> dict[str, Any] | None:
+    """Train one seed, or several; the final test accuracy or the summary over the seeds.
+
+    None in a process that does not lead.
+    """
     recipe = find_recipe(recipe_name)
     if isinstance(recipe, SceneRecipe):
         return _train_on_scenes(recipe, out, data, seed, seeds, steps)
     if steps is not None:
         raise UsageError(f"recipe '{recipe_name}' has epochs of fixed length; leave --steps out")
     splits = [load_split(recipe.data, name, data) for name in ("train", "test")]
-    if seeds is not None:
-        return train_seeds(recipe, splits[0], splits[1], out, seeds)
-    final = train(recipe, splits[0], splits[1], out, seed)[-1]
-    return {"run": str(out), **final}
+    with joined() as peers:
+        if seeds is not None:
+            result = train_seeds(recipe, splits[0], splits[1], out, seeds, peers)
+        else:
+            final = train(recipe, splits[0], splits[1], out, seed, peers)[-1]
+            result = {"run": str(out), **final}
+    return result if peers.leads else None
 
 
 def _train_on_scenes(
@@ -237,8 +245,9 @@ def export_run(
     foreign = origin.checkpoint.foreign
     defaults = with_defaults(origin.previous)
     if foreign is not None and origin.previous is None:
-        # Colours have no polarity, and a picture of things is not a page of small print.
-        defaults = replace(defaults, polarity="bright", side=max(320, foreign.crop_size))
+        # Colours have no polarity, and things do not stand in lines as characters do.
+        side = max(_SMALLEST_SIDE, foreign.crop_size)
+        defaults = replace(defaults, polarity="bright", side=side, regions={"lines": 0.0})
     options = _export_options(defaults, request)
 
     def load(split: str) -> LabelledImages:

@@ -40,7 +40,7 @@ from simtool.graph import (
     trunk_geometry,
 )
 from simtool.nets.base import Classifier, NetSpec, Padding
-from simtool.onnx_file import IR_VERSION, OPSET, Port, embed, to_onnx
+from simtool.onnx_file import IR_VERSION, Port, embed, to_onnx
 from simtool.origin import Origin
 from simtool.parity import check_parity, crop_shapes, image_shapes
 from simtool.probing import probe_geometry
@@ -141,7 +141,12 @@ def export_bundle(
     crops = crop_shapes(reader.spec.crop_size, reader.spec.channels)
     crop_difference = check_parity(classifier.SerializeToString(), classifier_graph, crops)
 
-    made = {"pool": options.pool, "padding": padding, "calibration": calibration.to_json()}
+    made = {
+        "pool": options.pool,
+        "padding": padding,
+        "calibration": calibration.to_json(),
+        "opset": localizer.opset_import[0].version,
+    }
     meta = _metadata(
         target.resolve().name, net, reader.spec, origin, options, weighting, geometry, made
     )
@@ -298,7 +303,7 @@ def _metadata(
         ablation=_ablation_summary(origin),
         accuracy=origin.accuracy,
         training=origin.training,
-        export={**made, "opset": OPSET, "ir_version": IR_VERSION},
+        export={**made, "ir_version": IR_VERSION},
         versions=_versions(),
     )
 

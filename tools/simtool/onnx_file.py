@@ -1,4 +1,4 @@
-"""A PyTorch module as one clean ONNX file: opset 17, IR 8, symbolic sizes, no stack traces."""
+"""A PyTorch module as one clean ONNX file: opset 17 or 18, IR 8, no stack traces."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from simrun.errors import ModelError
 
 OPSET: Final = 17
+_OPSETS: Final = (OPSET, 18)
+"""18 where the exporter cannot lower an operator, such as a mean over axes, to 17."""
 IR_VERSION: Final = 8
 _NOISY: Final = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
 
@@ -99,12 +101,13 @@ def _clean(model: onnx.ModelProto, source: Port, result: Port) -> onnx.ModelProt
         ModelError: the graph is not valid, or not of the opset asked for.
     """
     opsets = {entry.domain: entry.version for entry in model.opset_import}
-    if opsets.get("") != OPSET:
+    opset = opsets.get("", 0)
+    if opset not in _OPSETS:
         raise ModelError(f"the exporter gave opset {opsets}, not {OPSET}; check its version")
     clean = onnx.ModelProto(
         ir_version=IR_VERSION, producer_name="similarnet", graph=_clean_graph(model.graph)
     )
-    clean.opset_import.add(domain="", version=OPSET)
+    clean.opset_import.add(domain="", version=opset)
     _set_axes(clean.graph.input[0], source)
     _set_axes(clean.graph.output[0], result)
     try:

@@ -125,7 +125,12 @@ def trace_trunk(model: nn.Module, layer: str) -> fx.GraphModule:
     """
     traced = trace(model, layer)
     inputs = [node for node in traced.graph.nodes if node.op == "placeholder"][:1]
-    return extract(traced, inputs, [layer_node(traced, layer)])
+    trunk = extract(traced, inputs, [layer_node(traced, layer)])
+    returned = next(node for node in trunk.graph.nodes if node.op == "output")
+    (values,) = returned.args
+    returned.args = values  # the maps themselves, not a tuple of them
+    trunk.recompile()
+    return trunk
 
 
 def _needed(inputs: Sequence[fx.Node], outputs: Sequence[fx.Node]) -> set[fx.Node]:

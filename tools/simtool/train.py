@@ -1,7 +1,8 @@
 """Training of a classifier by a recipe: the same seed gives the same weights, resumed or not.
 
-Bit for bit, that is, on the same machine with the same number of threads: sums of floats depend
-on how they are split.
+Bit for bit, that is, on the same machine with the same number of threads and processes: sums of
+floats depend on how they are split. Several processes (`simtool.distributed`) share each batch;
+their gradients are added up, so that every process takes the same step.
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from simrun.errors import ModelError, UsageError
 from simtool.accuracy import measure_accuracy, to_tensors
 from simtool.data import LabelledImages
+from simtool.distributed import ALONE, Peers
 from simtool.files import write_json
 from simtool.nets import SplitNet, build_net
 from simtool.progress import Advance, progress
@@ -38,7 +41,12 @@ log = logging.getLogger(__name__)
 
 
 def train(
-    recipe: Recipe, train_split: LabelledImages, test_split: LabelledImages, out: Path, seed: int
+    recipe: Recipe,
+    train_split: LabelledImages,
+    test_split: LabelledImages,
+    out: Path,
+    seed: int,
+    peers: Peers = ALONE,
 ) -> list[dict[str, Any]]:
     """Train, or go on after the last whole epoch where `out` holds this very run.
 
@@ -48,6 +56,7 @@ def train(
         test_split: what is measured after each epoch; it decides nothing.
         out: run folder, see `simtool.run`.
         seed: of the initial weights and the order of the images.
+        peers: the processes that share each batch; the leading one writes.
 
     Returns:
         The history: a record an epoch.
@@ -59,8 +68,11 @@ def train(
     """
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must be 0 or more")
-    run = RunFolder.create(out, RunConfig(recipe, seed, train_split.sha256))
+    config = RunConfig(recipe, seed, train_split.sha256)
+    run = RunFolder.create(out, config) if peers.leads else RunFolder(out)
+    peers.wait()
     net = _initial_net(recipe.net, seed)
+    _check_sharable(net, peers)
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
     done = _resume(run, net, optimizer)
     history = run.history(done)
@@ -69,24 +81,31 @@ def train(
         advance(done * iterations)
         for epoch in range(done, recipe.epochs):
             started = time.monotonic()
-            loss = _train_epoch(net, optimizer, train_split, recipe, seed, epoch, advance)
-            accuracy = measure_accuracy(net, test_split)
+            loss = _train_epoch(net, optimizer, train_split, recipe, seed, epoch, advance, peers)
+            accuracy = measure_accuracy(net, test_split, peers=peers)
             seconds = round(time.monotonic() - started, 1)
             history.append(
                 {"epoch": epoch + 1, "loss": loss, "test": asdict(accuracy), "seconds": seconds}
             )
             weights = {name: value.clone() for name, value in net.state_dict().items()}
             state = optimizer_tensors(net, optimizer)
-            run.save(Checkpoint(recipe.net, epoch + 1, weights, state), history)
+            if peers.leads:
+                run.save(Checkpoint(recipe.net, epoch + 1, weights, state), history)
             log.info(
                 "seed %d epoch %d/%d: loss %.4f, test accuracy %.2f %%, %.1f s",
                 *(seed, epoch + 1, recipe.epochs, loss, 100 * accuracy.overall, seconds),
             )
+    peers.wait()
     return history
 
 
 def train_seeds(
-    recipe: Recipe, train_split: LabelledImages, test_split: LabelledImages, out: Path, seeds: int
+    recipe: Recipe,
+    train_split: LabelledImages,
+    test_split: LabelledImages,
+    out: Path,
+    seeds: int,
+    peers: Peers = ALONE,
 ) -> dict[str, Any]:
     """Train seeds 0, 1, ... into `out`/seed-0, ... and summarise them in `out`/summary.json.
 
@@ -98,11 +117,12 @@ def train_seeds(
         The errors of `train`.
     """
     finals = [
-        train(recipe, train_split, test_split, out / f"seed-{seed}", seed)[-1]
+        train(recipe, train_split, test_split, out / f"seed-{seed}", seed, peers)[-1]
         for seed in range(seeds)
     ]
     summary = summarise([record["test"] for record in finals])
-    write_json(out / SUMMARY_FILE, summary)
+    if peers.leads:
+        write_json(out / SUMMARY_FILE, summary)
     return summary
 
 
@@ -119,6 +139,27 @@ def summarise(accuracies: list[dict[str, Any]]) -> dict[str, Any]:
         "per_class_mean": per_class.mean(0).tolist(),
         "per_class_std": per_class.std(0, ddof=ddof).tolist(),
     }
+
+
+def _share_gradients(net: nn.Module, peers: Peers) -> None:
+    """Replace each gradient by the sum over all processes, in one message."""
+    if peers.world == 1:
+        return
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    flat = peers.reduce_sum(torch.cat([gradient.flatten() for gradient in gradients]))
+    pieces = torch.split(flat, [gradient.numel() for gradient in gradients])
+    for gradient, shared in zip(gradients, pieces, strict=True):
+        gradient.copy_(shared.view_as(gradient))
+
+
+def _check_sharable(net: nn.Module, peers: Peers) -> None:
+    """Raise UsageError where the statistics of a batch would depend on how it is shared."""
+    norms = (nn.BatchNorm1d, nn.BatchNorm2d)
+    if peers.world > 1 and any(isinstance(module, norms) for module in net.modules()):
+        raise UsageError(
+            f"the network has batch norms, whose statistics need the whole batch: train it in one "
+            f"process, not {peers.world}"
+        )
 
 
 def _initial_net(name: str, seed: int) -> SplitNet:
@@ -147,6 +188,7 @@ def _train_epoch(
     seed: int,
     epoch: int,
     advance: Advance,
+    peers: Peers,
 ) -> float:
     """One pass over the data in an order that depends on seed and epoch alone; the mean loss."""
     order = np.random.default_rng([seed, epoch]).permutation(len(data))
@@ -159,13 +201,18 @@ def _train_epoch(
             iteration = epoch * len(starts) + index
             for group in optimizer.param_groups:
                 group["lr"] = recipe.learning_rate / (1 + recipe.lr_decay * iteration)
-            images, labels = to_tensors(data, order[start : start + recipe.batch])
-            loss = F.cross_entropy(net(images), labels)
+            batch = order[start : start + recipe.batch]
+            part = peers.part(len(batch))
+            images, labels = to_tensors(data, batch[part.start : part.stop])
+            # The mean over the whole batch: what the other processes have is added below.
+            loss = F.cross_entropy(net(images), labels, reduction="sum") / len(batch)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
+            _share_gradients(net, peers)
             optimizer.step()
-            total += loss.item() * len(labels)
+            total += loss.item() * len(batch)
             advance(1)
+    total = float(peers.reduce_sum(torch.tensor(total, dtype=torch.float64)))
     if not math.isfinite(total):
         raise ModelError(f"the loss is {total} in epoch {epoch + 1}; lower the learning rate")
     return total / len(data)
