@@ -5,17 +5,16 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from itertools import pairwise
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from simrun.bundle import (
     CLASSIFIER_FILE,
     LOCALIZER_FILE,
     Bundle,
-    BundleMeta,
     load_bundle,
     verify_embedded,
 )
@@ -24,7 +23,7 @@ from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
 from simrun.localize import Heatmap, compute_heatmap, prepare
-from simrun.regions import Cells, RegionOptions, TextLine, find_lines
+from simrun.regions import RegionOptions, TextLine, find_regions
 from simrun.result import Latency, Point, Quad, Region, Result
 
 DEFAULT_MODEL = "mnist-lenet"
@@ -62,7 +61,9 @@ class Localizer:
         self.meta = bundle.meta
         self.side = side or bundle.meta.side
         self._clock = clock
-        self.region_options = region_options(bundle.meta)
+        self.region_options = RegionOptions.from_rules(
+            bundle.meta.map_threshold, bundle.meta.region_threshold, dict(bundle.meta.regions)
+        )
         """Thresholds and rules in force; may be replaced between frames."""
         self._localizer = Engine(bundle.localizer, config, what=LOCALIZER_FILE)
         verify_embedded(bundle, self._localizer.custom_metadata)
@@ -124,7 +125,7 @@ class Localizer:
         return [
             (name, line)
             for name, plane in zip(names, heatmap.values, strict=True)
-            for line in find_lines(plane, self.region_options)
+            for line in find_regions(plane, self.region_options)
         ]
 
     def _read(
@@ -156,17 +157,7 @@ class Localizer:
             )
 
 
-def region_options(meta: BundleMeta) -> RegionOptions:
-    """The bundle's thresholds and rules. Raises ModelError for a rule that is not known."""
-    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
-    if unknown := sorted(meta.regions.keys() - known):
-        raise ModelError(
-            f"bundle field 'regions' has unknown rules: {', '.join(unknown)}; update similarnet"
-        )
-    return RegionOptions(meta.map_threshold, meta.region_threshold, **meta.regions)
-
-
-def _quad(cells: Cells, heatmap: Heatmap) -> Quad:
+def _quad(cells: NDArray[np.float32], heatmap: Heatmap) -> Quad:
     corners: list[Point] = [(float(x), float(y)) for x, y in heatmap.to_frame(cells)]
     return corners[0], corners[1], corners[2], corners[3]
 

@@ -11,9 +11,9 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from examples import colour_shapes
 from torch import Tensor, nn
 
+from examples import colour_shapes
 from simrun.bundle import load_bundle
 from simrun.errors import ModelError, UsageError
 from simrun.pipeline import Localizer

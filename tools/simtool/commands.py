@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from simrun.errors import ModelError, UsageError
-from simrun.regions import RegionOptions
+from simrun.regions import RULES
 from simtool.ablating import Job, ablate_job
 from simtool.ablation import AblationOptions, Provenance
 from simtool.ablation_record import AblationRecord
@@ -200,7 +200,7 @@ def export_run(
     if foreign is not None and origin.previous is None:
         # Colours have no polarity, and things do not stand in lines as characters do.
         side = max(_SMALLEST_SIDE, foreign.crop_size)
-        defaults = replace(defaults, polarity="bright", side=side, regions={"lines": 0.0})
+        defaults = replace(defaults, polarity="bright", side=side, regions={"join_gap": 0.0})
     options = _export_options(defaults, request)
 
     def load(split: str) -> LabelledImages:
@@ -269,12 +269,11 @@ def _scales(text: str) -> tuple[float, ...]:
 
 def _rules(text: str) -> dict[str, float]:
     """Rules of the regions step, as `name=number,...`."""
-    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
     rules = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
-        if name not in known:
-            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(known))}")
+        if name not in RULES:
+            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(RULES))}")
         try:
             rules[name] = float(value)
         except ValueError as error:
