@@ -110,6 +110,8 @@ def export_bundle(
     kept = _check_target(target, force)
     net = origin.checkpoint.build()
     weighting = weigh(origin.ablation, options.weighting, options.weights)
+    if weighting.per_class:
+        weighting = weighting.first_rows(len(net.spec.shown))
     padding = options.padding or net.spec.export_padding
     trunk = transform_trunk(net.trunk, options.pool, padding)
     geometry = trunk_geometry(trunk)
@@ -123,7 +125,7 @@ def export_bundle(
     localizer = _localizer(graph, net.spec, options.static_size)
     shapes = image_shapes(geometry.receptive_field, net.spec.channels, options.static_size)
     difference = check_parity(localizer.SerializeToString(), graph, shapes)
-    classifier_graph = ClassifierGraph(net)
+    classifier_graph = ClassifierGraph(net, labels=len(net.spec.shown))
     classifier = _classifier(classifier_graph, net.spec)
     crops = crop_shapes(net.spec.crop_size, net.spec.channels)
     crop_difference = check_parity(classifier.SerializeToString(), classifier_graph, crops)
@@ -235,7 +237,7 @@ def _classifier(graph: ClassifierGraph, spec: NetSpec) -> onnx.ModelProto:
         graph,
         torch.zeros(2, *shape, dtype=torch.uint8),
         Port("crops", ("N", *shape)),
-        Port("logits", ("N", len(spec.classes))),
+        Port("logits", ("N", len(spec.shown))),
     )
 
 
@@ -252,8 +254,8 @@ def _metadata(
     spec = net.spec
     return BundleMeta(
         name=name,
-        classes=spec.classes,
-        heatmap_channels=spec.classes if weighting.per_class else ("text",),
+        classes=spec.shown,
+        heatmap_channels=spec.shown if weighting.per_class else ("text",),
         layer=spec.layer,
         stride=geometry.stride,
         offset=geometry.offset,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -28,6 +28,16 @@ class Recipe:
     """Iteration t, from 0, runs at learning_rate / (1 + lr_decay * t)."""
 
 
+_MAPS: Final = Recipe(
+    name="mnist-maps",
+    net="maps",
+    data="mnist-windows",
+    epochs=12,
+    batch=100,
+    learning_rate=2e-3,
+    lr_decay=6e-4,
+)
+
 RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
     {
         # The paper's, to the letter: Adam 1e-3, decay 1e-5, batch 300, 10 epochs.
@@ -40,6 +50,10 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
             learning_rate=1e-3,
             lr_decay=1e-5,
         ),
+        # Class-specific maps: windows of composed canvases, one of them to a cell of the map.
+        "mnist-maps": _MAPS,
+        # The same with a hidden layer in the head, to see what the ablation does without CAM.
+        "mnist-maps-deep": replace(_MAPS, name="mnist-maps-deep", net="maps-deep"),
     }
 )
 

@@ -10,11 +10,12 @@ from typing import Final
 from simrun.errors import UsageError
 from simtool.data.dataset import LabelledImages
 from simtool.data.mnist import load_mnist
+from simtool.data.windows import load_windows
 
 __all__ = ["DATASETS", "LabelledImages", "load_split"]
 
 DATASETS: Final[Mapping[str, Callable[[str, Path | None], LabelledImages]]] = MappingProxyType(
-    {"mnist": load_mnist}
+    {"mnist": load_mnist, "mnist-windows": load_windows}
 )
 
 

@@ -10,10 +10,13 @@ from typing import Final
 from simrun.errors import UsageError
 from simtool.nets.base import NetSpec, SplitNet
 from simtool.nets.lenet import lenet
+from simtool.nets.maps import maps, maps_deep
 
 __all__ = ["NETS", "NetSpec", "SplitNet", "build_net"]
 
-NETS: Final[Mapping[str, Callable[[], SplitNet]]] = MappingProxyType({"lenet": lenet})
+NETS: Final[Mapping[str, Callable[[], SplitNet]]] = MappingProxyType(
+    {"lenet": lenet, "maps": maps, "maps-deep": maps_deep}
+)
 
 
 def build_net(name: str) -> SplitNet:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from simrun.errors import ModelError
+
 Padding = Literal["valid", "same"]
 
 
@@ -24,6 +26,19 @@ class NetSpec:
     """Channels of the input image: 1 for grey, 3 for RGB."""
     export_padding: Padding = "valid"
     """Convolution padding of the exported graph, unless the user asks for the other one."""
+    background: str | None = None
+    """Last of the classes, where it stands for "none of them": it is trained and ablated, but is
+    neither a channel of the heatmap nor a label."""
+
+    def __post_init__(self) -> None:
+        """Refuse a background that is not the last class. Raises ModelError."""
+        if self.background is not None and self.background != self.classes[-1]:
+            raise ModelError(f"the background '{self.background}' must be the last class")
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The classes without the background."""
+        return self.classes if self.background is None else self.classes[:-1]
 
 
 class SplitNet(nn.Module):
