@@ -75,6 +75,46 @@ def read_regions(
     return readings
 
 
+def label_regions(
+    engine: Engine,
+    classes: Sequence[str],
+    crop_size: int,
+    rgb: Image,
+    quads: Sequence[Quad],
+) -> list[Reading]:
+    """Name the thing in each region of a colour frame: one label a region, all in one batch.
+
+    Args:
+        engine: `crops` (N, 3, S, S) uint8 RGB -> `logits` (N, C).
+        classes: labels of the C outputs.
+        crop_size: S.
+        rgb: the frame, (H, W, 3) uint8.
+        quads: regions in frame pixels.
+    """
+    if not quads:
+        return []
+    crops = np.stack([_square_crop(rgb, quad, crop_size) for quad in quads])
+    probabilities = _softmax(engine.run(crops.transpose(0, 3, 1, 2)))
+    best = probabilities.argmax(axis=1)
+    return [
+        Reading(classes[index], (float(row[index]),))
+        for row, index in zip(probabilities, best, strict=True)
+    ]
+
+
+def _square_crop(rgb: Image, quad: Quad, size: int) -> Image:
+    """The square around a quad, with a margin, brought to (size, size, 3); edges go on outside."""
+    corners = np.array(quad, np.float64)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    side = float((high - low).max()) * (1 + 2 * _MARGIN) + 4.0
+    start = (low + high) / 2 - side / 2
+    scale = side / size
+    matrix = np.array([[scale, 0, start[0] + scale / 2], [0, scale, start[1] + scale / 2]])
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    crop = cv2.warpAffine(rgb, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(crop, np.uint8)
+
+
 def rectify(grey: Image, quad: Quad) -> Image:
     """Cut a quad out of a frame and turn it upright, with a margin, at most 96 pixels high."""
     corners = np.array(quad, np.float64)

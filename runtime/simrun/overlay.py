@@ -28,21 +28,24 @@ def draw_overlay(frame: Image, result: Result) -> Image:
 
 def blend_heatmap(picture: Image, heatmap: Heatmap) -> Image:
     """Lay a heatmap over a BGR picture: the hotter, the less of the picture is left."""
-    heat = _over_frame(heatmap.values.max(axis=0), heatmap, picture.shape[:2])
+    heat = heat_over_frame(heatmap, picture.shape[:2]).clip(0, 1)
     colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
     opacity = (heat * _HEAT_OPACITY)[:, :, None]
     return np.asarray(picture * (1 - opacity) + colours * opacity, np.uint8)
 
 
-def _over_frame(
-    values: NDArray[np.float32], heatmap: Heatmap, shape: tuple[int, ...]
-) -> NDArray[np.float32]:
-    """The map in 0..1 at the frame's resolution."""
+def heat_over_frame(heatmap: Heatmap, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """The map at the frame's resolution, (H, W); the greatest channel, 0 where no cell looks.
+
+    Args:
+        heatmap: the map and its place on the frame.
+        shape: H and W of the frame.
+    """
     step = 1 / heatmap.pitch
     shift = -heatmap.origin * step
     matrix = np.array([[step, 0, shift], [0, step, shift]], np.float64)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    heat = cv2.warpAffine(values.clip(0, 1), matrix, (shape[1], shape[0]), flags=flags)
+    heat = cv2.warpAffine(heatmap.values.max(axis=0), matrix, (shape[1], shape[0]), flags=flags)
     return np.asarray(heat, np.float32)
 
 

@@ -5,26 +5,25 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import fields
 from itertools import pairwise
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from simrun.bundle import (
     CLASSIFIER_FILE,
     LOCALIZER_FILE,
     Bundle,
-    BundleMeta,
     load_bundle,
     verify_embedded,
 )
-from simrun.classify import Reading, read_regions
+from simrun.classify import Reading, label_regions, read_regions
 from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
 from simrun.localize import Heatmap, compute_heatmap, prepare
-from simrun.regions import Cells, RegionOptions, TextLine, find_lines
+from simrun.regions import RegionOptions, TextLine, find_regions
 from simrun.result import Latency, Point, Quad, Region, Result
 
 DEFAULT_MODEL = "mnist-lenet"
@@ -62,7 +61,9 @@ class Localizer:
         self.meta = bundle.meta
         self.side = side or bundle.meta.side
         self._clock = clock
-        self.region_options = region_options(bundle.meta)
+        self.region_options = RegionOptions.from_rules(
+            bundle.meta.map_threshold, bundle.meta.region_threshold, dict(bundle.meta.regions)
+        )
         """Thresholds and rules in force; may be replaced between frames."""
         self._localizer = Engine(bundle.localizer, config, what=LOCALIZER_FILE)
         verify_embedded(bundle, self._localizer.custom_metadata)
@@ -102,16 +103,14 @@ class Localizer:
         """
         frame = check_frame(frame)
         start = self._clock()
-        grey = to_grey(frame)
-        working = prepare(
-            grey if self.meta.channels == 1 else _to_rgb(frame), self.side, self.meta.static_size
-        )
+        seen = to_grey(frame) if self.meta.channels == 1 else _to_rgb(frame)
+        working = prepare(seen, self.side, self.meta.static_size)
         prepared = self._clock()
         heatmap = compute_heatmap(self._localizer, self.meta, working)
         inferred = self._clock()
         found = self._find(heatmap)
         grouped = self._clock()
-        regions = self._read(grey, found, heatmap)
+        regions = self._read(seen, found, heatmap)
         end = self._clock()
         return Result(
             width=frame.shape[1],
@@ -126,18 +125,17 @@ class Localizer:
         return [
             (name, line)
             for name, plane in zip(names, heatmap.values, strict=True)
-            for line in find_lines(plane, self.region_options)
+            for line in find_regions(plane, self.region_options)
         ]
 
     def _read(
-        self, grey: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
+        self, seen: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
     ) -> tuple[Region, ...]:
         quads = [_quad(line.quad, heatmap) for _, line in found]
         readings: list[Reading] = [Reading("", ())] * len(quads)
         if self._classifier is not None:
-            readings = read_regions(
-                self._classifier, self.meta.classes, self.meta.crop_size, grey, quads
-            )
+            read = read_regions if self.meta.channels == 1 else label_regions
+            readings = read(self._classifier, self.meta.classes, self.meta.crop_size, seen, quads)
         return tuple(
             Region(
                 quad=quad,
@@ -151,7 +149,7 @@ class Localizer:
 
     def _check_classes(self, classifier: Engine) -> None:
         size = self.meta.crop_size
-        logits = classifier.run(np.zeros((1, 1, size, size), np.uint8))
+        logits = classifier.run(np.zeros((1, self.meta.channels, size, size), np.uint8))
         if logits.shape != (1, len(self.meta.classes)):
             raise ModelError(
                 f"{CLASSIFIER_FILE} gives {logits.shape[-1]} classes, the bundle names "
@@ -159,17 +157,7 @@ class Localizer:
             )
 
 
-def region_options(meta: BundleMeta) -> RegionOptions:
-    """The bundle's thresholds and rules. Raises ModelError for a rule that is not known."""
-    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
-    if unknown := sorted(meta.regions.keys() - known):
-        raise ModelError(
-            f"bundle field 'regions' has unknown rules: {', '.join(unknown)}; update similarnet"
-        )
-    return RegionOptions(meta.map_threshold, meta.region_threshold, **meta.regions)
-
-
-def _quad(cells: Cells, heatmap: Heatmap) -> Quad:
+def _quad(cells: NDArray[np.float32], heatmap: Heatmap) -> Quad:
     corners: list[Point] = [(float(x), float(y)) for x, y in heatmap.to_frame(cells)]
     return corners[0], corners[1], corners[2], corners[3]
 

@@ -1,193 +1,202 @@
-"""From a heatmap to text lines: threshold, hotspots, lines, rotated quads.
+"""From a heatmap to text regions: threshold, split, join into lines, box.
 
-Two thresholds, as in text detectors: `map_threshold` decides which cells belong to a hotspot,
-`region_threshold` which hotspots are worth reporting.
+Two thresholds, as in text detectors: `map_threshold` decides which cells are text,
+`region_threshold` which regions are worth reporting. Everything works on whole arrays, and the
+number of components is bounded, so that foliage costs no more than a page of text.
+
+Coordinates are the heatmap's own: cell (row i, column j) has its centre at x = j, y = i and
+reaches half a cell to each side.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Cells = NDArray[np.float32]
-"""(4, 2) corners (x, y) in heatmap cells, clockwise from the top left of the text."""
+from simrun.errors import ModelError
+from simrun.lines import Parts, box_groups, join_parts
 
-MAX_HOTSPOTS: Final = 500
-"""Hotspots kept in one map, the strongest first: bounds the time spent on foliage and gravel."""
-MIN_CELLS: Final = 4
-"""Smaller hotspots are noise."""
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int32]
 
-_MAX_GAP: Final = 1.0
-"""Two neighbours of a line are at most this many mean heights apart."""
-_MIN_HEIGHT_RATIO: Final = 0.5
-_MIN_OVERLAP: Final = 0.5
-"""Neighbours overlap vertically by at least this share of the lower one's height."""
-_MIN_ASPECT: Final = 2.5
-"""Width over height from which a lone hotspot is a line of several characters."""
-_MAX_TILT_DEGREES: Final = 60.0
-"""A steeper lone hotspot is a tall character, such as 1, rather than a climbing line."""
+MAX_COMPONENTS: Final = 512
+"""Components looked at in one map, the largest: the bound on the work."""
+
+_LONG: Final = 3.0
+"""Ratio of the variances along and across from which a component has a direction of its own."""
 
 
 @dataclass(frozen=True)
 class RegionOptions:
-    """How a heatmap becomes regions; lengths in cells of the heatmap."""
+    """How a heatmap becomes regions; lengths in cells of the heatmap.
+
+    The defaults of the rules leave components as they are and join neighbours of one line.
+    """
 
     map_threshold: float
-    """A cell belongs to a hotspot where the map is above it."""
+    """Cells above it are text."""
     region_threshold: float
-    """A hotspot counts where the map's mean over it is at least this."""
+    """Regions whose cells have a lower mean are not reported."""
+    seed_threshold: float = 0.0
+    """Components without a cell above it are dropped, and those with several such parts are
+    divided among them; below `map_threshold` it does nothing."""
+    min_area: float = 4.0
+    """Smaller components are dropped before lines are formed, in cells."""
     min_height: float = 0.0
-    """A line that is lower, or a lone hotspot that is narrower, is not reported."""
+    """Regions that are lower, or narrower, are not reported."""
+    valley: float = 0.0
+    """A cell lower than this share of the heights both above and below it parts two lines that
+    touch; 0 parts nothing."""
+    valley_reach: float = 2.0
+    """How many cells above and below are looked at for that."""
+    join_gap: float = 1.0
+    """Components of one line are at most this many mean heights apart,"""
+    join_offset: float = 0.45
+    """at most this many mean heights out of line,"""
+    join_ratio: float = 0.5
+    """and the lower one has at least this share of their mean height."""
+    grow_across: float = 1.0
+    """Height of a region over the height of its cells."""
+    grow_along: float = 0.0
+    """What each end of a region gains, over its height."""
+
+    @classmethod
+    def from_rules(
+        cls, map_threshold: float, region_threshold: float, rules: dict[str, float]
+    ) -> RegionOptions:
+        """The two thresholds and the rules that a bundle carries.
+
+        Raises:
+            ModelError: a rule is not known or negative.
+        """
+        if unknown := sorted(rules.keys() - RULES):
+            raise ModelError(
+                f"bundle field 'regions' has unknown rules: {', '.join(unknown)}; update similarnet"
+            )
+        if negative := sorted(name for name, value in rules.items() if not value >= 0):
+            raise ModelError(f"bundle field 'regions' has negative rules: {', '.join(negative)}")
+        return cls(map_threshold, region_threshold, **rules)
 
 
-@dataclass(frozen=True)
-class Hotspot:
-    """A connected set of cells above the map threshold."""
-
-    outline: NDArray[np.float32]
-    """(n, 2) corners (x, y) of the cells along its border."""
-    score: float
-    """Mean of the map over the hotspot's cells, clipped to 0..1."""
-    cells: int
-    """Number of cells: its area."""
+RULES: Final = frozenset(field.name for field in fields(RegionOptions)) - {
+    "map_threshold",
+    "region_threshold",
+}
 
 
 @dataclass(frozen=True)
 class TextLine:
-    """Hotspots that stand side by side."""
+    """A line of text in a heatmap."""
 
-    quad: Cells
+    quad: NDArray[np.float32]
+    """(4, 2) corners (x, y) in cells, clockwise from the top left of the text; they may reach
+    outside the map."""
     score: float
-    """Mean of the map over the cells of all hotspots, clipped to 0..1."""
+    """Mean of the map over the line's cells, clipped to 0..1."""
 
 
-def find_lines(heatmap: NDArray[np.float32], options: RegionOptions) -> list[TextLine]:
-    """Text lines of one heatmap channel, (h, w) float32, from top to bottom."""
-    groups = group_into_lines(find_hotspots(heatmap, options))
-    lines = [line for line in map(_line, groups) if _height(line.quad) >= options.min_height]
-    return sorted(lines, key=lambda line: (float(line.quad[0, 1]), float(line.quad[0, 0])))
-
-
-def find_hotspots(heatmap: NDArray[np.float32], options: RegionOptions) -> list[Hotspot]:
-    """Connected sets of cells above `map_threshold` whose mean reaches `region_threshold`.
-
-    At most `MAX_HOTSPOTS`, those with the largest sum of the map first.
-    """
-    mask = (heatmap > options.map_threshold).astype(np.uint8)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    sizes = stats[:, cv2.CC_STAT_AREA]
-    sums = np.bincount(labels.ravel(), heatmap.ravel(), minlength=count)
-    means = sums / np.maximum(sizes, 1)
-    good = (sizes >= MIN_CELLS) & (means >= options.region_threshold)
-    good[0] = False
-    order = np.flatnonzero(good)
-    order = order[np.argsort(-sums[order], kind="stable")][:MAX_HOTSPOTS]
-    return [
-        Hotspot(
-            outline=_outline(np.asarray(labels), stats[i], int(i)),
-            score=min(1.0, float(means[i])),
-            cells=int(sizes[i]),
-        )
-        for i in order
-    ]
-
-
-def group_into_lines(hotspots: list[Hotspot]) -> list[list[Hotspot]]:
-    """Group hotspots that stand side by side: similar height, close, at the same level.
-
-    The relation is transitive, so a line may climb as long as neighbours overlap.
-    """
-    if not hotspots:
+def find_regions(heatmap: NDArray[np.float32], options: RegionOptions) -> list[TextLine]:
+    """Text lines of one heatmap channel, (h, w) float32, best first."""
+    mask = (heatmap > options.map_threshold).view(np.uint8)
+    left, top, width, height = cv2.boundingRect(mask)
+    if width == 0:
         return []
-    hulls = np.array([[*s.outline.min(axis=0), *s.outline.max(axis=0)] for s in hotspots])
-    near = _neighbours(hulls)
-    unseen = set(range(len(hotspots)))
-    groups: list[list[Hotspot]] = []
-    while unseen:
-        todo, members = [unseen.pop()], []
-        while todo:
-            i = todo.pop()
-            members.append(i)
-            new = unseen.intersection(np.flatnonzero(near[i]).tolist())
-            unseen -= new
-            todo += new
-        groups.append([hotspots[i] for i in members])
-    return groups
-
-
-def quad_along(points: NDArray[np.floating], angle: float) -> Cells:
-    """Smallest rectangle around points with its top edge in a given direction.
-
-    Args:
-        points: (n, 2) as (x, y).
-        angle: direction of reading in radians, positive clockwise on the screen.
-    """
-    right = np.array([math.cos(angle), math.sin(angle)])
-    down = np.array([-right[1], right[0]])
-    x, y = points @ right, points @ down
-    corners = [(x.min(), y.min()), (x.max(), y.min()), (x.max(), y.max()), (x.min(), y.max())]
-    return np.array([u * right + v * down for u, v in corners], np.float32)
-
-
-def _outline(labels: NDArray[Any], stat: NDArray[Any], label: int) -> NDArray[np.float32]:
-    """Corners of the cells along a component's border, (n, 2)."""
-    x, y, w, h = (int(v) for v in stat[:4])
-    part = (labels[y : y + h, x : x + w] == label).astype(np.uint8)
-    outlines, _ = cv2.findContours(part, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    centres = np.concatenate(outlines)[:, 0] + np.array([x, y], np.float32)
-    # Contours run through cell centres; the cells reach half a cell further.
-    half = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]], np.float32)
-    return np.asarray((centres[:, None] + half).reshape(-1, 2), np.float32)
-
-
-def _neighbours(hulls: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(n, n) whether two hulls x0, y0, x1, y1 are neighbours in a line."""
-    x0, y0, x1, y1 = hulls.T
-    heights = y1 - y0
-    overlap = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
-    low, high = np.minimum(heights[:, None], heights), np.maximum(heights[:, None], heights)
-    gap = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
-    near: NDArray[np.bool_] = (
-        (overlap >= _MIN_OVERLAP * low)
-        & (low >= _MIN_HEIGHT_RATIO * high)
-        & (gap <= _MAX_GAP * (heights[:, None] + heights) / 2)
+    inside = np.ascontiguousarray(heatmap[top : top + height, left : left + width])
+    parts = _measure(inside, _components(inside, options), options)
+    if len(parts.area) == 0:
+        return []
+    groups = join_parts(
+        parts, gap=options.join_gap, offset=options.join_offset, ratio=options.join_ratio
     )
-    return near
+    quads, scores = box_groups(
+        parts, groups, grow_across=options.grow_across, grow_along=options.grow_along
+    )
+    sides = np.hypot(*np.moveaxis(quads[:, [1, 3]] - quads[:, [0]], 2, 0)).min(axis=1)
+    good = (scores >= options.region_threshold) & (sides >= options.min_height)
+    order = np.flatnonzero(good)[np.argsort(-scores[good], kind="stable")]
+    quads += (left, top)
+    return [TextLine(quads[i].astype(np.float32), min(1.0, float(scores[i]))) for i in order]
 
 
-def _height(quad: Cells) -> float:
-    """The lesser side of a quad."""
-    sides = quad[1] - quad[0], quad[3] - quad[0]
-    return min(float(np.hypot(*side)) for side in sides)
+def _components(heatmap: NDArray[np.float32], options: RegionOptions) -> Labels:
+    """(h, w) number of the component that a cell belongs to, 0 for none.
 
-
-def _line(group: list[Hotspot]) -> TextLine:
-    points = np.concatenate([spot.outline for spot in group])
-    cells = sum(spot.cells for spot in group)
-    score = sum(spot.score * spot.cells for spot in group) / cells
-    return TextLine(quad_along(points, _direction(group, points)), score)
-
-
-def _direction(group: list[Hotspot], points: NDArray[np.float32]) -> float:
-    """Direction of reading in radians, -pi/2 to pi/2.
-
-    The line through the hotspots' centres; of a single hotspot its longer side, if it is clearly
-    longer and rather level. A lone character has no direction of its own: it is taken as upright.
+    Seeds are connected cells above the seed threshold, less the valleys between lines. A cell
+    above the map threshold belongs to the nearest seed, unless its component has none: lines that
+    touch at the lower threshold stay apart where they are apart at the higher one.
     """
-    if len(group) > 1:
-        centres = np.array([spot.outline.mean(axis=0) for spot in group])
-        _, _, axes = np.linalg.svd(centres - centres.mean(axis=0), full_matrices=False)
-        dx, dy = axes[0] if axes[0][0] >= 0 else -axes[0]
-        return math.atan2(float(dy), float(dx))
-    _, (width, height), degrees = cv2.minAreaRect(points)
-    if width < height:
-        width, height, degrees = height, width, degrees + 90
-    level = (degrees + 90) % 180 - 90
-    if width < _MIN_ASPECT * height or abs(level) > _MAX_TILT_DEGREES:
-        return 0.0
-    return math.radians(level)
+    mask = heatmap > options.map_threshold
+    core = heatmap > max(options.map_threshold, options.seed_threshold)
+    if options.valley > 0:
+        core &= ~_valleys(heatmap, options.valley, int(options.valley_reach))
+    count, seeds = cv2.connectedComponents(core.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    if count == 1 or np.array_equal(core, mask):
+        return np.asarray(seeds, np.int32)
+    _, whole = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    seeded = np.zeros(int(whole.max()) + 1, np.bool_)
+    seeded[whole[core]] = True
+    seeded[0] = False
+    _, nearest = cv2.distanceTransformWithLabels(
+        (~core).view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    owner = np.zeros(int(nearest.max()) + 1, np.int32)
+    owner[nearest[core]] = seeds[core]
+    return np.where(seeded[whole], owner[nearest], 0).astype(np.int32)
+
+
+def _valleys(heatmap: NDArray[np.float32], share: float, reach: int) -> NDArray[np.bool_]:
+    """Cells that lie between higher ones above and below."""
+    kernel = np.ones((max(1, reach), 1), np.uint8)
+    above = cv2.dilate(heatmap, kernel, anchor=(0, len(kernel) - 1))
+    below = cv2.dilate(heatmap, kernel, anchor=(0, 0))
+    rim = np.zeros_like(heatmap)
+    rim[1:-1] = np.minimum(above[:-2], below[2:])
+    return np.asarray(heatmap < share * rim, np.bool_)
+
+
+def _measure(heatmap: NDArray[np.float32], labels: Labels, options: RegionOptions) -> Parts:
+    """Moments of every component, read as those of a filled rectangle."""
+    flat = np.flatnonzero(labels)
+    which = labels.ravel()[flat]
+    rows, columns = np.divmod(flat, labels.shape[1])
+    area = np.bincount(which)
+    kept = np.flatnonzero(area >= max(1.0, options.min_area))
+    if len(kept) > MAX_COMPONENTS:
+        kept = kept[np.argsort(-area[kept], kind="stable")[:MAX_COMPONENTS]]
+
+    def mean(values: NDArray[np.generic]) -> Floats:
+        return np.asarray(np.bincount(which, values, len(area))[kept] / area[kept], np.float64)
+
+    x, y = mean(columns), mean(rows)
+    # A cell is a square, not a point: it adds 1/12 to the variance along each axis.
+    xx = mean(columns * columns) - x * x + 1 / 12
+    yy = mean(rows * rows) - y * y + 1 / 12
+    xy = mean(columns * rows) - x * y
+    size = area[kept].astype(np.float64)
+    return _rectangles(size, mean(heatmap.ravel()[flat]), (x, y), (xx, yy, xy))
+
+
+def _rectangles(
+    area: Floats, score: Floats, centre: tuple[Floats, Floats], moments: tuple[Floats, ...]
+) -> Parts:
+    """Components as rectangles of the same second moments."""
+    xx, yy, xy = moments
+    middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    along, across = middle + spread, np.maximum(middle - spread, 1 / 12)
+    # The direction of a blob hardly longer than high says nothing: it is taken as upright.
+    squat = along < _LONG * across
+    angle = np.where(squat, 0.0, 0.5 * np.arctan2(2 * xy, xx - yy))
+    return Parts(
+        area=area,
+        score=score,
+        x=centre[0],
+        y=centre[1],
+        angle=angle,
+        half_length=np.sqrt(3 * np.where(squat, xx, along)),
+        half_height=np.sqrt(3 * np.where(squat, yy, across)),
+        squat=squat,
+    )

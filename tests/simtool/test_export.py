@@ -16,7 +16,7 @@ from torch import nn
 from simrun.bundle import METADATA_KEY, load_bundle, verify_embedded
 from simrun.errors import ModelError, OutputError, UsageError
 from simtool import export as export_module
-from simtool import files as files_module
+from simtool import folders as folders_module
 from simtool.ablation import AblationOptions
 from simtool.commands import ExportRequest, ablate_run, export_run
 from simtool.data import LabelledImages, load_split
@@ -153,15 +153,15 @@ def test_a_bundle_is_exported_again_to_the_same_bytes_without_data(
     bundle: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "tiny"
-    export_run(bundle, again, None, ExportRequest(), force=False)
+    export_run(bundle, again, None, ExportRequest(), overwrite=False)
     for name in BUNDLE_FILES:
         assert (again / name).read_bytes() == (bundle / name).read_bytes(), name
 
 
 def test_settings_of_a_bundle_are_kept_unless_given(bundle: Path, tmp_path: Path) -> None:
     request = ExportRequest(side=320, scales="1,0.5", map_threshold=0.25)
-    export_run(bundle, tmp_path / "once", None, request, force=False)
-    export_run(tmp_path / "once", tmp_path / "twice", None, ExportRequest(), force=False)
+    export_run(bundle, tmp_path / "once", None, request, overwrite=False)
+    export_run(tmp_path / "once", tmp_path / "twice", None, ExportRequest(), overwrite=False)
     meta = load_bundle(tmp_path / "twice").meta
     assert (meta.side, meta.scales, meta.map_threshold) == (320, (1.0, 0.5), 0.25)
     assert meta.name == "twice"
@@ -171,26 +171,30 @@ def test_another_form_of_a_bundle_measures_the_affine_anew(
     bundle: Path, tmp_path: Path, digit_folder: Path
 ) -> None:
     request = ExportRequest(pool="drop", weighting="uniform")
-    export_run(bundle, tmp_path / "drop", digit_folder, request, force=False)
+    export_run(bundle, tmp_path / "drop", digit_folder, request, overwrite=False)
     scale = load_bundle(tmp_path / "drop").meta.export["calibration"]["scale"]
     assert scale != load_bundle(bundle).meta.export["calibration"]["scale"]
 
 
-def test_force_replaces_a_bundle_alone_and_keeps_its_card(origin: Origin, tmp_path: Path) -> None:
+def test_overwrite_replaces_a_bundle_alone_and_keeps_its_card(
+    origin: Origin, tmp_path: Path
+) -> None:
     target = tmp_path / "model"
     export_bundle(origin, ExportOptions(), target, training_split)
     (target / "README.md").write_text("card")
-    with pytest.raises(OutputError, match="is not empty; choose another folder or give --force"):
+    with pytest.raises(
+        OutputError, match="a folder that is not empty; name another or add --overwrite"
+    ):
         export_bundle(origin, ExportOptions(), target, never)
     again = ExportOptions(polarity="bright")
-    export_bundle(origin, again, target, training_split, force=True)
+    export_bundle(origin, again, target, training_split, overwrite=True)
     assert load_bundle(target).meta.polarity == "bright"
     assert (target / "README.md").read_text() == "card"
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("mine")
-    with pytest.raises(OutputError, match="holds no bundle"):
-        export_bundle(origin, ExportOptions(), foreign, never, force=True)
+    with pytest.raises(OutputError, match="is not a former result"):
+        export_bundle(origin, ExportOptions(), foreign, never, overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["foreign", "model"]
 
 
@@ -205,10 +209,12 @@ def test_a_full_disk_leaves_nothing_behind_and_the_old_bundle_whole(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    place = (os, "fsync") if step == "fsync" else (files_module, "_put_in_place")
+    place = (os, "fsync") if step == "fsync" else (folders_module, "_put_in_place")
     monkeypatch.setattr(*place, full)
     with pytest.raises(OutputError, match="No space left on device"):
-        export_bundle(origin, ExportOptions(polarity="bright"), target, training_split, force=True)
+        export_bundle(
+            origin, ExportOptions(polarity="bright"), target, training_split, overwrite=True
+        )
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
 
@@ -286,7 +292,7 @@ def test_unusable_runs_are_refused(
 ) -> None:
     copy = damaged(run, tmp_path, change)
     with pytest.raises(ModelError, match=message) as caught:
-        export_run(copy, tmp_path / "model", None, ExportRequest(), force=False)
+        export_run(copy, tmp_path / "model", None, ExportRequest(), overwrite=False)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "model").exists()
 
@@ -304,7 +310,7 @@ def test_impossible_options_are_refused(
     run: Path, tmp_path: Path, request_: ExportRequest, message: str, digit_folder: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        export_run(run, tmp_path / "model", digit_folder, request_, force=False)
+        export_run(run, tmp_path / "model", digit_folder, request_, overwrite=False)
     assert not (tmp_path / "model").exists()
 
 

@@ -1,71 +1,41 @@
 """Ablation: how much worse a classifier gets when one filter's response goes no further.
 
-The part before the layer (trunk) runs once per batch; the part after it (head) runs once per
-filter, in chunks, with that filter's map set to the baseline. Every quantity is a sum over units.
-A unit is an image, or, where labels are dense, a labelled position of an image.
-
-Three criteria, all measured in the same pass:
-
-    error  1 where the class is wrong, else 0          (the paper's E and e_i)
-    loss   negative log-likelihood of the true class, nats
-    logit  logit of the true class
+The part before the layer runs once per batch, the part after it once per filter, as far as it has
+to (`simtool.cut`); the filter's map is exchanged for the baseline. What is measured is in
+`simtool.criteria`, and all of it in the same pass.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Final
 
-import numpy as np
 import torch
-import torch.nn.functional as F
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from simrun.errors import ModelError, UsageError
-from simtool.ablation_record import AblationRecord, CriterionRecord
+from simtool.ablation_record import AblationRecord, Stability
+from simtool.criteria import CRITERIA, IGNORE, Units
+from simtool.cut import Baseline, Cut
+from simtool.cutting import cut_halves
+from simtool.distributed import ALONE, Peers
+from simtool.memory import OutOfMemoryError, memory_errors, peak_bytes
+from simtool.stability import split_half
+from simtool.sums import Batch, Sums, floats, rows
+
+__all__ = ["CRITERIA", "IGNORE", "AblationOptions", "Provenance", "ablate", "ablate_cut"]
 
 log = logging.getLogger(__name__)
 
-IGNORE: Final = -100
-"""Label of a position that is not counted."""
+BASELINES: Final = ("zero", "mean")
+_SHARE: Final = 0.5
+"""Share of --memory-mb that is planned with: operations need scratch space of their own."""
+_MOST_ROWS: Final = 1024
+"""Images times filters that go through the head at once: more is not faster."""
 
-Floats = NDArray[np.float64]
-Maps = Callable[[Tensor], Tensor]
-
-
-def _error(logits: Tensor, labels: Tensor) -> Tensor:
-    return (logits.argmax(1) != labels).to(torch.float64)
-
-
-def _loss(logits: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(logits, labels, reduction="none").to(torch.float64)
-
-
-def _logit(logits: Tensor, labels: Tensor) -> Tensor:
-    return logits.gather(1, labels.unsqueeze(1)).squeeze(1).to(torch.float64)
-
-
-@dataclass(frozen=True)
-class Criterion:
-    """A quantity per unit, and which way is worse."""
-
-    measure: Callable[[Tensor, Tensor], Tensor]
-    """Logits (U, C) and labels (U,) -> values (U,) float64."""
-    worse: float
-    """+1 where a higher value is worse, -1 where a lower one is."""
-
-
-CRITERIA: Final[Mapping[str, Criterion]] = MappingProxyType(
-    {
-        "error": Criterion(_error, +1.0),
-        "loss": Criterion(_loss, +1.0),
-        "logit": Criterion(_logit, -1.0),
-    }
-)
+Data = Iterable[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -81,238 +51,241 @@ class Provenance:
 
 @dataclass(frozen=True)
 class AblationOptions:
-    """How to measure; none of it but the bootstrap's changes a result."""
+    """How to measure; of these, only the baseline and the bootstrap's change a result."""
 
-    chunk: int = 8
-    """Filters whose ablated maps go through the head together: memory for speed."""
+    chunk: int | None = None
+    """Filters that go through the head together; None chooses by the memory."""
     resamples: int = 1000
     """Bootstrap resamples."""
     level: float = 0.95
     """Coverage of the bootstrap intervals."""
     seed: int = 0
     """Of the bootstrap."""
+    memory_mb: int = 1024
+    """Working memory to keep to, in MiB: what comes on top of the network and the data read."""
+    baseline: str = "zero"
+    """What a blocked filter answers: `zero` (the paper), or its `mean` over the data."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be measured. Raises UsageError."""
-        if self.chunk < 1 or self.resamples < 2 or not 0 < self.level < 1 or self.seed < 0:
+        chunk = 1 if self.chunk is None else self.chunk
+        if (
+            min(chunk, self.memory_mb) < 1
+            or self.resamples < 2
+            or not 0 < self.level < 1
+            or self.seed < 0
+        ):
             raise UsageError(
                 f"ablation options {self} are impossible: chunk >= 1, resamples >= 2, "
-                "0 < level < 1 and seed >= 0 are needed"
+                "0 < level < 1, seed >= 0 and memory_mb >= 1 are needed"
             )
+        if self.baseline not in BASELINES:
+            raise UsageError(f"no baseline '{self.baseline}'; known: {', '.join(BASELINES)}")
 
 
 def ablate(
-    trunk: Maps,
-    head: Maps,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    trunk: nn.Module,
+    head: nn.Module,
+    batches: Data,
     provenance: Provenance,
     options: AblationOptions | None = None,
+    peers: Peers = ALONE,
 ) -> AblationRecord:
-    """Measure a classifier with all filters of a layer, and with each one blocked in turn.
+    """Measure a classifier in two halves; see `ablate_cut`.
 
     Args:
         trunk: images -> maps F (N, K, h, w).
         head: F -> logits (N, C), or (N, C, h', w') for dense labels.
+        batches: images and labels (N,) or (N, h', w').
+        provenance: recorded as it is.
+        options: memory, baseline and bootstrap.
+        peers: the processes that share the data.
+    """
+    remaining = iter(batches)
+    first = next(remaining, None)
+    if first is None:
+        raise _no_data(provenance)
+    with torch.inference_mode():
+        cut = cut_halves(trunk, head, provenance.layer, first[0][:2])
+
+    def rejoined() -> Data:
+        yield first
+        yield from remaining
+
+    return ablate_cut(cut, rejoined(), provenance, options, peers)
+
+
+def ablate_cut(
+    cut: Cut,
+    batches: Data,
+    provenance: Provenance,
+    options: AblationOptions | None = None,
+    peers: Peers = ALONE,
+    baseline: Baseline = None,
+    first: int = 0,
+) -> AblationRecord:
+    """Measure a classifier with all filters of a layer, and with each one blocked in turn.
+
+    Args:
+        cut: the network, cut at the layer.
         batches: images and labels; labels (N,) or (N, h', w') int64, `IGNORE` not counted. How
             the data is cut into batches does not matter.
         provenance: recorded as it is.
         options: memory and bootstrap.
+        peers: the processes that share the data; each gets the record of all.
+        baseline: (K,) values, where `options.baseline` is not zero.
+        first: number of the first image in the whole data, which this process has a part of.
 
     Raises:
-        ModelError: no data, logits that are not finite, or shapes that do not fit.
+        ModelError: no data, logits that are not finite, shapes that do not fit, or too little
+            memory for one image and one filter.
         UsageError: impossible options.
     """
     options = options or AblationOptions()
-    sums: _Sums | None = None
+    measuring: _Measuring | None = None
     with torch.inference_mode():
         for images, labels in batches:
-            maps = trunk(images)
-            if maps.ndim != 4:
-                raise ModelError(
-                    f"layer '{provenance.layer}' gives shape {tuple(maps.shape)}; "
-                    "only maps (N, K, h, w) can be ablated and exported"
-                )
-            sums = sums or _Sums(maps.shape[1], len(provenance.classes), options)
-            _add_batch(sums, head, maps, labels, options.chunk)
-    if sums is None or sums.units.sum() == 0:
-        raise ModelError(f"split '{provenance.split}' has no labelled image; nothing to ablate")
-    return sums.record(provenance)
+            measuring = measuring or _Measuring(cut, images, provenance, options, baseline)
+            for start in range(0, len(images), measuring.images):
+                part = slice(start, start + measuring.images)
+                measuring.measure(images[part], labels[part], first + start)
+            first += len(images)
+    if measuring is None:
+        raise _no_data(provenance)
+    measuring.sums.reduce(peers.reduce_sum)
+    return _record(measuring.sums, provenance, options)
 
 
-def without_filters(maps: Tensor, filters: range) -> Tensor:
-    """Copies of the maps, each without one filter: (N, K, h, w) -> (len(filters) * N, K, h, w)."""
-    copies = maps.unsqueeze(0).repeat(len(filters), 1, 1, 1, 1)
-    for row, index in enumerate(filters):
-        copies[row, :, index] = 0
-    return copies.flatten(0, 1)
+def images_at_once(cut: Cut, images: Tensor, options: AblationOptions, classes: int) -> int:
+    """How many images like these fit into the memory together."""
+    filters = cut.run(images[:1]).maps.shape[1]
+    budget = int(options.memory_mb * 2**20 * _SHARE)
+    return _plan(cut, images, filters, budget, classes)[0]
 
 
-class _Sums:
-    """Running sums over units, all in float64; memory does not grow with the data.
+class _Measuring:
+    """Sums, and the sizes of the pieces that the memory allows."""
 
-    The bootstrap is a Poisson one: in each resample every image counts Poisson(1) times, which
-    needs no second pass. Its random numbers are drawn image by image, so that batches do not
-    matter; a dense image is drawn as a whole, because its positions are not independent.
+    def __init__(
+        self,
+        cut: Cut,
+        images: Tensor,
+        provenance: Provenance,
+        options: AblationOptions,
+        baseline: Baseline,
+    ) -> None:
+        self._cut = cut
+        self._baseline = baseline
+        response = cut.run(images[:1], baseline)
+        if response.maps.ndim != 4:
+            raise ModelError(f"layer '{cut.layer}' gives shape {tuple(response.maps.shape)}")
+        filters = response.maps.shape[1]
+        self.sums = Sums(filters, len(provenance.classes), options.resamples, options.seed)
+        budget = int(options.memory_mb * 2**20 * _SHARE)
+        self.images, self._group = _plan(cut, images, filters, budget, len(provenance.classes))
+        if options.chunk is not None:
+            self._group = min(options.chunk, filters)
+        log.debug("%d images and %d filters at once", self.images, self._group)
+
+    def measure(self, images: Tensor, labels: Tensor, first: int) -> None:
+        """Measure a batch; in smaller pieces where the memory does not suffice."""
+        try:
+            with memory_errors():
+                batch, maps = self._try(images, labels)
+        except OutOfMemoryError as error:
+            self._shrink(len(images), error)
+            for start in range(0, len(images), self.images):
+                part = slice(start, start + self.images)
+                self.measure(images[part], labels[part], first + start)
+            return
+        self.sums.add(batch, maps, labels.to(maps.device), first)
+
+    def _try(self, images: Tensor, labels: Tensor) -> tuple[Batch, Tensor]:
+        response = self._cut.run(images, self._baseline)
+        logits = response.logits
+        units = Units.of(labels.to(logits.device), len(self.sums.array("units")))
+        filters = self.sums.filters
+        batch = Batch(units, units.measure(logits[None]), filters)
+        for start in range(0, filters, self._group):
+            chunk = range(start, min(start + self._group, filters))
+            batch.add(chunk, response.without(chunk))
+        return batch, response.maps
+
+    def _shrink(self, images: int, error: OutOfMemoryError) -> None:
+        """Fewer filters at once, then fewer images. Raises ModelError where it is one of each."""
+        if self._group > 1:
+            self._group //= 2
+        elif images > 1:
+            self.images = max(1, images // 2)
+        else:
+            raise ModelError(
+                "out of memory with one image and one filter at a time; use smaller images "
+                "(--size), another --device, or a computer with more memory"
+            ) from error
+        log.warning(
+            "out of memory: going on with %d images and %d filters at once",
+            *(self.images, self._group),
+        )
+
+
+def _plan(cut: Cut, images: Tensor, filters: int, budget: int, classes: int) -> tuple[int, int]:
+    """How many images, and how many filters of each, fit into `budget` bytes.
+
+    Measured with one image and one filter, and with two: what two need more is what each needs.
     """
-
-    def __init__(self, filters: int, classes: int, options: AblationOptions) -> None:
-        self.filters = filters
-        self.options = options
-        self.images = 0
-        self.units = np.zeros(classes)
-        self.base = {name: np.zeros(classes) for name in CRITERIA}
-        self.ablated = {name: np.zeros((classes, filters)) for name in CRITERIA}
-        self.activation = np.zeros((classes, filters))
-        self.positions = np.zeros(classes)
-        self.right_to_wrong = np.zeros(filters, np.int64)
-        self.wrong_to_right = np.zeros(filters, np.int64)
-        self._random = np.random.default_rng(options.seed)
-        self._resampled_units = np.zeros(options.resamples)
-        self._resampled = {name: np.zeros((options.resamples, filters)) for name in CRITERIA}
-
-    def add_resamples(self, units: Floats, harm: Mapping[str, Floats]) -> None:
-        """Count a batch in the bootstrap: units (N,) and summed harm (N, K) of each image."""
-        counts = self._random.poisson(1.0, (len(units), self.options.resamples)).T.astype(float)
-        self._resampled_units += counts @ units
-        for name, values in harm.items():
-            self._resampled[name] += counts @ values
-
-    def record(self, provenance: Provenance) -> AblationRecord:
-        """The means, intervals and counts."""
-        return AblationRecord(
-            layer=provenance.layer,
-            baseline="zero",
-            split=provenance.split,
-            samples=self.images,
-            units_per_class=tuple(int(n) for n in self.units),
-            classes=provenance.classes,
-            criteria={name: self._criterion(name) for name in CRITERIA},
-            right_to_wrong=tuple(int(n) for n in self.right_to_wrong),
-            wrong_to_right=tuple(int(n) for n in self.wrong_to_right),
-            mean_activation=_floats(self.activation.sum(0) / max(self.positions.sum(), 1)),
-            mean_activation_per_class=_rows(self.activation, self.positions),
-            resamples=self.options.resamples,
-            level=self.options.level,
-            seed=self.options.seed,
-            data_sha256=provenance.data_sha256,
-            checkpoint_sha256=provenance.checkpoint_sha256,
-        )
-
-    def _criterion(self, name: str) -> CriterionRecord:
-        units = self.units.sum()
-        drawn = self._resampled_units > 0
-        means = self._resampled[name][drawn] / self._resampled_units[drawn, np.newaxis]
-        tail = (1 - self.options.level) / 2
-        low, high = np.quantile(means, [tail, 1 - tail], axis=0)
-        return CriterionRecord(
-            worse=CRITERIA[name].worse,
-            base=float(self.base[name].sum() / units),
-            ablated=_floats(self.ablated[name].sum(0) / units),
-            harm_low=_floats(low),
-            harm_high=_floats(high),
-            base_per_class=tuple(
-                float(s / n) if n else None
-                for s, n in zip(self.base[name], self.units, strict=True)
-            ),
-            ablated_per_class=_rows(self.ablated[name], self.units),
-        )
+    one = images[:1]
+    two = one.repeat(2, *(1,) * (images.ndim - 1))
+    by_images = [peak_bytes(lambda x=x: cut.run(x)) for x in (one, two)]  # type: ignore[misc]
+    response = cut.run(one)
+    by_filters = [
+        peak_bytes(lambda r=r: response.without(r))  # type: ignore[misc]
+        for r in (range(1), range(min(2, filters)))
+    ]
+    per_image = max(by_images[1] - by_images[0], one.nbytes)
+    fixed = max(0, by_images[0] - per_image)
+    # The harm of each image by filter and criterion, kept until the batch is done.
+    per_image += len(CRITERIA) * 8 * filters
+    # Logits and what the criteria make of them, on top of the head's own.
+    per_filter = max(by_filters[0], by_filters[1] - by_filters[0]) + 8 * 8 * classes
+    count = (budget - fixed) // (per_image + per_filter)
+    count = max(1, min(_MOST_ROWS, int(count)))
+    left = budget - fixed - count * per_image
+    group = max(1, min(filters, int(left // (count * per_filter)), max(1, _MOST_ROWS // count)))
+    return count, group
 
 
-def _add_batch(sums: _Sums, head: Maps, maps: Tensor, labels: Tensor, chunk: int) -> None:
-    """Measure one batch: maps (N, K, h, w), labels (N,) or (N, h', w')."""
-    units = _Units.of(labels, len(sums.units))
-    base = units.measure(head(maps))
-    images = len(maps)
-    harm = {name: np.empty((images, sums.filters)) for name in CRITERIA}
-    for start in range(0, sums.filters, chunk):
-        filters = range(start, min(start + chunk, sums.filters))
-        logits = torch.split(head(without_filters(maps, filters)), images)
-        for index, ablated_logits in zip(filters, logits, strict=True):
-            values = units.measure(ablated_logits)
-            for name, criterion in CRITERIA.items():
-                sums.ablated[name][:, index] += units.per_class(values[name])
-                change = criterion.worse * (values[name] - base[name])
-                harm[name][:, index] = units.per_image(change)
-            flips = values["error"] - base["error"]
-            sums.right_to_wrong[index] += int((flips > 0).sum())
-            sums.wrong_to_right[index] += int((flips < 0).sum())
-    for name in CRITERIA:
-        sums.base[name] += units.per_class(base[name])
-    sums.images += images
-    sums.units += units.per_class(torch.ones(len(units.labels), dtype=torch.float64))
-    sums.add_resamples(units.counts(), harm)
-    _add_activation(sums, maps, labels)
+def _record(sums: Sums, provenance: Provenance, options: AblationOptions) -> AblationRecord:
+    """The means, intervals and counts."""
+    units = sums.array("units")
+    if units.sum() == 0:
+        raise _no_data(provenance)
+    positions, activation = sums.array("positions"), sums.array("activation")
+    flips = sums.array("flips")
+    return AblationRecord(
+        layer=provenance.layer,
+        baseline=options.baseline,
+        split=provenance.split,
+        samples=sums.images,
+        units_per_class=tuple(int(n) for n in units),
+        classes=provenance.classes,
+        criteria={name: sums.criterion(name, options.level) for name in CRITERIA},
+        right_to_wrong=tuple(int(n) for n in flips[0]),
+        wrong_to_right=tuple(int(n) for n in flips[1]),
+        mean_activation=floats(activation.sum(0) / max(positions.sum(), 1)),
+        mean_activation_per_class=rows(activation, positions),
+        resamples=options.resamples,
+        level=options.level,
+        seed=options.seed,
+        data_sha256=provenance.data_sha256,
+        checkpoint_sha256=provenance.checkpoint_sha256,
+        stability=_stability(sums),
+    )
 
 
-def _add_activation(sums: _Sums, maps: Tensor, labels: Tensor) -> None:
-    """Sum the responses by class: over a whole map, or where a dense label says the class."""
-    if labels.ndim == 1:
-        values = maps.to(torch.float64).mean((2, 3))
-    else:
-        dense = labels.unsqueeze(1).to(torch.float32)  # nearest works on floats alone
-        labels = F.interpolate(dense, maps.shape[2:], mode="nearest").squeeze(1).to(torch.int64)
-        values = maps.to(torch.float64).permute(0, 2, 3, 1).flatten(0, 2)
-    flat = labels.flatten()
-    counted = flat != IGNORE
-    total = torch.zeros(sums.activation.shape, dtype=torch.float64)
-    total.index_add_(0, flat[counted], values[counted])
-    sums.activation += total.numpy()
-    sums.positions += np.bincount(flat[counted].numpy(), minlength=len(sums.positions))
+def _stability(sums: Sums) -> dict[str, Stability]:
+    """How well the order of the filters agrees between halves of the data, by criterion."""
+    return {name: split_half(*sums.halves(name)) for name in CRITERIA}
 
 
-@dataclass(frozen=True)
-class _Units:
-    """The labelled units of a batch: which image and class each is of."""
-
-    images: int
-    classes: int
-    labels: Tensor
-    """(U,) int64, all counted."""
-    image: Tensor
-    """(U,) int64: index of the image."""
-    counted: Tensor
-    """(N,) or (N, h', w') bool."""
-
-    @classmethod
-    def of(cls, labels: Tensor, classes: int) -> _Units:
-        counted = labels != IGNORE
-        kept = labels[counted]
-        if len(kept) and not 0 <= int(kept.min()) <= int(kept.max()) < classes:
-            raise ModelError(
-                f"labels {int(kept.min())} to {int(kept.max())} do not match {classes} classes"
-            )
-        return cls(len(labels), classes, kept, counted.nonzero()[:, 0], counted)
-
-    def measure(self, logits: Tensor) -> dict[str, Tensor]:
-        """Every criterion of every unit: logits (N, C, ...) -> name -> (U,) float64."""
-        channels_last = logits.movedim(1, -1)
-        if channels_last.shape[:-1] != self.counted.shape or logits.shape[1] != self.classes:
-            raise ModelError(
-                f"the head gives logits {tuple(logits.shape)} for labels "
-                f"{tuple(self.counted.shape)} and {self.classes} classes; they must match"
-            )
-        of_units = channels_last[self.counted]
-        if not bool(torch.isfinite(of_units).all()):
-            raise ModelError("the network gives logits that are not finite; train it again")
-        return {name: c.measure(of_units, self.labels) for name, c in CRITERIA.items()}
-
-    def per_class(self, values: Tensor) -> Floats:
-        """Sums (C,) of values (U,)."""
-        return np.bincount(self.labels.numpy(), values.numpy(), self.classes).astype(np.float64)
-
-    def per_image(self, values: Tensor) -> Floats:
-        """Sums (N,) of values (U,)."""
-        return np.bincount(self.image.numpy(), values.numpy(), self.images).astype(np.float64)
-
-    def counts(self) -> Floats:
-        """Units (N,) of each image."""
-        return np.bincount(self.image.numpy(), minlength=self.images).astype(np.float64)
-
-
-def _floats(values: Floats) -> tuple[float, ...]:
-    return tuple(float(v) for v in values)
-
-
-def _rows(sums: Floats, counts: Floats) -> tuple[tuple[float, ...] | None, ...]:
-    """Means (C, K) of sums (C, K); None for a class without units."""
-    return tuple(_floats(s / n) if n else None for s, n in zip(sums, counts, strict=True))
+def _no_data(provenance: Provenance) -> ModelError:
+    return ModelError(f"split '{provenance.split}' has no labelled image; nothing to ablate")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -60,12 +60,38 @@ class CriterionRecord:
 
 
 @dataclass(frozen=True)
+class Stability:
+    """Spearman's rank correlation between orders of the filters: 1 the same, 0 unrelated."""
+
+    mean: float
+    least: float
+    most: float
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """Accuracy as filters are blocked one after the other, by the order that is gone by."""
+
+    blocked: tuple[int, ...]
+    """(S,) filters that are blocked at each step, from 0 to K."""
+    by_harm: Row
+    """(S,) accuracy, the most important filter first."""
+    by_norm: Row | None
+    """(S,) the filter with the largest weights first; None where no convolution has the filters."""
+    random: tuple[Row, ...]
+    """(R, S) in random orders."""
+    criterion: str
+    """By which importance is measured."""
+    samples: int
+
+
+@dataclass(frozen=True)
 class AblationRecord:
     """Everything `simtool ablate` found out, for K filters and C classes."""
 
     layer: str
     baseline: str
-    """What a blocked filter's response is replaced by: `zero`."""
+    """What a blocked filter's response is replaced by: `zero`, or its `mean` over the data."""
     split: str
     samples: int
     """Images."""
@@ -89,6 +115,9 @@ class AblationRecord:
     data_sha256: str
     checkpoint_sha256: str
     """Of the weights: `simtool.run.Checkpoint.sha256`."""
+    stability: Mapping[str, Stability] = field(default_factory=dict)
+    """Agreement of the order of the filters between halves of the data, by criterion."""
+    deletion: Deletion | None = None
 
     @property
     def filters(self) -> int:
@@ -127,16 +156,31 @@ class AblationRecord:
                 f"{ABLATION_SCHEMA!r}; run 'simtool ablate' again"
             )
         try:
-            values = {field.name: _frozen(data[field.name]) for field in fields(cls)}
+            present = [f.name for f in fields(cls) if _needed(f) or f.name in data]
+            values = {name: _frozen(data[name]) for name in present}
             values["criteria"] = {
                 name: CriterionRecord(**{key: _frozen(value) for key, value in record.items()})
                 for name, record in data["criteria"].items()
             }
+            values["stability"] = {
+                name: Stability(**record) for name, record in data.get("stability", {}).items()
+            }
+            if values.get("deletion"):
+                values["deletion"] = Deletion(**_frozen_values(data["deletion"]))
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"{path} is damaged ({type(error).__name__}: {error}); run 'simtool ablate' again"
             ) from error
+
+
+def _needed(one: Field[Any]) -> bool:
+    """Whether a record must have the field; older ones lack those that have a default."""
+    return one.default is MISSING and one.default_factory is MISSING
+
+
+def _frozen_values(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _frozen(value) for key, value in data.items()}
 
 
 def _frozen(value: Any) -> Any:  # noqa: ANN401 - any JSON value

@@ -16,6 +16,8 @@ from simtool.weighting import Weighting
 
 PERCENTILE: Final = 99.9
 MOST_SAMPLES: Final = 10_000
+_PIXELS_AT_ONCE: Final = 500 * 28 * 28
+"""Bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Calibration:
         )
 
 
-def calibrate(trunk: nn.Sequential, weighting: Weighting, data: LabelledImages) -> Calibration:
+def calibrate(trunk: nn.Module, weighting: Weighting, data: LabelledImages) -> Calibration:
     """Measure the affine on at most `MOST_SAMPLES` images, evenly spread over the data.
 
     Args:
@@ -84,10 +86,11 @@ def calibrate(trunk: nn.Sequential, weighting: Weighting, data: LabelledImages) 
 def _responses(graph: LocalizerGraph, images: np.ndarray) -> np.ndarray:
     """Heatmap cells (cells, channels) float64 of all images (N, C, H, W) uint8."""
     parts: list[Tensor] = []
+    step = max(1, _PIXELS_AT_ONCE // (images.shape[2] * images.shape[3]))
     try:
         with torch.inference_mode():
-            for start in range(0, len(images), 500):
-                heatmap = graph(torch.from_numpy(images[start : start + 500].copy()))
+            for start in range(0, len(images), step):
+                heatmap = graph(torch.from_numpy(images[start : start + step].copy()))
                 parts.append(heatmap.movedim(1, -1).flatten(0, -2))
     except RuntimeError as error:
         height, width = images.shape[2:]

@@ -35,7 +35,9 @@ DataOption = Annotated[
 
 CriterionOption = Annotated[
     str | None,
-    typer.Option("--criterion", help="error, loss or logit; each weighting has its own default."),
+    typer.Option(
+        "--criterion", help="error, loss, logit or margin; each weighting has its own default."
+    ),
 ]
 TemperatureOption = Annotated[
     float | None,
@@ -76,6 +78,13 @@ class PolarityChoice(StrEnum):
     both = "both"
 
 
+class ChannelsChoice(StrEnum):
+    """What a network takes."""
+
+    grey = "grey"
+    rgb = "rgb"
+
+
 @app.callback()
 def _options() -> None:
     """Keeps the commands named, even while there is only one."""
@@ -102,17 +111,52 @@ def train_command(
     """
     from simtool.commands import train_run
 
-    _print(train_run(recipe, out, data, seed, seeds))
+    result = train_run(recipe, out, data, seed, seeds)
+    if result is not None:
+        _print(result)
 
 
 @app.command(
     "ablate",
-    epilog="Example: simtool ablate runs/mnist-lenet/seed-0 --split train --weighting paper-code",
+    epilog="Example: simtool ablate --model mynet:build --weights mynet.pt --layer layer4 "
+    "--data pictures/ --out runs/mynet",
 )
 def ablate_command(
-    run: Annotated[Path, typer.Argument(help="Run folder of a trained network.")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(help="Run folder of a trained network, unless --model is given."),
+    ] = None,
     data: DataOption = None,
-    split: Annotated[str, typer.Option(help="Split of the data to measure on.")] = "train",
+    split: Annotated[str, typer.Option(help="Split of a run's data to measure on.")] = "train",
+    model: Annotated[
+        str | None,
+        typer.Option(help="package.module:factory of your own network, called without arguments."),
+    ] = None,
+    weights_files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--weights", help="Its state dict, .pt or .safetensors; several to compare checkpoints."
+        ),
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(help="Layer of it, by name; several are possible. Without: the last spatial."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Run folder to write for it.")] = None,
+    channels: Annotated[
+        ChannelsChoice | None, typer.Option(help="What it takes; rgb if not given.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the images it takes, in pixels; 224 if not given.")
+    ] = None,
+    mean: Annotated[
+        str | None, typer.Option(help="Its normalisation, of values in [0, 1]: 0.5 or 0.5,0.5,0.4.")
+    ] = None,
+    std: Annotated[str | None, typer.Option(help="The same, what is divided by.")] = None,
+    classes: Annotated[
+        str | None,
+        typer.Option(help="Class folders in the order of its outputs: cat,dog. By name if not."),
+    ] = None,
     weighting: Annotated[
         str, typer.Option(help="Weighting whose weights are printed; ablation.json serves all.")
     ] = "signed",
@@ -120,24 +164,58 @@ def ablate_command(
     temperature: TemperatureOption = None,
     standardise: StandardiseOption = None,
     per_class: PerClassOption = None,
+    baseline: Annotated[
+        str, typer.Option(help="What a blocked filter answers: zero, or its mean over the data.")
+    ] = "zero",
     chunk: Annotated[
-        int, typer.Option(min=1, help="Filters blocked at once: memory for speed.")
-    ] = 8,
+        int | None, typer.Option(min=1, help="Filters blocked at once; by the memory if not given.")
+    ] = None,
+    memory_mb: Annotated[
+        int, typer.Option("--memory-mb", min=1, help="Working memory to keep to, in MiB.")
+    ] = 1024,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    deletion: Annotated[
+        bool, typer.Option(help="Measure the deletion curve too, on at most 2000 images.")
+    ] = True,
     resamples: Annotated[int, typer.Option(min=2, help="Resamples of the bootstrap.")] = 1000,
     level: Annotated[float, typer.Option(help="Coverage of the bootstrap intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the bootstrap.")] = 0,
+    seeds: Annotated[
+        bool, typer.Option("--seeds", help="RUN holds several seeds: ablate every one.")
+    ] = False,
 ) -> None:
-    """Measure how much worse the classifier gets without each filter of its last layer.
+    """Measure how much worse a classifier gets without each filter of a layer.
 
-    The error, the loss and the true class's logit are measured together, overall and per class,
-    with a bootstrap interval per filter, and written to ablation.json in the run folder.
+    Error, loss, logit and margin are measured together, overall and per class, with a bootstrap
+    interval per filter, and written to ablation.json in the run folder. Under torchrun the
+    processes share the data.
     """
     from simtool.ablation import AblationOptions
-    from simtool.commands import ablate_run, weighting_options
+    from simtool.commands import weighting_options
+    from simtool.commands_ablate import AblateRequest, ablate_any
 
     weights = weighting_options(weighting, criterion, temperature, standardise, per_class)
-    options = AblationOptions(chunk, resamples, level, seed)
-    _print(ablate_run(run, data, split, weighting, weights, options))
+    options = AblationOptions(chunk, resamples, level, seed, memory_mb, baseline)
+    request = AblateRequest(
+        run=run,
+        data=data,
+        split=split,
+        model=model,
+        weights=tuple(weights_files or ()),
+        layers=tuple(layer or ()),
+        out=out,
+        channels=channels and channels.value,
+        size=size,
+        mean=mean,
+        std=std,
+        classes=classes,
+        device=device,
+        deletion=deletion,
+        seeds=seeds,
+    )
+    result = ablate_any(request, options, weighting, weights)
+    if result is not None:
+        _print(result)
 
 
 @app.command(
@@ -194,8 +272,8 @@ def export_command(
         str | None,
         typer.Option(metavar="NAME=X,...", help="Rules of the regions step, such as min_height=7."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace the bundle that is there; keep its README.md.")
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the bundle there; keep its README.md.")
     ] = False,
 ) -> None:
     """Write a bundle: one graph from image to heatmap, the classifier, and their record.
@@ -220,7 +298,7 @@ def export_command(
         region_threshold=region_threshold,
         regions=regions,
     )
-    _print(export_run(run, out, data, request, force))
+    _print(export_run(run, out, data, request, overwrite))
 
 
 commands_eval.register(app)

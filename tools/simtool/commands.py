@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from torch import Tensor
+import numpy as np
 
 from simrun.errors import ModelError, UsageError
-from simrun.regions import RegionOptions
-from simtool.ablation import AblationOptions, Provenance, ablate
+from simrun.regions import RULES
+from simtool.ablating import Job, ablate_job
+from simtool.ablation import AblationOptions, Provenance
 from simtool.ablation_record import AblationRecord
-from simtool.accuracy import batches
+from simtool.accuracy import to_tensors
+from simtool.cutting import cut_halves
 from simtool.data import LabelledImages, load_split
+from simtool.data.image_folder import Channels, ImageFolder
+from simtool.deletion import kernel_norms, last_convolution
+from simtool.distributed import ALONE, Peers
 from simtool.export import ExportOptions, export_bundle, override, with_defaults
+from simtool.nets import SplitNet
+from simtool.nets.foreign import ForeignSpec
 from simtool.origin import open_origin
-from simtool.progress import progress
 from simtool.recipes import find_recipe
 from simtool.run import ABLATION_FILE, RunFolder, read_checkpoint
 from simtool.train import train, train_seeds
@@ -28,7 +33,7 @@ from simtool.weighting import METHODS, WeightingOptions, weigh
 log = logging.getLogger(__name__)
 
 SHIPPED_MODEL: Final = "mnist-lenet"
-_ABLATION_BATCH: Final = 1000
+_CALIBRATION_PICTURES: Final = 1000
 
 
 def train_run(
@@ -72,37 +77,60 @@ def ablate_run(
     method: str,
     weights: WeightingOptions,
     options: AblationOptions,
+    peers: Peers = ALONE,
+    device: str = "cpu",
+    deletion: bool = True,
 ) -> dict[str, Any]:
     """Ablate the network of a run folder into its ablation.json; a summary."""
     run = RunFolder.open(folder)
     checkpoint = read_checkpoint(folder)
+    if checkpoint.foreign is not None:
+        raise UsageError(f"{folder} is of --model {checkpoint.net}; give --model and --weights")
     images = load_split(run.config().recipe.data, split, data)
-    net = checkpoint.build()
-    provenance = Provenance(
-        layer=net.spec.layer,
-        split=split,
-        data_sha256=images.sha256,
-        checkpoint_sha256=checkpoint.sha256,
-        classes=net.spec.classes,
+    net = checkpoint.build().to(device)
+    if not isinstance(net, SplitNet):
+        raise ModelError(f"{folder} holds a {type(net).__name__}, not a network in two halves")
+    example = to_tensors(images, np.arange(2))[0].to(device)
+    job = Job(
+        cut=cut_halves(net.trunk, net.head, net.spec.layer, example),
+        read=lambda indices: to_tensors(images, indices),
+        count=len(images),
+        provenance=Provenance(
+            layer=net.spec.layer,
+            split=split,
+            data_sha256=images.sha256,
+            checkpoint_sha256=checkpoint.sha256,
+            classes=net.spec.classes,
+        ),
+        options=options,
+        norms=kernel_norms(last_convolution(net, _last_name(net), example[:1])),
+        deletion=deletion,
+        device=device,
     )
-    record = ablate(net.trunk, net.head, _shown(images), provenance, options)
-    record.save(folder / ABLATION_FILE)
-    chosen = weigh(record, method, weights)
+    record = ablate_job(job, peers)
+    if peers.leads:
+        record.save(folder / ABLATION_FILE)
+    return ablation_summary(record, folder, method, weights)
+
+
+def ablation_summary(
+    record: AblationRecord, folder: Path, method: str, weights: WeightingOptions
+) -> dict[str, Any]:
+    """What a person wants to see of an ablation at once."""
     return {
         "ablation": str(folder / ABLATION_FILE),
+        "layer": record.layer,
         "samples": record.samples,
         **_measurements(record),
+        "stability": {name: round(s.mean, 4) for name, s in record.stability.items()},
         "entropies": _entropies(record),
-        "weighting": chosen.to_json(),
+        "weighting": weigh(record, method, weights).to_json(),
     }
 
 
-def _shown(data: LabelledImages) -> Iterator[tuple[Tensor, Tensor]]:
-    """The data in batches, with a progress bar."""
-    with progress("ablation", len(data)) as advance:
-        for images, labels in batches(data, _ABLATION_BATCH):
-            yield images, labels
-            advance(len(labels))
+def _last_name(net: SplitNet) -> str:
+    """Name of the trunk's last module."""
+    return f"trunk.{list(net.trunk._modules)[-1]}"
 
 
 def _measurements(record: AblationRecord) -> dict[str, Any]:
@@ -155,14 +183,23 @@ class ExportRequest:
 
 
 def export_run(
-    run: Path | None, out: Path, data: Path | None, request: ExportRequest, force: bool
+    run: Path | None, out: Path, data: Path | None, request: ExportRequest, overwrite: bool
 ) -> dict[str, Any]:
     """Export a run, or a bundle again, as the bundle `out`; a summary."""
     origin = open_origin(Path(SHIPPED_MODEL) if run is None else run)
-    options = _export_options(with_defaults(origin.previous), request)
-    report = export_bundle(
-        origin, options, out, lambda split: load_split(origin.data, split, data), force
-    )
+    foreign = origin.checkpoint.foreign
+    defaults = with_defaults(origin.previous)
+    if foreign is not None and origin.previous is None:
+        # Colours have no polarity, and a picture of things is not a page of small print.
+        defaults = replace(defaults, polarity="bright", side=max(320, foreign.crop_size))
+    options = _export_options(defaults, request)
+
+    def load(split: str) -> LabelledImages:
+        if foreign is None:
+            return load_split(origin.data, split, data)
+        return _foreign_images(foreign, data or Path(origin.data), split)
+
+    report = export_bundle(origin, options, out, load, overwrite)
     return {
         "bundle": str(out),
         "stride": report.meta.stride,
@@ -176,6 +213,14 @@ def export_run(
         "calibration": report.meta.export["calibration"],
         "bytes": report.sizes,
     }
+
+
+def _foreign_images(spec: ForeignSpec, folder: Path, split: str) -> LabelledImages:
+    """At most 1000 pictures of a folder, evenly spread: enough to calibrate."""
+    channels: Channels = "grey" if spec.channels == 1 else "rgb"
+    pictures = ImageFolder.open(folder, spec.crop_size, channels, spec.classes)
+    step = -(-len(pictures) // _CALIBRATION_PICTURES)
+    return pictures.labelled(np.arange(0, len(pictures), step), split)
 
 
 def _export_options(defaults: ExportOptions, request: ExportRequest) -> ExportOptions:
@@ -215,12 +260,11 @@ def _scales(text: str) -> tuple[float, ...]:
 
 def _rules(text: str) -> dict[str, float]:
     """Rules of the regions step, as `name=number,...`."""
-    known = {field.name for field in fields(RegionOptions)} - {"map_threshold", "region_threshold"}
     rules = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
-        if name not in known:
-            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(known))}")
+        if name not in RULES:
+            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(RULES))}")
         try:
             rules[name] = float(value)
         except ValueError as error:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import onnx
 import torch
+from torch import nn
 
 from simrun.bundle import (
     CLASSIFIER_FILE,
@@ -22,10 +23,12 @@ from simrun.bundle import (
     METADATA_KEY,
     BundleMeta,
 )
-from simrun.errors import OutputError, UsageError
+from simrun.errors import UsageError
+from simrun.outputs import output_errors
 from simtool.calibration import Calibration, calibrate
 from simtool.data import LabelledImages
-from simtool.files import json_bytes, write_folder, writing
+from simtool.files import json_bytes
+from simtool.folders import check_target, write_folder
 from simtool.graph import (
     ClassifierGraph,
     Geometry,
@@ -36,11 +39,11 @@ from simtool.graph import (
     transform_trunk,
     trunk_geometry,
 )
-from simtool.nets import SplitNet
-from simtool.nets.base import NetSpec, Padding
+from simtool.nets.base import Classifier, NetSpec, Padding
 from simtool.onnx_file import IR_VERSION, OPSET, Port, embed, to_onnx
 from simtool.origin import Origin
 from simtool.parity import check_parity, crop_shapes, image_shapes
+from simtool.probing import probe_geometry
 from simtool.run import ABLATION_FILE, CHECKPOINT_FILE
 from simtool.weighting import Weighting, WeightingOptions, weigh
 
@@ -89,7 +92,7 @@ def export_bundle(
     options: ExportOptions,
     target: Path,
     load: Callable[[str], LabelledImages],
-    force: bool = False,
+    overwrite: bool = False,
 ) -> Report:
     """Write the bundle `target`, whole or not at all.
 
@@ -99,7 +102,7 @@ def export_bundle(
         target: the folder; its name is the model's.
         load: gives the split of that name of the training data. It is called only where the
             origin does not hold the calibration already.
-        force: replace a bundle that is there; its README.md is kept.
+        overwrite: replace a bundle that is there; its README.md is kept.
 
     Raises:
         OutputError: `target` is not empty, or cannot be written.
@@ -107,15 +110,15 @@ def export_bundle(
         ModelError: the network cannot be exported, or the graph differs from PyTorch.
         SourceError: the data that the calibration needs cannot be read.
     """
-    kept = _check_target(target, force)
+    check_target(target, mark=METADATA_FILE, overwrite=overwrite)
+    kept = _kept_files(target)
     net = origin.checkpoint.build()
     weighting = weigh(origin.ablation, options.weighting, options.weights)
     if weighting.per_class:
         weighting = weighting.first_rows(len(net.spec.shown))
     padding = options.padding or net.spec.export_padding
-    trunk = transform_trunk(net.trunk, options.pool, padding)
-    geometry = trunk_geometry(trunk)
-    check_geometry(trunk, net.spec.channels, geometry)
+    trunk = transform_trunk(net.export_trunk(), options.pool, padding)
+    geometry = _geometry(trunk, net.spec.channels)
     _check_static(options.static_size, geometry)
     calibration = _known_calibration(origin, weighting, options.pool, padding)
     if calibration is None:
@@ -123,7 +126,10 @@ def export_bundle(
     graph = LocalizerGraph(trunk, calibration.readout(weighting), options.polarity)
 
     localizer = _localizer(graph, net.spec, options.static_size)
-    shapes = image_shapes(geometry.receptive_field, net.spec.channels, options.static_size)
+    smallest = geometry.receptive_field
+    if padding == "same":  # what pads takes smaller images too, and deep networks see very far
+        smallest = min(smallest, net.spec.crop_size)
+    shapes = image_shapes(smallest, net.spec.channels, options.static_size)
     difference = check_parity(localizer.SerializeToString(), graph, shapes)
     classifier_graph = ClassifierGraph(net, labels=len(net.spec.shown))
     classifier = _classifier(classifier_graph, net.spec)
@@ -133,7 +139,7 @@ def export_bundle(
     made = {"pool": options.pool, "padding": padding, "calibration": calibration.to_json()}
     meta = _metadata(target.resolve().name, net, origin, options, weighting, geometry, made)
     contents = kept | _contents(meta, localizer, classifier, origin)
-    write_folder(target, contents, replace=force)
+    write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
     sizes = {name: len(content) for name, content in contents.items()}
     log.info("%s: graph and PyTorch differ by at most %.1e", target, difference)
     return Report(meta, weighting, difference, crop_difference, sizes)
@@ -169,23 +175,20 @@ def override(options: ExportOptions, given: dict[str, Any]) -> ExportOptions:
     return replace(options, **{name: value for name, value in given.items() if value is not None})
 
 
-def _check_target(target: Path, force: bool) -> dict[str, bytes]:
-    """Refuse a target early; what is kept of a bundle that is replaced.
-
-    Raises:
-        OutputError: it is a file, not empty, or holds something that is no bundle.
-    """
-    with writing(target):
-        if target.is_file():
-            raise OutputError(f"{target} is a file; choose another folder")
-        if not target.is_dir() or not any(target.iterdir()):
-            return {}
-        if not force:
-            raise OutputError(f"{target} is not empty; choose another folder or give --force")
-        if not (target / METADATA_FILE).is_file():
-            raise OutputError(f"{target} holds no bundle; --force does not replace it")
-        card = target / MODEL_CARD
+def _kept_files(target: Path) -> dict[str, bytes]:
+    """What stays of a bundle that is replaced: its card. Raises OutputError."""
+    card = target / MODEL_CARD
+    with output_errors(str(target)):
         return {MODEL_CARD: card.read_bytes()} if card.is_file() else {}
+
+
+def _geometry(trunk: nn.Module, channels: int) -> Geometry:
+    """By the layers, and confirmed, for a sequence; else by probing. Raises ModelError."""
+    if not isinstance(trunk, nn.Sequential):
+        return probe_geometry(trunk, channels)
+    geometry = trunk_geometry(trunk)
+    check_geometry(trunk, channels, geometry)
+    return geometry
 
 
 def _check_static(size: tuple[int, int] | None, geometry: Geometry) -> None:
@@ -243,7 +246,7 @@ def _classifier(graph: ClassifierGraph, spec: NetSpec) -> onnx.ModelProto:
 
 def _metadata(
     name: str,
-    net: SplitNet,
+    net: Classifier,
     origin: Origin,
     options: ExportOptions,
     weighting: Weighting,
@@ -255,7 +258,7 @@ def _metadata(
     return BundleMeta(
         name=name,
         classes=spec.shown,
-        heatmap_channels=spec.shown if weighting.per_class else ("text",),
+        heatmap_channels=spec.shown if weighting.per_class else (spec.target,),
         layer=spec.layer,
         stride=geometry.stride,
         offset=geometry.offset,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from simrun.errors import SourceError
 from simrun.images import Image, read_image, to_bgr, to_grey
-from simrun.localize import Heatmap
+from simrun.overlay import heat_over_frame
 from simrun.pipeline import Localizer
 from simrun.sources.pictures import pictures_in
 from simtool.annotations import ANNOTATIONS_FILE, AnnotatedImage, Corners, load_annotations
@@ -102,7 +102,7 @@ def compare(path: Path, localizer: Localizer, annotated: AnnotatedImage | None) 
     if heatmap is None:
         raise SourceError(f"{path} gave no heatmap")
     heat = heat_over_frame(heatmap, image.shape[:2])
-    masks = {OURS: heat >= localizer.meta.map_threshold}
+    masks = {OURS: heat > localizer.region_options.map_threshold}
     reference = _find_reference(path)
     if reference is not None:
         theirs = _read_reference(reference, image.shape[:2])
@@ -123,16 +123,6 @@ def mean_scores(comparisons: Iterable[Comparison], name: str) -> MaskScore | Non
         return None
     means = np.mean([(row.precision, row.recall, row.share) for row in rows], axis=0)
     return MaskScore(*(float(mean) for mean in means))
-
-
-def heat_over_frame(heatmap: Heatmap, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """H at the frame's resolution (H, W), the maximum over channels; 0 outside the map."""
-    step = 1 / heatmap.pitch
-    shift = -heatmap.origin * step
-    matrix = np.array([[step, 0, shift], [0, step, shift]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    values = heatmap.values.max(axis=0)
-    return np.asarray(cv2.warpAffine(values, matrix, (shape[1], shape[0]), flags=flags), np.float32)
 
 
 def keep_hottest(heat: NDArray[np.float32], count: int) -> Mask:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from simrun.errors import OutputError
-from simrun.sinks.base import output_errors, refuse_existing
+from simrun.outputs import output_errors, refuse_existing
+from simtool.files import write_atomic
 
 
 @contextmanager
@@ -28,8 +29,7 @@ def staged_folder(target: Path, *, mark: str, overwrite: bool) -> Iterator[Path]
         OutputError: `target` is there and not empty, and `overwrite` is false or it is no former
             result; or it cannot be written.
     """
-    refuse_existing(target, overwrite=overwrite)
-    _refuse_foreign(target, mark)
+    check_target(target, mark=mark, overwrite=overwrite)
     with output_errors(str(target)):
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
@@ -40,6 +40,24 @@ def staged_folder(target: Path, *, mark: str, overwrite: bool) -> Iterator[Path]
             _put_in_place(staging, target)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def write_folder(
+    target: Path, contents: Mapping[str, bytes], *, mark: str, overwrite: bool
+) -> None:
+    """Write a folder of files whole or not at all; `contents` is file name -> content.
+
+    Arguments and errors as `staged_folder`.
+    """
+    with staged_folder(target, mark=mark, overwrite=overwrite) as folder:
+        for name, content in contents.items():
+            write_atomic(folder / name, content)
+
+
+def check_target(target: Path, *, mark: str, overwrite: bool) -> None:
+    """Refuse a target before any work is done for it. Arguments and errors as `staged_folder`."""
+    refuse_existing(target, overwrite=overwrite)
+    _refuse_foreign(target, mark)
 
 
 def write_text(path: Path, text: str) -> None:

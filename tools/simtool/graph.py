@@ -20,7 +20,7 @@ from typing import Final, Literal
 import torch
 from torch import Tensor, nn
 
-from simrun.errors import ModelError
+from simrun.errors import ModelError, UsageError
 from simtool.nets.base import Padding
 
 Pool = Literal["keep", "drop", "atrous"]
@@ -45,12 +45,22 @@ class Geometry:
     """Side of the square that a cell sees."""
 
 
-def transform_trunk(trunk: nn.Sequential, pool: Pool, padding: Padding) -> nn.Sequential:
+def transform_trunk(trunk: nn.Module, pool: Pool, padding: Padding) -> nn.Module:
     """The trunk in another form, sharing its weights.
+
+    What is no plain sequence of layers has one form alone: as it was trained.
 
     Raises:
         ModelError: a layer is not one that this is defined for.
+        UsageError: another form is asked for of what is no sequence.
     """
+    if not isinstance(trunk, nn.Sequential):
+        if (pool, padding) != ("keep", "same"):
+            raise UsageError(
+                f"--pool {pool} --padding {padding} is for networks that are a plain sequence of "
+                "layers; this one is exported as it was trained, --pool keep --padding same"
+            )
+        return trunk.eval()
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     dilation = 1
     for name, layer in trunk.named_children():
@@ -142,7 +152,7 @@ class LocalizerGraph(nn.Module):
 
     unit: Tensor
 
-    def __init__(self, trunk: nn.Sequential, readout: Readout, polarity: Polarity) -> None:
+    def __init__(self, trunk: nn.Module, readout: Readout, polarity: Polarity) -> None:
         """Fold weights, bias and scale into a final 1x1 convolution.
 
         Args:

@@ -11,7 +11,14 @@ from simrun.bundle import METADATA_FILE, BundleMeta, find_bundle
 from simrun.errors import ModelError
 from simtool.ablation_record import AblationRecord
 from simtool.files import read_json
-from simtool.run import ABLATION_FILE, SUMMARY_FILE, Checkpoint, RunFolder, read_checkpoint
+from simtool.run import (
+    ABLATION_FILE,
+    SUMMARY_FILE,
+    Checkpoint,
+    ForeignConfig,
+    RunFolder,
+    read_checkpoint,
+)
 
 
 @dataclass(frozen=True)
@@ -41,8 +48,10 @@ def open_origin(path: Path) -> Origin:
 
 def _from_run(path: Path) -> Origin:
     run = RunFolder.open(path)
-    config = run.config()
     checkpoint = read_checkpoint(path)
+    if checkpoint.foreign is not None:
+        return _from_foreign(path, checkpoint)
+    config = run.config()
     tests = run.history(checkpoint.epoch)[-1]["test"]
     accuracy: dict[str, Any] = {"test": tests["overall"], "per_class": tests["per_class"]}
     summary = path.parent / SUMMARY_FILE
@@ -55,6 +64,27 @@ def _from_run(path: Path) -> Origin:
         data=config.recipe.data,
         accuracy=accuracy,
         training={**training, "checkpoint_sha256": checkpoint.sha256},
+    )
+
+
+def _from_foreign(path: Path, checkpoint: Checkpoint) -> Origin:
+    """The run folder of a network from --model: its accuracy is that of the ablated data."""
+    config = ForeignConfig.load(path)
+    record = _ablation_of(path, checkpoint)
+    error = record.criterion("error")
+    right = [None if e is None else 1 - e for e in error.base_per_class]
+    return Origin(
+        checkpoint=checkpoint,
+        ablation=record,
+        data=config.data,
+        accuracy={"ablated data": 1 - error.base, "per_class": right},
+        training={
+            "model": config.model,
+            # The folder's name alone: where it lies is of no use on another machine.
+            "recipe": {"data": Path(config.data).name},
+            "data_sha256": config.data_sha256,
+            "checkpoint_sha256": checkpoint.sha256,
+        },
     )
 
 

@@ -57,7 +57,8 @@ def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> 
         shapes: of the inputs.
 
     Returns:
-        The largest absolute difference of any output value.
+        The largest absolute difference of any output value, in units of the largest value where
+        that is above 1.
 
     Raises:
         ModelError: it is above `TOLERANCE`, a shape differs, or ONNX Runtime refuses the graph.
@@ -77,7 +78,9 @@ def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> 
                     f"input {shape} gives {actual.shape} from the graph and {expected.shape} from "
                     "PyTorch; nothing was written"
                 )
-            worst = max(worst, float(np.abs(actual - expected).max()))
+            # Floats have seven digits: logits of 50 cannot agree to 1e-5.
+            unit = max(1.0, float(np.abs(expected).max()))
+            worst = max(worst, float(np.abs(actual - expected).max()) / unit)
     except _REFUSALS as error:
         raise ModelError(f"ONNX Runtime refuses the exported graph: {error}") from error
     if not worst <= TOLERANCE:

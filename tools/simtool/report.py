@@ -89,7 +89,7 @@ def read_run(folder: Path) -> RunReport:
         seeds=read_json(summary) if summary.is_file() else None,
         record=record,
         checkpoint_sha256=checkpoint.sha256,
-        kernels=_last_kernels(checkpoint.build().trunk, record.filters),
+        kernels=_last_kernels(checkpoint.build().export_trunk(), record.filters),
         weightings=weightings,
         impossible=impossible,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,10 +22,13 @@ from torch import Tensor, nn
 
 from simrun.errors import ModelError, OutputError, UsageError
 from simtool.files import read_json, write_atomic, write_json
-from simtool.nets import SplitNet, build_net
+from simtool.nets import build_net
+from simtool.nets.base import Classifier
+from simtool.nets.foreign import ForeignNet, ForeignSpec, make_model
 from simtool.recipes import Recipe
 
 RUN_SCHEMA: Final = "similarnet-run/1"
+FOREIGN_SCHEMA: Final = "similarnet-foreign/1"
 CONFIG_FILE: Final = "config.json"
 HISTORY_FILE: Final = "history.json"
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
@@ -75,6 +78,8 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     optimizer: Mapping[str, Tensor]
     """`parameter/key` -> tensor; empty in a bundle, which is not trained further."""
+    foreign: ForeignSpec | None = None
+    """Of a network that was given by --model: `net` names its factory then."""
 
     @property
     def sha256(self) -> str:
@@ -90,15 +95,24 @@ class Checkpoint:
         """The content of checkpoint.safetensors."""
         tensors = {f"{_MODEL}{name}": value for name, value in self.weights.items()}
         tensors |= {f"{_OPTIMIZER}{name}": value for name, value in self.optimizer.items()}
-        metadata = json.dumps({"net": self.net, "epoch": self.epoch})
-        return save({k: v.contiguous() for k, v in tensors.items()}, {_METADATA: metadata})
+        facts: dict[str, Any] = {"net": self.net, "epoch": self.epoch}
+        if self.foreign is not None:
+            facts["foreign"] = self.foreign.to_json()
+        # Cloned, because the format refuses tensors that share memory, as tied weights do.
+        whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        return save(whole, {_METADATA: json.dumps(facts)})
 
-    def build(self) -> SplitNet:
+    def build(self) -> Classifier:
         """The network with these weights, in evaluation mode.
 
         Raises:
             ModelError: the weights are not those of the network.
+            UsageError: there is no such network, or its factory cannot be imported.
         """
+        if self.foreign is not None:
+            model = make_model(self.net)
+            load_weights(model, self.weights)
+            return ForeignNet(self.foreign, model).eval()
         net = build_net(self.net)
         load_weights(net, self.weights)
         return net.eval()
@@ -114,7 +128,7 @@ def load_weights(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
         net.load_state_dict(dict(weights))
     except RuntimeError as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"the checkpoint does not fit the network: {reason}") from error
+        raise ModelError(f"the checkpoint does not fit the network: {reason[:300]}") from error
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -134,9 +148,55 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         optimizer = {
             k.removeprefix(_OPTIMIZER): v for k, v in tensors.items() if k.startswith(_OPTIMIZER)
         }
-        return Checkpoint(str(metadata["net"]), int(metadata["epoch"]), weights, optimizer)
+        foreign = metadata.get("foreign")
+        return Checkpoint(
+            str(metadata["net"]),
+            int(metadata["epoch"]),
+            weights,
+            optimizer,
+            None if foreign is None else ForeignSpec.from_json(foreign),
+        )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path} is damaged or not a checkpoint of ours: {error}") from error
+
+
+@dataclass(frozen=True)
+class ForeignConfig:
+    """Where a network from --model came from: the config.json of its run folder."""
+
+    model: str
+    """package.module:factory"""
+    data: str
+    """Folder of the pictures, as it was given."""
+    data_sha256: str
+    layer: str
+
+    def claim(self, folder: Path) -> None:
+        """Refuse a folder that holds something else, before the work is done.
+
+        Raises:
+            OutputError: it does.
+        """
+        if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+            return
+        config = folder / CONFIG_FILE
+        if not config.is_file() or read_json(config).get("schema") != FOREIGN_SCHEMA:
+            raise OutputError(f"{folder} is not empty and holds no such run; choose another --out")
+
+    def save(self, folder: Path, checkpoint: Checkpoint) -> None:
+        """Write config and checkpoint. Raises OutputError where they cannot be written."""
+        write_json(folder / CONFIG_FILE, {"schema": FOREIGN_SCHEMA, **asdict(self)})
+        write_atomic(folder / CHECKPOINT_FILE, checkpoint.to_bytes())
+
+    @classmethod
+    def load(cls, folder: Path) -> ForeignConfig:
+        """Read what `save` wrote. Raises ModelError where it is damaged."""
+        path = folder / CONFIG_FILE
+        data = read_json(path)
+        try:
+            return cls(*(str(data[f.name]) for f in fields(cls)))
+        except KeyError as error:
+            raise ModelError(f"{path} lacks {error}; run 'simtool ablate --model' again") from error
 
 
 @dataclass(frozen=True)

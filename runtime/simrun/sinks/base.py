@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
-from simrun.errors import OutputError
 from simrun.result import Result
 from simrun.sources.base import BadFrame, Frame
 
@@ -42,27 +38,3 @@ class Sink(Protocol):
     def close(self) -> None:
         """Complete the output; may be called more than once. Raises as `write`."""
         ...
-
-
-@contextmanager
-def output_errors(what: str) -> Iterator[None]:
-    """Turn an OSError into an OutputError that names the output."""
-    try:
-        yield
-    except BrokenPipeError as error:
-        raise OutputError(f"{what} was closed by its reader") from error
-    except OSError as error:
-        raise OutputError(f"cannot write {what}: {error.strerror or error}") from error
-
-
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Keep what is there unless told otherwise.
-
-    Raises:
-        OutputError: `path` is a file, or a folder with something in it, and `overwrite` is false.
-    """
-    with output_errors(str(path)):
-        taken = any(path.iterdir()) if path.is_dir() else path.exists()
-    if taken and not overwrite:
-        kind = "a folder that is not empty" if path.is_dir() else "there already"
-        raise OutputError(f"{path} is {kind}; name another or add --overwrite")

@@ -11,9 +11,10 @@ import numpy as np
 
 from simrun.errors import OutputError
 from simrun.images import Image
+from simrun.outputs import output_errors, refuse_existing
 from simrun.overlay import draw_overlay
 from simrun.result import Result
-from simrun.sinks.base import Sink, StreamInfo, output_errors, refuse_existing
+from simrun.sinks.base import Sink, StreamInfo
 from simrun.sources.base import BadFrame, Frame
 
 _CLIP_CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}

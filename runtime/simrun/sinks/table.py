@@ -6,8 +6,8 @@ import csv
 from pathlib import Path
 from typing import Any, Final
 
+from simrun.outputs import output_errors, refuse_existing
 from simrun.result import Result
-from simrun.sinks.base import output_errors, refuse_existing
 from simrun.sources.base import BadFrame, Frame
 
 _FRAME: Final = ("frame", "file", "time_s", "width", "height")

@@ -24,6 +24,8 @@ class NetSpec:
     """Side S of the images that the classifier takes, in pixels."""
     channels: int = 1
     """Channels of the input image: 1 for grey, 3 for RGB."""
+    target: str = "text"
+    """What a heatmap of all classes together responds to."""
     export_padding: Padding = "valid"
     """Convolution padding of the exported graph, unless the user asks for the other one."""
     background: str | None = None
@@ -41,7 +43,27 @@ class NetSpec:
         return self.classes if self.background is None else self.classes[:-1]
 
 
-class SplitNet(nn.Module):
+class Classifier(nn.Module):
+    """A network with what ablation and export need to know of it.
+
+    It maps images (N, C, H, W) float in [0, 1] to logits (N, classes).
+    """
+
+    def __init__(self, spec: NetSpec) -> None:
+        """Keep the facts."""
+        super().__init__()
+        self.spec = spec
+
+    def export_trunk(self) -> nn.Module:
+        """The part from images to the maps F, as a module of its own.
+
+        Raises:
+            ModelError: it cannot be had.
+        """
+        raise NotImplementedError
+
+
+class SplitNet(Classifier):
     """A classifier cut in two at the tensor F that is ablated and exported.
 
     `trunk` maps images (N, C, H, W) float in [0, 1] to the maps F (N, K, h, w), for images of any
@@ -51,10 +73,13 @@ class SplitNet(nn.Module):
 
     def __init__(self, spec: NetSpec, trunk: nn.Sequential, head: nn.Module) -> None:
         """Put the two halves together."""
-        super().__init__()
-        self.spec = spec
-        self.trunk = trunk
-        self.head = head
+        super().__init__(spec)
+        self.trunk: nn.Sequential = trunk
+        self.head: nn.Module = head
+
+    def export_trunk(self) -> nn.Sequential:
+        """The trunk."""
+        return self.trunk
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of images (N, C, H, W) float in [0, 1]."""

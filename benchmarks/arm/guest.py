@@ -1,0 +1,94 @@
+"""The part of the count that runs inside the emulated Python: calls with a mark after each stage.
+
+Started by `count.py` with a job as JSON in its only argument:
+
+    {"photos": [PATH, ...],
+     "calls": [{"bundle": FOLDER, "side": 640} | {"network": FILE, "side": 640, "options": {...}}]}
+
+For every call and photo, in order: one mark at the start and one after each of the three stages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from benchmarks.peers.db import DbOptions
+from benchmarks.peers.detector import Card, Frame
+from benchmarks.peers.ppocr import PpOcr
+from simrun import Localizer
+from simrun.bundle import load_bundle
+from simrun.images import read_image
+
+
+class Marker:
+    """Makes the system call that the counting plugin takes for a mark, while it is on."""
+
+    def __init__(self) -> None:
+        """Start switched off: a session's first call plans its memory and does not count."""
+        self.on = False
+
+    def __call__(self) -> float:
+        """Mark; the value lets it stand in for a clock."""
+        if self.on:
+            os.getppid()
+        return 0.0
+
+
+def main() -> None:
+    """Run the job."""
+    job = json.loads(sys.argv[1])
+    cv2.setNumThreads(1)
+    frames = [read_image(path) for path in job["photos"]]
+    for spec in job["calls"]:
+        marker = Marker()
+        call = bundle_call(spec, marker) if "bundle" in spec else network_call(spec, marker)
+        for frame in frames:
+            marker.on = False
+            call(frame)
+            marker.on = True
+            call(frame)
+
+
+def bundle_call(spec: Mapping[str, Any], marker: Marker) -> Callable[[Frame], None]:
+    """One of our models without reading.
+
+    The runtime asks its clock at the start and after preprocessing, inference, regions and
+    reading; the mark after reading, of which there is none, closes the call.
+    """
+    bundle = load_bundle(spec["bundle"])
+    localizer = Localizer(bundle, side=spec["side"], classify=False, clock=marker)
+
+    def call(frame: Frame) -> None:
+        localizer(frame)
+
+    return call
+
+
+def network_call(spec: Mapping[str, Any], marker: Marker) -> Callable[[Frame], None]:
+    """A PP-OCR detector, with as many marks as one of ours makes."""
+    model = Path(spec["network"]).read_bytes()
+    options = DbOptions(**spec["options"])
+    detector = PpOcr(model, Card("", spec["side"]), options, None)
+
+    def call(frame: Frame) -> None:
+        marker()
+        batch = detector.prepare(frame)
+        marker()
+        values = detector.run(batch)
+        marker()
+        detector.to_quads(values, frame)
+        marker()
+        marker()
+
+    return call
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Text detectors side by side: scores on annotated photos against the CPU time of a call."""

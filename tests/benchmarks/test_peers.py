@@ -1,0 +1,200 @@
+"""What can go wrong in the comparison with other detectors, on made-up maps and records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from benchmarks.arm.count import MARKS_PER_CALL, summarise
+from benchmarks.peers.classical import join_boxes
+from benchmarks.peers.db import DbOptions, find_boxes, mean_inside
+from benchmarks.peers.detector import Card, Frame, Quads
+from benchmarks.peers.fronts import front, score_at
+from benchmarks.peers.measure import describe, measure, quartiles
+from benchmarks.peers.ours import parse_ours
+from benchmarks.peers.plot import family_styles
+from benchmarks.peers.report import MarkerError, replace_between, require_markers, to_markdown
+from simtool.annotations import AnnotatedImage, AnnotatedSet, TrueRegion
+
+OPTIONS = DbOptions(map_threshold=0.3, box_threshold=0.5, unclip_ratio=1.5)
+
+
+def text_map(degrees: float = 0.0, value: float = 0.9) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """(120, 200) map with a bar 81 x 21 about (100, 60)."""
+    values = np.zeros((120, 200), np.float32)
+    corners = cv2.boxPoints(((100, 60), (80, 20), degrees))
+    cv2.fillPoly(values, [np.round(corners).astype(np.int32)], value)
+    return values
+
+
+def test_a_bar_is_grown_back_on_every_side_by_area_times_ratio_over_perimeter() -> None:
+    (box,) = find_boxes(text_map(), OPTIONS)
+    reach = 80 * 20 * 1.5 / (2 * (80 + 20))
+    wanted = [60 - reach, 50 - reach, 140 + reach, 70 + reach]
+    np.testing.assert_allclose([*box.min(axis=0), *box.max(axis=0)], wanted, atol=0.01)
+
+
+def test_a_tilted_bar_keeps_its_tilt_and_proportions() -> None:
+    (box,) = find_boxes(text_map(degrees=30), OPTIONS)
+    sides = np.linalg.norm(np.diff(box[[0, 1, 2]], axis=0), axis=1)
+    # Drawn on a grid, a tilted bar is up to a pixel longer at either end.
+    np.testing.assert_allclose(sorted(sides), [20 + 24, 80 + 24], atol=3.5)
+
+
+def test_weak_and_tiny_spots_are_no_boxes() -> None:
+    assert not len(find_boxes(text_map(value=0.4), OPTIONS))
+    speck = np.zeros((50, 50), np.float32)
+    speck[20:22, 20:40] = 1
+    assert not len(find_boxes(speck, OPTIONS))
+    assert find_boxes(np.zeros((50, 50), np.float32), OPTIONS).shape == (0, 4, 2)
+
+
+def test_the_mean_of_a_quad_that_leaves_the_map_is_taken_over_what_lies_on_it() -> None:
+    corners = np.array([[-10, -10], [5, -10], [5, 5], [-10, 5]], np.float32)
+    assert mean_inside(np.ones((20, 20), np.float32), corners) == 1.0
+
+
+def test_only_boxes_side_by_side_are_joined() -> None:
+    row = np.array([[x, 0, x + 8, 10] for x in (0, 10, 20)], np.float32)
+    lonely = np.array([[0, 50, 8, 60]], np.float32)
+    np.testing.assert_array_equal(join_boxes(np.vstack([row, lonely]), 3), [[0, 0, 28, 10]])
+    assert join_boxes(np.zeros((0, 4), np.float32), 1).shape == (0, 4)
+
+
+def test_nested_boxes_are_not_counted_as_several_characters() -> None:
+    nested = np.array([[0, 0, 10, 10], [1, 1, 9, 9], [2, 2, 8, 8]], np.float32)
+    assert not len(join_boxes(nested, 2))
+
+
+def test_the_front_leaves_out_what_another_equals_or_beats() -> None:
+    points = [(4, 0.5), (1, 0.3), (2, 0.2), (4, 0.6), (8, 0.6)]
+    assert front(points) == [1, 3]
+    assert front([]) == []
+    assert front([(1, 0.5), (1, 0.5)]) == [0]
+
+
+def test_a_score_at_a_cost_lies_between_the_neighbours_and_nowhere_else() -> None:
+    points = [(8.0, 0.8), (2.0, 0.4)]
+    assert score_at(points, 4.0) == pytest.approx(0.6)
+    assert score_at(points, 8.0) == 0.8
+    assert score_at(points, 2.0) == 0.4
+    assert score_at(points, 1.9) is None
+    assert score_at([], 1.0) is None
+
+
+def test_the_median_does_not_follow_one_slow_call() -> None:
+    assert quartiles([1, 2, 3, 4, 1000])["median"] == 3
+    assert quartiles([7])["median"] == 7
+
+
+def test_bundles_are_given_with_sides_or_without() -> None:
+    assert parse_ours("mnist-lenet") == [("mnist-lenet", None)]
+    assert parse_ours("a/b:640,320") == [("a/b", 640), ("a/b", 320)]
+    with pytest.raises(ValueError, match="x"):
+        parse_ours("mnist-lenet:x")
+
+
+class Fixed:
+    """Answers every frame with the same quads."""
+
+    def __init__(self, family: str, quads: Quads, ours: bool = False) -> None:
+        self.card = Card(family, 640, ours=ours)
+        self._quads = quads
+
+    def detect(self, frame: Frame) -> Quads:
+        assert frame.shape == (100, 100, 3)
+        return self._quads
+
+
+SQUARE = ((20.0, 20.0), (60.0, 20.0), (60.0, 60.0), (20.0, 60.0))
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> AnnotatedSet:
+    """A colour photo with one region, annotated in full, and a grey one, annotated in part."""
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((100, 100, 3), np.uint8))
+    cv2.imwrite(str(tmp_path / "b.png"), np.zeros((100, 100), np.uint8))
+    region = (TrueRegion(SQUARE),)
+    full = AnnotatedImage("a.png", 100, 100, region, "full")
+    part = AnnotatedImage("b.png", 100, 100, region, "part", exhaustive=False)
+    return AnnotatedSet(tmp_path, (full, part))
+
+
+@pytest.fixture
+def record(photos: AnnotatedSet) -> dict[str, Any]:
+    """The record of a run with a detector that finds everything and one that finds nothing."""
+    runs = measure([Fixed("good", [SQUARE], ours=True), Fixed("blind", [])], photos)
+    return {
+        "command": "python -m benchmarks.peers photos",
+        "date": "2026-01-01",
+        "machine": {"processor": "some"},
+        "versions": {"onnxruntime": "1", "opencv": "5"},
+        "photos": 2,
+        "missing": ["no peer"],
+        "detectors": [describe(run, photos, (run, photos)) for run in runs],
+    }
+
+
+def test_every_detector_sees_every_photo_once_and_is_scored_by_the_ruler(
+    photos: AnnotatedSet, record: dict[str, Any]
+) -> None:
+    (run,) = measure([Fixed("good", [SQUARE])], photos)
+    assert sorted(run.quads) == ["a.png", "b.png"]
+    assert len(run.cpu_ms) == 2
+    good, blind = (detector["figures"] for detector in record["detectors"])
+    assert good["px_F1"] == good["line_F1"] == good["cov50"] == good["recall_cov50"] == 1
+    assert good["flagged_notext"] == 0
+    assert blind["px_F1"] == blind["recall_cov50"] == 0
+
+
+def test_the_table_names_every_detector_and_what_is_missing(record: dict[str, Any]) -> None:
+    text = to_markdown(record)
+    assert "| good @ 640 | - | - |" in text
+    assert "| blind @ 640 | - | - |" in text
+    assert "Not in this run: no peer." in text
+
+
+def test_variants_are_drawn_in_their_familys_colour(record: dict[str, Any]) -> None:
+    net = record["detectors"][1] | {"family": "net", "model": {}}
+    styles = family_styles([net, net | {"family": "net, tuned"}])
+    assert styles["net"]["color"] == styles["net, tuned"]["color"]
+    assert styles["net"]["linestyle"] != styles["net, tuned"]["linestyle"]
+
+
+def test_text_is_put_between_the_markers_and_nothing_else_changes(tmp_path: Path) -> None:
+    path = tmp_path / "page.md"
+    path.write_text("before\n<!-- x:begin -->\nold\n<!-- x:end -->\nafter\n")
+    replace_between(path, "x", "new")
+    wanted = "before\n<!-- x:begin -->\nnew\n<!-- x:end -->\nafter\n"
+    assert path.read_text() == wanted
+    replace_between(path, "x", "new")
+    assert path.read_text() == wanted
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "<!-- x:begin -->", "<!-- x:end --><!-- x:begin -->", "<!-- x:begin -->" * 2],
+)
+def test_a_page_without_one_pair_of_markers_is_left_alone(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "page.md"
+    path.write_text(content)
+    with pytest.raises(MarkerError):
+        require_markers(path, "x")
+    with pytest.raises(MarkerError):
+        replace_between(path, "x", "new")
+    assert path.read_text() == content
+
+
+def test_counts_leave_out_what_lies_before_a_call() -> None:
+    frame = [[9_000_000, 1, 1], [1_000_000, 0, 0], [6_000_000, 3_000_000, 0], [2_000_000, 0, 0]]
+    rows = [*frame, [0, 0, 0], *frame, [0, 0, 0]]
+    result = summarise({"name": "x", "side": 1, "bundle": "b"}, rows, photos=2)
+    assert result["call"] == {"total": 9.0, "simd": 3.0}
+    assert result["stages"]["infer"] == {"total": 6.0, "simd": 3.0}
+    with pytest.raises(ValueError, match="marks"):
+        summarise({"name": "x", "side": 1}, rows[:-1], photos=2)
+    assert MARKS_PER_CALL == 5

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from simrun.console import run_app
+from simtool.ablation_record import AblationRecord
+from simtool.cli import app
+from tests.simtool.nets import resnet, settled
+
+FACTORY = "tests.simtool.nets:resnet"
+QUICK = ("--resamples", "20", "--size", "16", "--mean", "0.5", "--std", "0.25")
+
+
+def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as caught:
+        run_app(app, "simtool", [str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return int(caught.value.code or 0), out, err
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four classes of pictures of several shapes, some grey, one turned on its side."""
+    root = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    for index, name in enumerate("abcd"):
+        (root / name).mkdir()
+        for number in range(6):
+            image = random.integers(0, 120, (20 + number, 30 - number, 3), dtype=np.uint8)
+            image[..., index % 3] += np.uint8(100)
+            cv2.imwrite(str(root / name / f"{number}.png"), image[..., 0] if number == 5 else image)
+    return root
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "resnet.pt"
+    torch.save(settled(resnet()).state_dict(), path)
+    return path
+
+
+def test_a_network_is_ablated_into_a_run_folder(
+    capsys: pytest.CaptureFixture[str], pictures: Path, weights: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    code, out, err = call(
+        *(capsys, "ablate", "--model", FACTORY, "--weights", weights, "--data", pictures),
+        *("--layer", "layer2", "--out", run, *QUICK),
+    )
+    assert code == 0, err
+    summary = json.loads(out)
+    assert summary["layer"] == "layer2"
+    assert len(summary["margin"]["e_i"]) == 8
+    record = AblationRecord.load(run / "ablation.json")
+    assert record.classes == ("a", "b", "c", "d")
+    assert record.samples == 24
+    assert -1 <= record.stability["loss"].least <= record.stability["loss"].mean <= 1
+    assert record.deletion.blocked[0] == 0
+    assert record.deletion.blocked[-1] == 8
+    assert record.deletion.by_harm[0] == pytest.approx(1 - record.criterion("error").base)
+    ends = {curve[-1] for curve in (record.deletion.by_harm, *record.deletion.random)}
+    assert len(ends) == 1  # with every filter blocked the order is of no account
+    assert {path.name for path in run.iterdir()} == {
+        *("config.json", "checkpoint.safetensors", "ablation.json")
+    }
+
+
+def test_several_layers_of_several_checkpoints(
+    capsys: pytest.CaptureFixture[str], pictures: Path, weights: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    facts = {"mean": "[0.5, 0.5, 0.5]", "std": "0.25", "size": "16", "classes": '["a","b","c","d"]'}
+    state = {
+        k: v + 0.01 * torch.randn(v.shape) if v.is_floating_point() else v
+        for k, v in torch.load(weights).items()
+    }
+    save_file(state, other, facts)
+    run = tmp_path / "run"
+    code, out, err = call(
+        *(capsys, "ablate", "--model", FACTORY, "--weights", weights, "--weights", other),
+        *("--data", pictures, "--layer", "layer2.1.conv2", "--layer", "layer1", "--out", run),
+        *QUICK,
+    )
+    assert code == 0, err
+    between = json.loads((run / "stability.json").read_text())
+    assert set(between) == {"layer2.1.conv2", "layer1"}
+    assert 0.3 < between["layer1"]["logit"]["mean"] <= 1
+    assert json.loads(out)["stability between checkpoints"] == between
+    for index in (0, 1):
+        assert (run / f"checkpoint-{index}" / "layer1" / "ablation.json").is_file()
+
+
+def test_mean_baseline_and_small_memory_change_no_more_than_they_say(
+    capsys: pytest.CaptureFixture[str], pictures: Path, weights: Path, tmp_path: Path
+) -> None:
+    records = {}
+    for name, more in {
+        "zero": (),
+        "small": ("--memory-mb", "1"),
+        "mean": ("--baseline", "mean"),
+    }.items():
+        code, _, err = call(
+            *(capsys, "ablate", "--model", FACTORY, "--weights", weights, "--data", pictures),
+            *("--layer", "layer2", "--out", tmp_path / name, *QUICK, *more),
+        )
+        assert code == 0, err
+        records[name] = AblationRecord.load(tmp_path / name / "ablation.json")
+    zero, small, mean = (records[name].criterion("loss") for name in ("zero", "small", "mean"))
+    assert small.ablated == pytest.approx(zero.ablated, abs=1e-6)
+    assert small.harm_low == pytest.approx(zero.harm_low, abs=1e-6)
+    assert records["mean"].baseline == "mean"
+    assert mean.base == pytest.approx(zero.base, abs=1e-6)
+    assert mean.ablated != pytest.approx(zero.ablated, abs=1e-4)
+
+
+def test_no_layer_takes_the_last_spatial_one_and_says_so(
+    capsys: pytest.CaptureFixture[str], pictures: Path, weights: Path, tmp_path: Path
+) -> None:
+    code, out, err = call(
+        *(capsys, "ablate", "--model", FACTORY, "--weights", weights, "--data", pictures),
+        *("--out", tmp_path / "run", "--no-deletion", *QUICK),
+    )
+    assert code == 0, err
+    assert "no --layer given: taking the last spatial one, 'layer2'" in err
+    assert json.loads(out)["layer"] == "layer2"
+
+
+def test_bad_input_is_one_line_that_says_what_to_do(
+    capsys: pytest.CaptureFixture[str], pictures: Path, weights: Path, tmp_path: Path
+) -> None:
+    def fails(code: int, *messages: str, **changes: object) -> None:
+        given = {"model": FACTORY, "weights": weights, "data": pictures, "out": tmp_path / "x"}
+        given |= {"mean": "0", "std": "1", "size": 16} | changes
+        flags = [part for name, value in given.items() for part in (f"--{name}", value)]
+        got, out, err = call(capsys, "ablate", *flags)
+        assert got == code, err
+        assert out == ""
+        assert err.count("\n") == 1, err
+        for message in messages:
+            assert message in err
+
+    fails(2, "no layer 'layer3'", "near names: layer2, layer1", layer="layer3")
+    fails(3, "'fc' gives shape (1, 4); only maps", layer="fc")
+    fails(2, "must be package.module:factory", model="tests.simtool.nets")
+    fails(2, "has no 'resnett'", model="tests.simtool.nets:resnett")
+    fails(2, "cannot import tests.nowhere", model="tests.nowhere:x")
+    fails(3, "must take no arguments", model="tests.simtool.nets:settled")
+    fails(3, "cannot read", weights=tmp_path / "no.pt")
+    fails(3, "does not fit the network", model="tests.simtool.nets:untraceable")
+    fails(4, "no data folder", data=tmp_path / "nowhere")
+    fails(2, "--size is 4", size=4)
+    fails(2, "--mean is 'x'", mean="x")
+    fails(2, "--mean has 2 numbers", mean="0.5,0.5")
+    fails(3, "the network fails on images (1, 16, 16)", "check --channels", channels="grey")
+    fails(4, "no sub-folder for class 'e'", classes="a,b,c,e")
+    fails(4, "head has 4 classes", "3 class folders", classes="a,b,c")
+    fails(4, "has 0 class folders", data=pictures / "a")
+    single = tmp_path / "single" / "a"
+    single.mkdir(parents=True)
+    fails(4, "has 1 class folders ('a')", data=single.parent)
+    (single.parent / "b").mkdir()
+    fails(4, "no picture of class 'a', 'b'", data=single.parent)
+    broken = tmp_path / "broken.pt"
+    broken.write_bytes(b"no weights")
+    fails(3, "weights", weights=broken)
+    torch.save({"x": print}, broken)
+    fails(3, "holds more than weights", weights=broken)
+    state = torch.load(weights)
+    state["fc.bias"][0] = torch.nan
+    torch.save(state, broken)
+    fails(3, "not finite (NaN or infinity)", weights=broken)
+    fails(2, "--device nowhere cannot be used", device="nowhere")
+
+
+def test_options_that_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments, message in (
+        (("--model", FACTORY), "--model needs --weights FILE"),
+        (("runs/x", "--layer", "conv"), "belong to --model"),
+        ((), "name a run folder"),
+        (("runs/x", "--model", FACTORY, "--weights", "w"), "do not go together"),
+    ):
+        code, _, err = call(capsys, "ablate", *arguments)
+        assert (code, err.count("\n")) == (2, 1)
+        assert message in err
+
+
+def test_a_folder_of_something_else_is_not_written_to(
+    capsys: pytest.CaptureFixture[str], pictures: Path, weights: Path
+) -> None:
+    code, _, err = call(
+        *(capsys, "ablate", "--model", FACTORY, "--weights", weights, "--data", pictures),
+        *("--out", pictures, *QUICK),
+    )
+    assert code == 5
+    assert "is not empty and holds no such run" in err
