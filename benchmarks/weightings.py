@@ -1,10 +1,13 @@
 """Every weighting of one trained network on annotated photos, side by side.
 
     SIMTOOL_DATA=... python benchmarks/weightings.py mnist-lenet DATASET [--subset 80] [--side 640]
+    python benchmarks/weightings.py scene-text DATASET [--side 480] [--data MATERIAL]
 
 The network of the bundle is exported once a weighting; the raw map's best px F1 over all
 thresholds needs no regions step, so nothing but the weights differs. Writes
-benchmarks/weightings-MODEL.json and prints a Markdown table.
+benchmarks/weightings-MODEL.json and prints a Markdown table. For a network with a background class
+the trained head stands beside as the upper bound and, with its MATERIAL, a deeper head: see
+readouts.py.
 """
 
 from __future__ import annotations
@@ -16,19 +19,21 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from readouts import compare
 
 from simrun.bundle import load_bundle
 from simrun.engine import Engine, EngineConfig
 from simrun.images import to_grey
 from simrun.localize import Heatmap, compute_heatmap, prepare
-from simtool.annotations import load_annotations
+from simtool.annotations import AnnotatedSet, load_annotations
 from simtool.data import load_split
 from simtool.export import export_bundle, with_defaults
 from simtool.mapcurve import map_curve
-from simtool.origin import open_origin
+from simtool.origin import Origin, open_origin
 from simtool.weighting import WeightingOptions
 
 VARIANTS = {
@@ -47,26 +52,15 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--subset", type=int, default=80)
     parser.add_argument("--side", type=int, default=640)
+    parser.add_argument("--data", type=Path, help="of scene-text: the material of its scenes")
     options = parser.parse_args()
     dataset = load_annotations(options.dataset).sample(options.subset)
     origin = open_origin(Path(options.model))
-    rows = {}
-    for name, (method, weights) in VARIANTS.items():
-        print(f"{name} ...", file=sys.stderr)
-        export = dataclasses.replace(
-            with_defaults(origin.previous), weighting=method, weights=weights
-        )
-        with tempfile.TemporaryDirectory() as folder:
-            target = Path(folder) / "bundle"
-            report = export_bundle(
-                origin, export, target, lambda split: load_split(origin.data, split, None)
-            )
-            threshold, f1 = map_curve(dataset, computer(target, options.side)).best
-        rows[name] = {
-            "relative_entropy": round(report.weighting.relative_entropy, 4),
-            "map_px_F1": round(f1, 4),
-            "threshold": round(threshold, 4),
-        }
+    background = origin.checkpoint.build().spec.background
+    if background is not None:
+        rows = compare(origin, dataset, options.side, options.data)
+    else:
+        rows = compare_exports(origin, dataset, options.side)
     record = {
         "command": f"benchmarks/weightings.py {options.model} {options.dataset.name} "
         f"--subset {options.subset} --side {options.side}",
@@ -81,9 +75,31 @@ def main() -> None:
     )
     for name, row in rows.items():
         print(
-            f"| {name} | {row['relative_entropy']:.4f} | {row['map_px_F1']:.3f} "
+            f"| {name} | {row['relative_entropy'] or '-'} | {row['map_px_F1']:.3f} "
             f"| {row['threshold']:.3f} |"
         )
+
+
+def compare_exports(origin: Origin, dataset: AnnotatedSet, side: int) -> dict[str, dict[str, Any]]:
+    """Export the network once a weighting and measure its raw map."""
+    rows = {}
+    for name, (method, weights) in VARIANTS.items():
+        print(f"{name} ...", file=sys.stderr)
+        export = dataclasses.replace(
+            with_defaults(origin.previous), weighting=method, weights=weights
+        )
+        with tempfile.TemporaryDirectory() as folder:
+            target = Path(folder) / "bundle"
+            report = export_bundle(
+                origin, export, target, lambda split: load_split(origin.data, split, None)
+            )
+            threshold, f1 = map_curve(dataset, computer(target, side)).best
+        rows[name] = {
+            "relative_entropy": round(report.weighting.relative_entropy, 4),
+            "map_px_F1": round(f1, 4),
+            "threshold": round(threshold, 4),
+        }
+    return rows
 
 
 def computer(folder: Path, side: int) -> Callable[[NDArray[np.uint8]], Heatmap]:

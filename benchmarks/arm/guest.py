@@ -1,6 +1,6 @@
 """The part of the count that runs inside the emulated Python: calls with a mark after each stage.
 
-Started by `count.py` with a job as JSON in its only argument:
+Started by `count.py` with a job as JSON in its only argument; the photos are of one size:
 
     {"photos": [PATH, ...],
      "calls": [{"bundle": FOLDER, "side": 640} | {"network": FILE, "side": 640, "options": {...}}]}
@@ -31,7 +31,7 @@ class Marker:
     """Makes the system call that the counting plugin takes for a mark, while it is on."""
 
     def __init__(self) -> None:
-        """Start switched off: a session's first call plans its memory and does not count."""
+        """Start switched off: a session's first call plans its memory and is not counted."""
         self.on = False
 
     def __call__(self) -> float:
@@ -49,10 +49,9 @@ def main() -> None:
     for spec in job["calls"]:
         marker = Marker()
         call = bundle_call(spec, marker) if "bundle" in spec else network_call(spec, marker)
+        call(frames[0])
+        marker.on = True
         for frame in frames:
-            marker.on = False
-            call(frame)
-            marker.on = True
             call(frame)
 
 

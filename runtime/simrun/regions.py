@@ -48,6 +48,8 @@ class RegionOptions:
     """Smaller components are dropped before lines are formed, in cells."""
     min_height: float = 0.0
     """Regions that are lower, or narrower, are not reported."""
+    lines: float = 1.0
+    """1: components that stand side by side are a line of text; 0: each is a region by itself."""
     valley: float = 0.0
     """A cell lower than this share of the heights both above and below it parts two lines that
     touch; 0 parts nothing."""
@@ -109,9 +111,11 @@ def find_regions(heatmap: NDArray[np.float32], options: RegionOptions) -> list[T
     parts = _measure(inside, _components(inside, options), options)
     if len(parts.area) == 0:
         return []
-    groups = join_parts(
-        parts, gap=options.join_gap, offset=options.join_offset, ratio=options.join_ratio
-    )
+    groups = np.arange(len(parts.area))
+    if options.lines:
+        groups = join_parts(
+            parts, gap=options.join_gap, offset=options.join_offset, ratio=options.join_ratio
+        )
     quads, scores = box_groups(
         parts, groups, grow_across=options.grow_across, grow_along=options.grow_along
     )

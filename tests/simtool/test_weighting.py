@@ -123,3 +123,31 @@ def test_options_that_would_be_ignored_are_refused(record: AblationRecord) -> No
         WeightingOptions(temperature=0)
     with pytest.raises(ModelError, match="no criterion 'margin'"):
         weigh(record, "softmax", WeightingOptions(criterion="margin"))
+
+
+def test_background_is_subtracted_by_hand(record: AblationRecord) -> None:
+    contrast = WeightingOptions(background="b")
+    difference = 10 * (ERROR[0] - ERROR[1])
+    assert weigh(record, "paper-code", contrast).array[0] == pytest.approx(difference)
+    standard = (difference - difference.mean()) / difference.std()
+    options = WeightingOptions(background="b", standardise=True)
+    assert weigh(record, "softmax", options).array[0] == pytest.approx(softmax(standard))
+    # The drop of each class's logit over the activation on that class; filter 1 never responds.
+    signed = [ERROR[0, 0] / 2 - ERROR[1, 0] / 1, 0, ERROR[0, 2] / 4 - ERROR[1, 2] / 2]
+    assert weigh(record, "signed", contrast).array[0] == pytest.approx(signed)
+
+
+def test_background_leaves_the_printed_reading_and_uniform_alone(record: AblationRecord) -> None:
+    for method in ("paper-printed", "uniform"):
+        plain = weigh(record, method, WeightingOptions())
+        contrast = weigh(record, method, WeightingOptions(background="b"))
+        assert contrast.values == plain.values
+        assert "background" not in contrast.to_json()
+
+
+def test_background_has_no_row_of_its_own(record: AblationRecord) -> None:
+    per_class = WeightingOptions(per_class=True, background="b")
+    for method in METHODS:
+        assert weigh(record, method, per_class).array.shape == (1, 3)
+    with pytest.raises(ModelError, match="no class 'c'"):
+        weigh(record, "paper-code", WeightingOptions(background="c"))

@@ -1,66 +1,106 @@
-"""The affine that makes H about 1 where the training data answers strongest."""
+"""The affine that brings H to a common scale.
+
+Where a label says for every position what stands there, background included, H goes through a
+sigmoid: 0.5 where windows are told apart best, with the slope of their log odds. Elsewhere H is
+about 1 where the training data answers strongest.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from simrun.errors import ModelError
 from simtool.data import LabelledImages
+from simtool.data.dataset import IGNORE
 from simtool.graph import LocalizerGraph, Readout
 from simtool.weighting import Weighting
 
 PERCENTILE: Final = 99.9
 MOST_SAMPLES: Final = 10_000
+TEMPERATURE: Final = 2.5
+"""The sigmoid's slope is that of the log odds over this: flat enough that valleys between lines of
+confident text stay visible."""
+WINDOWS: Final = 600
+"""Labelled positions drawn from each image."""
 _PIXELS_AT_ONCE: Final = 500 * 28 * 28
 """Bounds the memory."""
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """H = (sum_i w_i F_i - bias) / scale, a bias and a scale for each channel."""
+    """H = (sum_i w_i F_i - bias) / scale, a bias and a scale for each channel.
+
+    With a `temperature`, a sigmoid of that.
+    """
 
     scale: tuple[float, ...]
-    """What the strong responses to the data exceed the bias by."""
+    """What the strong responses to the data exceed the bias by; of a sigmoid, the change of the
+    sum over which the log odds of text grow by `temperature`."""
     bias: tuple[float, ...]
-    """0 for weights of one sign; else the response to an empty image, so that nothing gives 0."""
-    percentile: float
-    """Of all cells of all images: what counts as strong."""
+    """0 for weights of one sign; else the response to an empty image, so that nothing gives 0. Of a
+    sigmoid, the sum above which calling windows text gives the best F1."""
+    percentile: float | None
+    """Of all cells of all images: what counts as strong; None for a sigmoid."""
     samples: int
     split: str
     data_sha256: str
+    temperature: float | None = None
+    """Of the sigmoid; None where there is none."""
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object for the bundle's record."""
-        return asdict(self)
+        """A JSON object for the bundle's record; `temperature` only where there is a sigmoid."""
+        record = asdict(self)
+        del record["percentile" if self.percentile is None else "temperature"]
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Calibration:
+        """Read what `to_json` gave. Raises TypeError or KeyError where a field is missing."""
+        values = {"percentile": None, **record}
+        return cls(**{**values, "scale": tuple(values["scale"]), "bias": tuple(values["bias"])})
 
     def readout(self, weighting: Weighting) -> Readout:
         """The weights with this affine, to be folded."""
         return Readout(
-            torch.tensor(weighting.values, dtype=torch.float64),
+            _weights(weighting),
             torch.tensor(self.bias, dtype=torch.float64),
             torch.tensor(self.scale, dtype=torch.float64),
+            squash=self.temperature is not None,
         )
 
 
-def calibrate(trunk: nn.Module, weighting: Weighting, data: LabelledImages) -> Calibration:
+def calibrate(
+    trunk: nn.Module,
+    weighting: Weighting,
+    data: LabelledImages,
+    background: str | None = None,
+) -> Calibration:
     """Measure the affine on at most `MOST_SAMPLES` images, evenly spread over the data.
+
+    Dense labels, with one row of weights, give a sigmoid.
 
     Args:
         trunk: in the form that is exported.
         weighting: of the filters.
         data: the split that was ablated.
+        background: the class that means "nothing there", where there is one.
 
     Raises:
         ModelError: the images are smaller than the receptive field, or nothing answers.
     """
     rows = len(weighting.values)
-    weights = torch.tensor(weighting.values, dtype=torch.float64)
-    plain = Readout(weights, torch.zeros(rows), torch.ones(rows))
+    if data.dense and background is not None and rows == 1:
+        return _calibrate_windows(trunk, weighting, data, data.classes.index(background))
+    plain = Readout(_weights(weighting), torch.zeros(rows), torch.ones(rows))
     graph = LocalizerGraph(trunk, plain, "bright")
     images = data.images[:: max(1, -(-len(data) // MOST_SAMPLES))]
     strong = np.quantile(_responses(graph, images), PERCENTILE / 100, axis=0)
@@ -81,6 +121,78 @@ def calibrate(trunk: nn.Module, weighting: Weighting, data: LabelledImages) -> C
         split=data.split,
         data_sha256=data.sha256,
     )
+
+
+def _weights(weighting: Weighting) -> Tensor:
+    return torch.tensor(weighting.values, dtype=torch.float64)
+
+
+def _calibrate_windows(
+    trunk: nn.Module, weighting: Weighting, data: LabelledImages, background: int
+) -> Calibration:
+    """Threshold and slope of one channel from positions drawn evenly from the images."""
+    sums, labels = _windows(trunk, weighting, data)
+    text = labels != background
+    if not 0 < text.mean() < 1:
+        raise ModelError(f"split '{data.split}' has windows of one kind alone; add others")
+    slope, threshold = fit_slope(sums, text), best_threshold(sums, text)
+    if not slope > 0:
+        raise ModelError("the weighted sum is no higher on text than elsewhere; weigh otherwise")
+    return Calibration(
+        scale=(TEMPERATURE / slope,),
+        bias=(threshold,),
+        percentile=None,
+        samples=len(data),
+        split=data.split,
+        data_sha256=data.sha256,
+        temperature=TEMPERATURE,
+    )
+
+
+def _windows(
+    trunk: nn.Module, weighting: Weighting, data: LabelledImages
+) -> tuple[Floats, NDArray[np.int64]]:
+    """Weighted sums and labels (n,) at `WINDOWS` counted positions of each image."""
+    plain = Readout(_weights(weighting), torch.zeros(1), torch.ones(1))
+    graph = LocalizerGraph(trunk, plain, "bright")
+    random = np.random.default_rng(0)
+    sums, labels = [], []
+    for image, truth in zip(data.images, data.labels, strict=True):
+        with torch.inference_mode():
+            heatmap = graph(torch.from_numpy(image[np.newaxis].copy()))[0, 0].numpy()
+        if heatmap.shape != truth.shape:
+            raise ModelError(
+                f"the exported trunk gives maps {heatmap.shape} for labels {truth.shape}; export "
+                "it with the padding and pooling that it was trained with"
+            )
+        counted = np.flatnonzero(truth != IGNORE)
+        picked = random.choice(counted, min(WINDOWS, len(counted)), replace=False)
+        sums.append(heatmap.ravel()[picked])
+        labels.append(truth.ravel()[picked])
+    return np.concatenate(sums).astype(np.float64), np.concatenate(labels)
+
+
+def fit_slope(sums: Floats, text: NDArray[np.bool_]) -> float:
+    """Slope of a logistic regression of `text` (n,), both kinds weighing the same, on sums (n,)."""
+    spread = float(sums.std()) + 1e-12
+    x = np.stack([(sums - sums.mean()) / spread, np.ones_like(sums)], 1)
+    share = float(text.mean())
+    balance = np.where(text, 0.5 / share, 0.5 / (1 - share))
+    theta = np.array([1.0, 0.0])
+    for _ in range(50):
+        chance = 1 / (1 + np.exp(-np.clip(x @ theta, -30, 30)))
+        gradient = x.T @ (balance * (chance - text))
+        curvature = (x * (balance * chance * (1 - chance))[:, None]).T @ x
+        theta = theta - np.linalg.solve(curvature + 1e-6 * np.eye(2), gradient)
+    return float(theta[0] / spread)
+
+
+def best_threshold(sums: Floats, text: NDArray[np.bool_]) -> float:
+    """The sum (n,) from which calling windows text gives the best F1."""
+    order = np.argsort(-sums)
+    found = np.cumsum(text[order])
+    f1 = 2 * found / (np.arange(1, len(order) + 1) + text.sum())
+    return float(sums[order[f1.argmax()]])
 
 
 def _responses(graph: LocalizerGraph, images: np.ndarray) -> np.ndarray:

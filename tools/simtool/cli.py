@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from simrun.console import run_app
-from simtool import commands_eval, commands_report
+from simtool import commands_calibrate, commands_eval, commands_fetch, commands_report
 
 app = typer.Typer(
     help="Train a classifier, find out which of its last filters matter, and export a localizer.",
@@ -95,13 +95,18 @@ def _options() -> None:
     epilog="Example: simtool train mnist-lenet --seeds 5 --out runs/mnist-lenet",
 )
 def train_command(
-    recipe: Annotated[str, typer.Argument(help="Name of the recipe, for instance mnist-lenet.")],
+    recipe: Annotated[
+        str, typer.Argument(help="Name of the recipe: mnist-lenet, scene-text, characters.")
+    ],
     out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
     data: DataOption = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and the order.")] = 0,
     seeds: Annotated[
         int | None,
         typer.Option(min=1, help="Train that many seeds, from 0, and summarise them."),
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="Of scene-text: gradient steps in place of the recipe's.")
     ] = None,
 ) -> None:
     """Train a classifier by a recipe.
@@ -111,7 +116,7 @@ def train_command(
     """
     from simtool.commands import train_run
 
-    result = train_run(recipe, out, data, seed, seeds)
+    result = train_run(recipe, out, data, seed, seeds, steps)
     if result is not None:
         _print(result)
 
@@ -272,6 +277,10 @@ def export_command(
         str | None,
         typer.Option(metavar="NAME=X,...", help="Rules of the regions step, such as min_height=7."),
     ] = None,
+    classifier: Annotated[
+        Path | None,
+        typer.Option(help="Run folder of the network that reads crops, where it is another one."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the bundle there; keep its README.md.")
     ] = False,
@@ -298,10 +307,12 @@ def export_command(
         region_threshold=region_threshold,
         regions=regions,
     )
-    _print(export_run(run, out, data, request, overwrite))
+    _print(export_run(run, out, data, request, overwrite, classifier))
 
 
+commands_calibrate.register(app)
 commands_eval.register(app)
+commands_fetch.register(app)
 commands_report.register(app)
 
 

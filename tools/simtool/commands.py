@@ -24,8 +24,8 @@ from simtool.distributed import ALONE, Peers, joined
 from simtool.export import ExportOptions, export_bundle, override, with_defaults
 from simtool.nets import SplitNet
 from simtool.nets.foreign import ForeignSpec
-from simtool.origin import open_origin
-from simtool.recipes import find_recipe
+from simtool.origin import open_origin, with_classifier
+from simtool.recipes import SceneRecipe, find_recipe
 from simtool.run import ABLATION_FILE, RunFolder, read_checkpoint
 from simtool.train import train, train_seeds
 from simtool.weighting import METHODS, WeightingOptions, weigh
@@ -39,13 +39,22 @@ _SMALLEST_SIDE: Final = 320
 
 
 def train_run(
-    recipe_name: str, out: Path, data: Path | None, seed: int, seeds: int | None
+    recipe_name: str,
+    out: Path,
+    data: Path | None,
+    seed: int,
+    seeds: int | None,
+    steps: int | None = None,
 ) -> dict[str, Any] | None:
     """Train one seed, or several; the final test accuracy or the summary over the seeds.
 
     None in a process that does not lead.
     """
     recipe = find_recipe(recipe_name)
+    if isinstance(recipe, SceneRecipe):
+        return _train_on_scenes(recipe, out, data, seed, seeds, steps)
+    if steps is not None:
+        raise UsageError(f"recipe '{recipe_name}' has epochs of fixed length; leave --steps out")
     splits = [load_split(recipe.data, name, data) for name in ("train", "test")]
     with joined() as peers:
         if seeds is not None:
@@ -54,6 +63,28 @@ def train_run(
             final = train(recipe, splits[0], splits[1], out, seed, peers)[-1]
             result = {"run": str(out), **final}
     return result if peers.leads else None
+
+
+def _train_on_scenes(
+    recipe: SceneRecipe,
+    out: Path,
+    data: Path | None,
+    seed: int,
+    seeds: int | None,
+    steps: int | None,
+) -> dict[str, Any]:
+    from simtool.scene_text.splits import HELD_OUT, HELD_OUT_SEED, open_store, scenes_sha256
+    from simtool.scene_text.training import train_scenes
+
+    if seeds is not None:
+        raise UsageError(f"recipe '{recipe.name}' trains one seed at a time; leave --seeds out")
+    if steps is not None:
+        recipe = recipe.shortened(steps)
+    held_out = open_store(data, HELD_OUT_SEED, HELD_OUT)
+    scenes = open_store(data, seed, recipe.scenes)
+    identity = scenes_sha256(data, seed, recipe.scenes)
+    final = train_scenes(recipe, scenes, held_out, identity, out, seed)[-1]
+    return {"run": str(out), **final}
 
 
 def weighting_options(
@@ -118,7 +149,9 @@ def ablate_run(
     record = ablate_job(job, peers)
     if peers.leads:
         record.save(folder / ABLATION_FILE)
-    return ablation_summary(record, folder, method, weights)
+    return ablation_summary(
+        record, folder, method, replace(weights, background=net.spec.background)
+    )
 
 
 def ablation_summary(
@@ -131,7 +164,7 @@ def ablation_summary(
         "samples": record.samples,
         **_measurements(record),
         "stability": {name: round(s.mean, 4) for name, s in record.stability.items()},
-        "entropies": _entropies(record),
+        "entropies": _entropies(record, weights.background),
         "weighting": weigh(record, method, weights).to_json(),
     }
 
@@ -156,18 +189,22 @@ def _measurements(record: AblationRecord) -> dict[str, Any]:
     return {**criteria, **flips}
 
 
-def _entropies(record: AblationRecord) -> dict[str, float | None]:
+def _entropies(record: AblationRecord, background: str | None) -> dict[str, float | None]:
     """Entropy of every weighting over that of uniform weights, 0 to 1; None where undefined."""
     variants = {name: (name, WeightingOptions()) for name in METHODS}
     variants["softmax, standardised"] = ("softmax", WeightingOptions(standardise=True))
     entropies: dict[str, float | None] = {}
     for title, (name, options) in variants.items():
         try:
-            entropies[title] = round(weigh(record, name, options).relative_entropy, 4)
+            entropies[title] = _entropy(record, name, replace(options, background=background))
         except ModelError as error:
             log.warning("no weighting '%s': %s", title, error)
             entropies[title] = None
     return entropies
+
+
+def _entropy(record: AblationRecord, method: str, options: WeightingOptions) -> float:
+    return round(weigh(record, method, options).relative_entropy, 4)
 
 
 @dataclass(frozen=True)
@@ -191,10 +228,20 @@ class ExportRequest:
 
 
 def export_run(
-    run: Path | None, out: Path, data: Path | None, request: ExportRequest, overwrite: bool
+    run: Path | None,
+    out: Path,
+    data: Path | None,
+    request: ExportRequest,
+    overwrite: bool,
+    classifier: Path | None = None,
 ) -> dict[str, Any]:
-    """Export a run, or a bundle again, as the bundle `out`; a summary."""
+    """Export a run, or a bundle again, as the bundle `out`; a summary.
+
+    `classifier` is the run of a network that reads the crops in the place of the localizer's own.
+    """
     origin = open_origin(Path(SHIPPED_MODEL) if run is None else run)
+    if classifier is not None:
+        origin = with_classifier(origin, classifier)
     foreign = origin.checkpoint.foreign
     defaults = with_defaults(origin.previous)
     if foreign is not None and origin.previous is None:

@@ -23,7 +23,7 @@ from simrun.bundle import (
     METADATA_KEY,
     BundleMeta,
 )
-from simrun.errors import UsageError
+from simrun.errors import ModelError, UsageError
 from simrun.outputs import output_errors
 from simtool.calibration import Calibration, calibrate
 from simtool.data import LabelledImages
@@ -44,7 +44,7 @@ from simtool.onnx_file import IR_VERSION, Port, embed, to_onnx
 from simtool.origin import Origin
 from simtool.parity import check_parity, crop_shapes, image_shapes
 from simtool.probing import probe_geometry
-from simtool.run import ABLATION_FILE, CHECKPOINT_FILE
+from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
 from simtool.weighting import Weighting, WeightingOptions, weigh
 
 log = logging.getLogger(__name__)
@@ -113,15 +113,21 @@ def export_bundle(
     check_target(target, mark=METADATA_FILE, overwrite=overwrite)
     kept = _kept_files(target)
     net = origin.checkpoint.build()
-    weighting = weigh(origin.ablation, options.weighting, options.weights)
+    spec = net.spec
+    if spec.both_polarities and options.polarity != "both":
+        raise UsageError(f"'{spec.name}' answers to both polarities; leave --polarity out")
+    weights = replace(options.weights, background=spec.background)
+    weighting = weigh(origin.ablation, options.weighting, weights)
     padding = options.padding or net.spec.export_padding
     trunk = transform_trunk(net.export_trunk(), options.pool, padding)
     geometry = _geometry(trunk, net.spec.channels)
     _check_static(options.static_size, geometry)
     calibration = _known_calibration(origin, weighting, options.pool, padding)
     if calibration is None:
-        calibration = calibrate(trunk, weighting, load(origin.ablation.split))
-    graph = LocalizerGraph(trunk, calibration.readout(weighting), options.polarity)
+        calibration = calibrate(trunk, weighting, load(origin.ablation.split), spec.background)
+    # A network that was trained on both polarities answers to both in one run.
+    polarity: Polarity = "bright" if spec.both_polarities else options.polarity
+    graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
 
     localizer = _localizer(graph, net.spec, options.static_size)
     smallest = geometry.receptive_field
@@ -129,9 +135,10 @@ def export_bundle(
         smallest = min(smallest, net.spec.crop_size)
     shapes = image_shapes(smallest, net.spec.channels, options.static_size)
     difference = check_parity(localizer.SerializeToString(), graph, shapes)
-    classifier_graph = ClassifierGraph(net)
-    classifier = _classifier(classifier_graph, net.spec)
-    crops = crop_shapes(net.spec.crop_size, net.spec.channels)
+    reader = _reader(origin, net)
+    classifier_graph = ClassifierGraph(reader)
+    classifier = _classifier(classifier_graph, reader.spec)
+    crops = crop_shapes(reader.spec.crop_size, reader.spec.channels)
     crop_difference = check_parity(classifier.SerializeToString(), classifier_graph, crops)
 
     made = {
@@ -140,7 +147,9 @@ def export_bundle(
         "calibration": calibration.to_json(),
         "opset": localizer.opset_import[0].version,
     }
-    meta = _metadata(target.resolve().name, net, origin, options, weighting, geometry, made)
+    meta = _metadata(
+        target.resolve().name, net, reader.spec, origin, options, weighting, geometry, made
+    )
     contents = kept | _contents(meta, localizer, classifier, origin)
     write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
     sizes = {name: len(content) for name, content in contents.items()}
@@ -213,10 +222,23 @@ def _known_calibration(
     same_weights = dict(origin.previous.weighting) == json.loads(json.dumps(weighting.to_json()))
     if not (same_form and same_weights):
         return None
-    recorded = dict(made["calibration"])
-    return Calibration(
-        **{**recorded, "scale": tuple(recorded["scale"]), "bias": tuple(recorded["bias"])}
-    )
+    return Calibration.from_json(made["calibration"])
+
+
+def _reader(origin: Origin, net: Classifier) -> Classifier:
+    """The network that reads crops: the origin's classifier, or the localizer's own.
+
+    Raises:
+        ModelError: there is none, and the localizer's network takes no crops.
+    """
+    if origin.classifier is not None:
+        return origin.classifier.build()
+    if net.spec.background is not None:
+        raise ModelError(
+            f"'{net.spec.name}' reads no characters; give a run of 'simtool train characters' "
+            "with --classifier"
+        )
+    return net
 
 
 def _localizer(
@@ -250,6 +272,7 @@ def _classifier(graph: ClassifierGraph, spec: NetSpec) -> onnx.ModelProto:
 def _metadata(
     name: str,
     net: Classifier,
+    reader: NetSpec,
     origin: Origin,
     options: ExportOptions,
     weighting: Weighting,
@@ -258,10 +281,11 @@ def _metadata(
 ) -> BundleMeta:
     """Everything that the bundle says of itself. Raises ModelError for impossible values."""
     spec = net.spec
+    objects = tuple(name for name in spec.classes if name != spec.background)
     return BundleMeta(
         name=name,
-        classes=spec.classes,
-        heatmap_channels=spec.classes if weighting.per_class else (net.spec.target,),
+        classes=reader.classes,
+        heatmap_channels=objects if weighting.per_class else (spec.target,),
         layer=spec.layer,
         stride=geometry.stride,
         offset=geometry.offset,
@@ -272,7 +296,7 @@ def _metadata(
         map_threshold=options.map_threshold,
         region_threshold=options.region_threshold,
         regions=options.regions,
-        crop_size=spec.crop_size,
+        crop_size=reader.crop_size,
         static_size=options.static_size,
         channels=spec.channels,
         weighting=weighting.to_json(),
@@ -322,10 +346,12 @@ def _contents(
         CLASSIFIER_FILE: embed(classifier, METADATA_KEY, embedded),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
-    weights_only = replace(origin.checkpoint, optimizer={})
+    checkpoints = {CHECKPOINT_FILE: origin.checkpoint}
+    if origin.classifier is not None:
+        checkpoints[READER_FILE] = origin.classifier
     return {
         **graphs,
         METADATA_FILE: json_bytes({**meta.to_json(), "files": hashes}),
-        CHECKPOINT_FILE: weights_only.to_bytes(),
+        **{name: replace(c, optimizer={}).to_bytes() for name, c in checkpoints.items()},
         ABLATION_FILE: json_bytes(origin.ablation.to_json()),
     }

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from simrun.errors import ModelError, UsageError
 from simtool.nets.base import Padding
+from simtool.nets.scene_text import Residual
 
 Pool = Literal["keep", "drop", "atrous"]
 Polarity = Literal["bright", "dark", "both"]
@@ -75,6 +76,13 @@ def transform_trunk(trunk: nn.Module, pool: Pool, padding: Padding) -> nn.Module
                 kernel = _square(name, layer.kernel_size)
                 layers[name] = nn.MaxPool2d(kernel, stride=1, dilation=dilation)
                 dilation *= _square(name, layer.stride)
+        elif isinstance(layer, Residual):
+            if padding == "valid":
+                raise ModelError(
+                    f"block '{name}' adds its input to a convolution, which has to keep the size; "
+                    "export with --padding same"
+                )
+            layers[name] = Residual(_convolution(name, layer.conv, dilation, pool, padding))
         elif isinstance(layer, _POINTWISE):
             layers[name] = layer
         else:
@@ -89,9 +97,10 @@ def trunk_geometry(trunk: nn.Sequential) -> Geometry:
         ModelError: a layer is not one that this is defined for.
     """
     stride, offset, field = 1, 0.0, 1
-    for name, layer in trunk.named_children():
-        if isinstance(layer, _POINTWISE):
+    for name, child in trunk.named_children():
+        if isinstance(child, _POINTWISE):
             continue
+        layer = child.conv if isinstance(child, Residual) else child
         if not isinstance(layer, nn.Conv2d | nn.MaxPool2d):
             raise _unknown(name, layer)
         reach = (_square(name, layer.kernel_size) - 1) * _square(name, layer.dilation)
@@ -141,13 +150,16 @@ class Readout:
     """(channels,)"""
     scale: Tensor
     """(channels,), above 0"""
+    squash: bool = False
+    """Whether a sigmoid follows, so that H lies between 0 and 1."""
 
 
 class LocalizerGraph(nn.Module):
     """Image (N, C, H, W) uint8 -> heatmap (N, channels, h, w) float32.
 
-    H is left unclipped: it is the paper's weighted sum up to an affine, 1 at the strong responses
-    of the training data, and clipping would only hide how far above that a place is.
+    Without the sigmoid H is left unclipped: it is the paper's weighted sum up to an affine, 1 at
+    the strong responses of the training data, and clipping would only hide how far above that a
+    place is. A sigmoid is monotonous: it moves no threshold's region, but means over regions.
     """
 
     unit: Tensor
@@ -163,6 +175,7 @@ class LocalizerGraph(nn.Module):
         super().__init__()
         self.trunk = trunk
         self.polarity = polarity
+        self.squash = readout.squash
         rows, filters = readout.weights.shape
         self.readout = nn.Conv2d(filters, rows, kernel_size=1)
         folded = readout.weights / readout.scale[:, None]
@@ -184,7 +197,7 @@ class LocalizerGraph(nn.Module):
     def respond(self, scaled: Tensor) -> Tensor:
         """H of bright text in an image (N, C, H, W) in [0, 1]."""
         heatmap: Tensor = self.readout(self.trunk(scaled))
-        return heatmap
+        return torch.sigmoid(heatmap) if self.squash else heatmap
 
 
 class ClassifierGraph(nn.Module):
@@ -239,21 +252,27 @@ def _all_ones(trunk: nn.Sequential) -> nn.Sequential:
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for name, layer in trunk.named_children():
         if isinstance(layer, nn.Conv2d):
-            ones = nn.Conv2d(
-                layer.in_channels,
-                layer.out_channels,
-                kernel_size=_square(name, layer.kernel_size),
-                stride=_square(name, layer.stride),
-                padding=_square(name, layer.padding),
-                dilation=_square(name, layer.dilation),
-                groups=layer.groups,
-                bias=False,
-            )
-            nn.init.ones_(ones.weight)
-            layers[name] = ones
+            layers[name] = _ones(name, layer)
+        elif isinstance(layer, Residual):
+            layers[name] = Residual(_ones(name, layer.conv))
         elif isinstance(layer, nn.MaxPool2d):
             layers[name] = layer
     return nn.Sequential(layers).eval()
+
+
+def _ones(name: str, layer: nn.Conv2d) -> nn.Conv2d:
+    ones = nn.Conv2d(
+        layer.in_channels,
+        layer.out_channels,
+        kernel_size=_square(name, layer.kernel_size),
+        stride=_square(name, layer.stride),
+        padding=_square(name, layer.padding),
+        dilation=_square(name, layer.dilation),
+        groups=layer.groups,
+        bias=False,
+    )
+    nn.init.ones_(ones.weight)
+    return ones
 
 
 def _square(name: str, value: object) -> int:
@@ -268,5 +287,5 @@ def _square(name: str, value: object) -> int:
 def _unknown(name: str, layer: nn.Module) -> ModelError:
     return ModelError(
         f"layer '{name}' is a {type(layer).__name__}; a trunk is exported as a sequence of Conv2d, "
-        "MaxPool2d, ReLU, BatchNorm2d and Dropout"
+        "MaxPool2d, ReLU, BatchNorm2d, Dropout and Residual"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,11 @@ from simtool.ablation_record import AblationRecord
 from simtool.files import read_json
 from simtool.run import (
     ABLATION_FILE,
+    READER_FILE,
     SUMMARY_FILE,
     Checkpoint,
     ForeignConfig,
+    RunConfig,
     RunFolder,
     read_checkpoint,
 )
@@ -33,6 +35,20 @@ class Origin:
     training: Mapping[str, Any] = field(default_factory=dict)
     previous: BundleMeta | None = None
     """Metadata of the bundle, where that is the origin: its settings are the defaults."""
+    classifier: Checkpoint | None = None
+    """The network that reads crops, where it is another one."""
+
+
+def with_classifier(origin: Origin, run: Path) -> Origin:
+    """The origin with the network of another run to read its crops.
+
+    Raises:
+        ModelError: that is no run folder with a checkpoint.
+    """
+    reader = open_run(run)
+    training = {**origin.training, "classifier": reader.training}
+    accuracy = {**origin.accuracy, "classifier": reader.accuracy}
+    return replace(origin, classifier=reader.checkpoint, training=training, accuracy=accuracy)
 
 
 def open_origin(path: Path) -> Origin:
@@ -46,25 +62,44 @@ def open_origin(path: Path) -> Origin:
     return _from_run(path)
 
 
+@dataclass(frozen=True)
+class TrainedRun:
+    """The result of a training and its record."""
+
+    config: RunConfig
+    checkpoint: Checkpoint
+    accuracy: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+
 def _from_run(path: Path) -> Origin:
     run = RunFolder.open(path)
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_checkpoint(run.path)
     if checkpoint.foreign is not None:
         return _from_foreign(path, checkpoint)
+    trained = open_run(path)
+    return Origin(
+        checkpoint=trained.checkpoint,
+        ablation=_ablation_of(path, trained.checkpoint),
+        data=trained.config.recipe.data,
+        accuracy=trained.accuracy,
+        training=trained.training,
+    )
+
+
+def open_run(path: Path) -> TrainedRun:
+    """Read a run folder, ablated or not. Raises ModelError where it is none or damaged."""
+    run = RunFolder.open(path)
     config = run.config()
+    checkpoint = read_checkpoint(path)
     tests = run.history(checkpoint.epoch)[-1]["test"]
     accuracy: dict[str, Any] = {"test": tests["overall"], "per_class": tests["per_class"]}
     summary = path.parent / SUMMARY_FILE
     if summary.is_file():
         accuracy["seeds"] = read_json(summary)
     training = {**config.to_json(), "epochs_done": checkpoint.epoch}
-    return Origin(
-        checkpoint=checkpoint,
-        ablation=_ablation_of(path, checkpoint),
-        data=config.recipe.data,
-        accuracy=accuracy,
-        training={**training, "checkpoint_sha256": checkpoint.sha256},
-    )
+    training["checkpoint_sha256"] = checkpoint.sha256
+    return TrainedRun(config, checkpoint, accuracy, training)
 
 
 def _from_foreign(path: Path, checkpoint: Checkpoint) -> Origin:
@@ -95,10 +130,12 @@ def _from_bundle(path: Path) -> Origin:
     recipe = meta.training.get("recipe")
     if not isinstance(recipe, dict) or not isinstance(recipe.get("data"), str):
         raise ModelError(f"{path / METADATA_FILE} does not say what the model was trained on")
+    has_reader = (path / READER_FILE).is_file()
     return Origin(
         checkpoint=checkpoint,
         ablation=_ablation_of(path, checkpoint),
         data=recipe["data"],
+        classifier=read_checkpoint(path, READER_FILE) if has_reader else None,
         accuracy=meta.accuracy,
         training=meta.training,
         previous=meta,

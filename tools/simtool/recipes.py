@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from simrun.errors import UsageError
 
@@ -28,7 +28,73 @@ class Recipe:
     """Iteration t, from 0, runs at learning_rate / (1 + lr_decay * t)."""
 
 
-RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
+@dataclass(frozen=True)
+class SceneRecipe:
+    """How a fully convolutional classifier of windows is trained on generated scenes, with AdamW.
+
+    What is called an epoch here is a fixed number of steps: after each one the training can be
+    resumed. The weights that count are the running mean of the trained ones.
+    """
+
+    name: str
+    net: str
+    """Name in `simtool.nets.NETS`."""
+    data: str
+    """Name in `simtool.data.DATASETS`: gives the held-out scenes."""
+    scenes: int
+    """Scenes generated to train on."""
+    cycles: tuple[int, ...]
+    """Epochs of each cycle: the learning rate starts each one at 0.6 of the last peak, and falls
+    to zero along a cosine."""
+    steps: int
+    """Gradient steps an epoch."""
+    batch: int
+    """Scenes a step."""
+    learning_rate: float
+    """Peak of the first cycle, reached after `warmup` steps."""
+    warmup: int
+    weight_decay: float
+    hard_negatives: float
+    """Weight of the worst windows without text, over that of the windows with text."""
+    averaging: float
+    """Decay of the running mean of the weights."""
+    bfloat16: bool
+    """Convolutions in bfloat16: three times as fast on processors that have it."""
+    kind: str = "scenes"
+    """Tells the two kinds of recipe apart in a run's configuration."""
+
+    @property
+    def epochs(self) -> int:
+        """In all."""
+        return sum(self.cycles)
+
+    def shortened(self, steps: int) -> SceneRecipe:
+        """The recipe with that many gradient steps in all, in one cycle.
+
+        Raises:
+            UsageError: `steps` is not a whole number of epochs.
+        """
+        if steps < 1:
+            raise UsageError(f"--steps is {steps}; it must be at least 1")
+        epochs, rest = divmod(steps, self.steps)
+        if epochs and rest:
+            raise UsageError(f"--steps is {steps}; above {self.steps} it must be a multiple of it")
+        if not epochs:
+            return replace(self, steps=steps, cycles=(1,), warmup=min(self.warmup, steps))
+        return replace(self, cycles=(epochs,))
+
+
+AnyRecipe = Recipe | SceneRecipe
+
+
+def recipe_from_json(data: Mapping[str, Any]) -> AnyRecipe:
+    """A recipe from a run's configuration. Raises TypeError where a field is missing or unknown."""
+    if data.get("kind") == "scenes":
+        return SceneRecipe(**{**data, "cycles": tuple(data["cycles"])})
+    return Recipe(**data)
+
+
+RECIPES: Final[Mapping[str, AnyRecipe]] = MappingProxyType(
     {
         # The paper's, to the letter: Adam 1e-3, decay 1e-5, batch 300, 10 epochs.
         "mnist-lenet": Recipe(
@@ -40,11 +106,35 @@ RECIPES: Final[Mapping[str, Recipe]] = MappingProxyType(
             learning_rate=1e-3,
             lr_decay=1e-5,
         ),
+        "characters": Recipe(
+            name="characters",
+            net="characters",
+            data="characters",
+            epochs=8,
+            batch=256,
+            learning_rate=3e-3,
+            lr_decay=2e-3,
+        ),
+        "scene-text": SceneRecipe(
+            name="scene-text",
+            net="scene-text",
+            data="scene-text",
+            scenes=36000,
+            cycles=(36, 9),
+            steps=500,
+            batch=8,
+            learning_rate=3e-3,
+            warmup=300,
+            weight_decay=1e-4,
+            hard_negatives=3.0,
+            averaging=0.999,
+            bfloat16=True,
+        ),
     }
 )
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str) -> AnyRecipe:
     """The recipe of that name.
 
     Raises:

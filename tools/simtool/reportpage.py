@@ -31,6 +31,7 @@ from simtool.pages import (
     table,
 )
 from simtool.paper import TABLE_2_OVERALL_PERCENT, TABLE_2_PERCENT, TABLE_2_RECIPE
+from simtool.recipes import AnyRecipe, SceneRecipe
 from simtool.report import Figure2, RunReport
 from simtool.run import RunConfig
 from simtool.weighting_maps import PictureMaps
@@ -132,6 +133,16 @@ def _charts(report: RunReport) -> dict[str, Chart]:
     return charts
 
 
+def _schedule(recipe: AnyRecipe) -> str:
+    if isinstance(recipe, SceneRecipe):
+        return (
+            f"AdamW, learning rate from {recipe.learning_rate:g} along a cosine, "
+            f"{recipe.steps} steps an epoch"
+        )
+    rate, decay = recipe.learning_rate, recipe.lr_decay
+    return f"Adam, learning rate {rate:g} / (1 + {decay:g} t) in iteration t"
+
+
 def _facts(report: RunReport, figure2: Figure2 | None, command: str) -> Iterator[tuple[str, str]]:
     record = report.record
     if report.config is not None:
@@ -159,8 +170,7 @@ def _recipe_facts(config: RunConfig, epochs: int) -> Iterator[tuple[str, str]]:
     yield "recipe", f"{recipe.name}: {recipe.net} on {recipe.data}, batch {recipe.batch}"
     yield (
         "optimizer",
-        f"Adam, learning rate {recipe.learning_rate:g} / (1 + {recipe.lr_decay:g} t) in iteration "
-        f"t, {epochs} of {recipe.epochs} epochs, seed {config.seed}",
+        f"{_schedule(recipe)}, {epochs} of {recipe.epochs} epochs, seed {config.seed}",
     )
     yield "training data", f"SHA-256 {config.data_sha256}"
 

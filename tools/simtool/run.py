@@ -25,13 +25,15 @@ from simtool.files import read_json, write_atomic, write_json
 from simtool.nets import build_net
 from simtool.nets.base import Classifier
 from simtool.nets.foreign import ForeignNet, ForeignSpec, make_model
-from simtool.recipes import Recipe
+from simtool.recipes import AnyRecipe, recipe_from_json
 
 RUN_SCHEMA: Final = "similarnet-run/1"
 FOREIGN_SCHEMA: Final = "similarnet-foreign/1"
 CONFIG_FILE: Final = "config.json"
 HISTORY_FILE: Final = "history.json"
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
+READER_FILE: Final = "classifier.safetensors"
+"""In a bundle: the classifier that reads crops, where it is another network than the localizer."""
 ABLATION_FILE: Final = "ablation.json"
 SUMMARY_FILE: Final = "summary.json"
 _MODEL: Final = "model."
@@ -43,7 +45,7 @@ _METADATA: Final = "similarnet"
 class RunConfig:
     """Everything that decides the result of a training."""
 
-    recipe: Recipe
+    recipe: AnyRecipe
     seed: int
     data_sha256: str
     """Hash of the training split."""
@@ -62,8 +64,8 @@ class RunConfig:
         if data.get("schema") != RUN_SCHEMA:
             raise ModelError(f"{path} is of schema {data.get('schema')!r}, not {RUN_SCHEMA!r}")
         try:
-            return cls(Recipe(**data["recipe"]), data["seed"], data["data_sha256"])
-        except (KeyError, TypeError) as error:
+            return cls(recipe_from_json(data["recipe"]), data["seed"], data["data_sha256"])
+        except (KeyError, TypeError, AttributeError) as error:
             raise ModelError(f"{path} is not a run's configuration: {error}") from error
 
 
@@ -131,15 +133,15 @@ def load_weights(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
         raise ModelError(f"the checkpoint does not fit the network: {reason[:300]}") from error
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """Read `checkpoint.safetensors` of a run folder or bundle.
+def read_checkpoint(folder: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
+    """Read `checkpoint.safetensors`, or another one, of a run folder or bundle.
 
     Raises:
         ModelError: it is missing, damaged or not one of ours.
     """
-    path = folder / CHECKPOINT_FILE
+    path = folder / name
     if not path.is_file():
-        raise ModelError(f"{folder} has no {CHECKPOINT_FILE}; run 'simtool train' first")
+        raise ModelError(f"{folder} has no {name}; run 'simtool train' first")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {})[_METADATA])

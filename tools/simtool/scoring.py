@@ -143,14 +143,15 @@ def score(
 
 def count_image(image: AnnotatedImage, quads: Sequence[Corners]) -> dict[str, Counts]:
     """What an image contributes, by kind of prediction."""
-    truth = _Truth(image)
+    truth = Truth(image)
     return {"quad": truth.compare(quads), "aabb": truth.compare([_hull_quad(q) for q in quads])}
 
 
-class _Truth:
+class Truth:
     """The true regions of one image, made ready for comparisons."""
 
     def __init__(self, image: AnnotatedImage) -> None:
+        """Draw the regions, at most 1000 pixels a side."""
         longer = max(image.width, image.height)
         self._scale = min(1.0, _MASK_SIDE / longer)
         self._shape = tuple(
@@ -166,6 +167,7 @@ class _Truth:
         """Where a prediction is a false alarm."""
 
     def compare(self, quads: Sequence[Corners]) -> Counts:
+        """What these predictions contribute."""
         predicted = self._fill(quads)
         coverage = Counts(
             regions=len(self._parts),

@@ -4,12 +4,18 @@ Two readings of the paper's Eq. 1 stand beside each other, by name. As printed, 
 under a softmax, it gives an important filter less weight, against the paper's own words; the
 authors' published code uses the loss, e_i - E, and no softmax. A softmax over such small
 differences is almost uniform: the entropy tells, and `uniform` is the baseline to beat.
+
+With a class that means "nothing there" (the background), a filter helps for two reasons: it speaks
+for an object, or against one where there is none. Averaged over all classes the two add up, though
+they point in opposite directions for H. So the background's change is subtracted from that of the
+other classes: w_i = (e_i - E over objects) - (e_i - E over the background), each a mean, so that
+the share of background in the data does not matter. Eq. 1 as printed knows no such class.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -20,6 +26,11 @@ from simrun.errors import ModelError, UsageError
 from simtool.ablation_record import AblationRecord
 
 Floats = NDArray[np.float64]
+
+_NOT_LINEAR: Final = ("error", "loss")
+"""Criteria that do not change in proportion to a filter's response."""
+_DAMPING: Final = 1e-3
+"""Share of the greatest mean activation that is added to each, for those criteria."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,9 @@ class WeightingOptions:
     standardise: bool = False
     """Subtract the mean over filters and divide by the standard deviation before `softmax`."""
     per_class: bool = False
-    """One row of weights a class."""
+    """One row of weights a class; none for the background."""
+    background: str | None = None
+    """The class that means "nothing there", where the network has one."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be computed. Raises UsageError."""
@@ -59,6 +72,8 @@ class Weighting:
     """Entropy of |w| / sum |w| in nats, the mean over rows."""
     relative_entropy: float
     """Entropy over that of uniform weights, ln K: 1 is uniform, 0 is one filter alone."""
+    background: str | None = None
+    """Class whose changes were subtracted; None where there is none."""
 
     @property
     def array(self) -> Floats:
@@ -71,8 +86,11 @@ class Weighting:
         return bool((self.array < 0).any())
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object for the bundle's record."""
-        return asdict(self)
+        """A JSON object for the bundle's record; `background` only where there is one."""
+        record = asdict(self)
+        if self.background is None:
+            del record["background"]
+        return record
 
 
 @dataclass(frozen=True)
@@ -88,6 +106,8 @@ class _Method:
     """Whether temperature and standardisation apply."""
     choosable: bool = False
     """Whether the criterion may be another one."""
+    contrasts: bool = True
+    """Whether the background's changes are subtracted, where the network has such a class."""
 
 
 def weigh(record: AblationRecord, method: str, options: WeightingOptions) -> Weighting:
@@ -115,6 +135,7 @@ def weigh(record: AblationRecord, method: str, options: WeightingOptions) -> Wei
         values=tuple(tuple(float(v) for v in w) for w in values),
         entropy=entropy,
         relative_entropy=float(entropy / uniform) if uniform > 0 else 1.0,
+        background=options.background if row.contrasts else None,
     )
 
 
@@ -132,19 +153,49 @@ def softmax(values: Floats) -> Floats:
     return result
 
 
-def _harm(record: AblationRecord, criterion: str, per_class: bool) -> Floats:
-    """(1, K) or (C, K): e_i - E, positive where blocking the filter makes things worse."""
+def _harm(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:
+    """(1, K) or (C, K): e_i - E, positive where blocking the filter makes things worse.
+
+    With a background, that of the other classes, or of each, less that of the background.
+    """
     measured = record.criterion(criterion)
-    return measured.harm_per_class() if per_class else measured.harm.reshape(1, -1)
+    if options.background is not None:
+        return _contrast(record, measured.harm_per_class(), options)
+    return measured.harm_per_class() if options.per_class else measured.harm.reshape(1, -1)
+
+
+def _contrast(record: AblationRecord, rows: Floats, options: WeightingOptions) -> Floats:
+    """(1, K), the mean over units of other classes, or (C - 1, K), less the background's row.
+
+    Raises:
+        ModelError: the record has no such class, or no other one.
+    """
+    if options.background not in record.classes or len(record.classes) < 2:
+        raise ModelError(f"the ablation has no class '{options.background}' beside others")
+    index = record.classes.index(options.background)
+    units = np.delete(np.array(record.units_per_class, dtype=np.float64), index)
+    objects = np.delete(rows, index, axis=0)
+    if not options.per_class:
+        objects = (units @ objects / max(units.sum(), 1)).reshape(1, -1)
+    result: Floats = objects - rows[index]
+    return result
 
 
 def _paper_printed(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:
     """Eq. 1 to the letter: softmax of E - e_i, as fractions."""
-    return softmax(-_harm(record, criterion, options.per_class))
+    harm = _harm(record, criterion, replace(options, background=None))
+    if options.background is not None and options.per_class:
+        harm = np.delete(harm, record.classes.index(options.background), axis=0)
+    return softmax(-harm)
 
 
 def _paper_code(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:
-    """The authors' published code: losses summed over each class, e_i - E, no softmax."""
+    """The authors' published code: losses summed over each class, e_i - E, no softmax.
+
+    With a background, means take the place of sums, which would weigh its many units.
+    """
+    if options.background is not None:
+        return _harm(record, criterion, options)
     units = np.array(record.units_per_class, dtype=np.float64)
     sums: Floats = record.criterion(criterion).harm_per_class() * units[:, None]
     overall: Floats = sums.sum(0, keepdims=True)
@@ -153,13 +204,14 @@ def _paper_code(record: AblationRecord, criterion: str, options: WeightingOption
 
 def _uniform(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:
     """The mean of the maps: what every other weighting has to beat."""
-    rows = len(record.classes) if options.per_class else 1
+    background = int(options.background is not None)
+    rows = len(record.classes) - background if options.per_class else 1
     return np.full((rows, record.filters), 1 / record.filters)
 
 
 def _softmax(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:
     """Softmax of e_i - E: an important filter gets more weight, as the paper's words have it."""
-    harm = _harm(record, criterion, options.per_class)
+    harm = _harm(record, criterion, options)
     if options.standardise:
         spread = harm.std(1, keepdims=True)
         if not (spread > 0).all():
@@ -172,20 +224,33 @@ def _signed(record: AblationRecord, criterion: str, options: WeightingOptions) -
     """Drop of the true class's logit over the filter's mean activation.
 
     For a linear head on average-pooled maps this is CAM's weight of the class (Zhou et al.,
-    arXiv 1512.04150). A filter that never responds changes nothing and gets 0.
+    arXiv 1512.04150). A filter that never responds changes nothing and gets 0. With a background,
+    each class's drop is divided by the activation on that class: for a linear head the result is
+    then its weight of the class less that of the background. Changes of loss and error are not
+    linear in the response; where a filter hardly responds their quotient is no rate, so that the
+    activation is damped there.
     """
-    harm = _harm(record, criterion, options.per_class)
+    measured = record.criterion(criterion)
+    if options.background is not None:
+        by_class = np.array(record.mean_activation_per_class, dtype=np.float64)
+        if criterion in _NOT_LINEAR:
+            by_class = by_class + _DAMPING * by_class.max()
+        return _contrast(record, _ratio(measured.harm_per_class(), by_class), options)
+    harm = _harm(record, criterion, options)
     rows = record.mean_activation_per_class if options.per_class else (record.mean_activation,)
-    activation = np.array(rows, dtype=np.float64)
-    weights: Floats = np.divide(harm, activation, out=np.zeros_like(harm), where=activation != 0)
-    return weights
+    return _ratio(harm, np.array(rows, dtype=np.float64))
+
+
+def _ratio(harm: Floats, activation: Floats) -> Floats:
+    result: Floats = np.divide(harm, activation, out=np.zeros_like(harm), where=activation != 0)
+    return result
 
 
 _METHODS: Final[Mapping[str, _Method]] = MappingProxyType(
     {
-        "paper-printed": _Method(_paper_printed, "error", "E - e_i"),
+        "paper-printed": _Method(_paper_printed, "error", "E - e_i", contrasts=False),
         "paper-code": _Method(_paper_code, "loss", "e_i - E"),
-        "uniform": _Method(_uniform, None, "none"),
+        "uniform": _Method(_uniform, None, "none", contrasts=False),
         # The loss, because 0/1 errors come in steps of 1 / samples and may all be equal.
         "softmax": _Method(_softmax, "loss", "e_i - E", tunable=True, choosable=True),
         "signed": _Method(_signed, "logit", "e_i - E", choosable=True),

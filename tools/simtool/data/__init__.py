@@ -13,8 +13,22 @@ from simtool.data.mnist import load_mnist
 
 __all__ = ["DATASETS", "LabelledImages", "load_split"]
 
+
+def _load_scenes(split: str, folder: Path | None) -> LabelledImages:
+    # Generated data need libraries that no other data set does.
+    from simtool.scene_text.splits import load_scenes
+
+    return load_scenes(split, folder)
+
+
+def _load_characters(split: str, folder: Path | None) -> LabelledImages:
+    from simtool.scene_text.characters import load_characters
+
+    return load_characters(split, folder)
+
+
 DATASETS: Final[Mapping[str, Callable[[str, Path | None], LabelledImages]]] = MappingProxyType(
-    {"mnist": load_mnist}
+    {"mnist": load_mnist, "scene-text": _load_scenes, "characters": _load_characters}
 )
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
+
+IGNORE: Final = -100
+"""Dense label of a position that does not count."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +27,7 @@ class LabelledImages:
     images: NDArray[np.uint8] = field(repr=False)
     """(N, C, H, W) uint8."""
     labels: NDArray[np.int64] = field(repr=False)
-    """(N,) int64, indices into `classes`."""
+    """(N,) int64, indices into `classes`; or (N, h, w), a label a position, `IGNORE` where none."""
     classes: tuple[str, ...]
     split: str
 
@@ -34,19 +38,25 @@ class LabelledImages:
                 f"images are {self.images.dtype} of shape {self.images.shape}; "
                 "they must be uint8 of shape (N, C, H, W)"
             )
-        if self.labels.shape != self.images.shape[:1]:
+        if self.labels.ndim not in (1, 3) or len(self.labels) != len(self.images):
             raise SourceError(
                 f"split '{self.split}' has {len(self.images)} images, {len(self.labels)} labels; "
                 "the two files do not belong together"
             )
         if len(self.images) == 0:
             raise SourceError(f"split '{self.split}' is empty; check the data folder")
-        low, high = int(self.labels.min()), int(self.labels.max())
+        counted = self.labels[self.labels != IGNORE] if self.dense else self.labels
+        low, high = int(counted.min(initial=0)), int(counted.max(initial=0))
         if low < 0 or high >= len(self.classes):
             raise SourceError(
                 f"split '{self.split}' has labels {low} to {high}; "
                 f"{len(self.classes)} classes allow 0 to {len(self.classes) - 1}"
             )
+
+    @property
+    def dense(self) -> bool:
+        """Whether every position of an image has a label of its own."""
+        return self.labels.ndim == 3
 
     def __len__(self) -> int:
         """Number of images."""

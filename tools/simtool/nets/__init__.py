@@ -9,11 +9,15 @@ from typing import Final
 
 from simrun.errors import UsageError
 from simtool.nets.base import NetSpec, SplitNet
+from simtool.nets.characters import characters
 from simtool.nets.lenet import lenet
+from simtool.nets.scene_text import scene_text
 
 __all__ = ["NETS", "NetSpec", "SplitNet", "build_net"]
 
-NETS: Final[Mapping[str, Callable[[], SplitNet]]] = MappingProxyType({"lenet": lenet})
+NETS: Final[Mapping[str, Callable[[], SplitNet]]] = MappingProxyType(
+    {"lenet": lenet, "scene-text": scene_text, "characters": characters}
+)
 
 
 def build_net(name: str) -> SplitNet:

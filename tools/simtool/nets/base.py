@@ -26,6 +26,10 @@ class NetSpec:
     """What a heatmap of all classes together responds to."""
     export_padding: Padding = "valid"
     """Convolution padding of the exported graph, unless the user asks for the other one."""
+    background: str | None = None
+    """The class that means "nothing there", where the training had one."""
+    both_polarities: bool = False
+    """Trained on bright and on dark objects alike: the exported graph need not run twice."""
 
 
 class Classifier(nn.Module):

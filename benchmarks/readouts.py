@@ -1,0 +1,175 @@
+"""Every readout of a network with a background class, on annotated photos: no export in between.
+
+The trunk's maps F of a photo are computed once; each readout is a weighted sum of them, or a head
+applied to every cell. The best px F1 over all thresholds does not depend on an affine or a
+monotonous function, so the raw sums are compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from simrun.images import to_grey
+from simrun.localize import Heatmap, prepare
+from simtool.ablating import Job, ablate_job
+from simtool.ablation import AblationOptions, Provenance
+from simtool.ablation_record import AblationRecord
+from simtool.accuracy import to_tensors
+from simtool.annotations import AnnotatedSet
+from simtool.cutting import cut_halves
+from simtool.data import LabelledImages, load_split
+from simtool.data.dataset import IGNORE
+from simtool.distributed import ALONE
+from simtool.graph import trunk_geometry
+from simtool.mapcurve import map_curve
+from simtool.nets import SplitNet
+from simtool.nets.scene_text import make_head
+from simtool.origin import Origin
+from simtool.weighting import WeightingOptions, weigh
+
+READOUTS = {
+    "uniform": ("uniform", WeightingOptions()),
+    "paper-printed": ("paper-printed", WeightingOptions()),
+    "paper-code": ("paper-code", WeightingOptions()),
+    "softmax, standardised": ("softmax", WeightingOptions(standardise=True)),
+    "signed (logit)": ("signed", WeightingOptions()),
+    "signed (loss)": ("signed", WeightingOptions(criterion="loss")),
+}
+Summing = Callable[[Tensor], Tensor]
+"""Maps (K, h, w) -> (h, w)."""
+
+
+def compare(
+    origin: Origin, dataset: AnnotatedSet, side: int, data: Path | None
+) -> dict[str, dict[str, Any]]:
+    """Rows "head: readout", for the head that was trained and for a deeper one.
+
+    Args:
+        origin: an ablated network with a background class and a head of 1x1 convolutions.
+        dataset: annotated photos.
+        side: working side in pixels.
+        data: the training material, for the deeper head; None leaves that out.
+    """
+    torch.set_num_threads(1)
+    net = origin.checkpoint.build()
+    if not isinstance(net, SplitNet) or net.spec.background is None:
+        raise SystemExit(f"{net.spec.name} has no background class")
+    maps = _Maps(net, side)
+    rows = dict(_rows("linear head", net.head, origin.ablation, net, maps, dataset))
+    if data is not None:
+        scenes = load_split(origin.data, origin.ablation.split, data)
+        half = len(scenes) // 2
+        head = fit_head(net.trunk, scenes.subset(slice(half)), make_head((32, 32), 2))
+        record = ablate_head(net, head, scenes.subset(slice(half, half + 100)))
+        rows |= dict(_rows("deeper head", head, record, net, maps, dataset))
+    return rows
+
+
+class _Maps:
+    """The trunk's maps of photos, computed once a photo."""
+
+    def __init__(self, net: SplitNet, side: int) -> None:
+        self._net, self._side = net, side
+        self._kept: dict[bytes, tuple[Tensor, Heatmap]] = {}
+        self._geometry = trunk_geometry(net.trunk)
+
+    def heatmap(self, frame: NDArray[np.uint8], read: Summing) -> Heatmap:
+        key = hashlib.sha1(frame.tobytes()).digest()
+        if key not in self._kept:
+            self._kept[key] = self._run(frame)
+        maps, grid = self._kept[key]
+        with torch.inference_mode():
+            values = read(maps).numpy()[np.newaxis]
+        return dataclasses.replace(grid, values=values)
+
+    def _run(self, frame: NDArray[np.uint8]) -> tuple[Tensor, Heatmap]:
+        working = prepare(to_grey(frame), self._side)
+        with torch.inference_mode():
+            maps = self._net.trunk(torch.from_numpy(working.image).float() / 255)[0]
+        stride, offset = self._geometry.stride, self._geometry.offset
+        rows, columns = (int((n - 1 - offset) // stride) + 1 for n in working.content)
+        origin = (offset + 0.5) / working.scale - 0.5
+        empty = np.zeros((1, 1, 1), np.float32)
+        return maps[:, :rows, :columns], Heatmap(empty, stride / working.scale, origin)
+
+
+def _rows(
+    title: str,
+    head: nn.Module,
+    record: AblationRecord,
+    net: SplitNet,
+    maps: _Maps,
+    dataset: AnnotatedSet,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    background = net.spec.background
+    for name, (method, options) in READOUTS.items():
+        weighting = weigh(record, method, dataclasses.replace(options, background=background))
+        weights = torch.tensor(weighting.values[0], dtype=torch.float32)
+        row = _row(dataset, maps, lambda f, w=weights: torch.tensordot(w, f, 1))
+        entropy = round(weighting.relative_entropy, 4)
+        yield f"{title}: {name}", {"relative_entropy": entropy, **row}
+    trained = _row(dataset, maps, lambda f: _log_odds(head(f[None]))[0])
+    yield f"{title}: trained readout", {"relative_entropy": None, **trained}
+
+
+def _row(dataset: AnnotatedSet, maps: _Maps, read: Summing) -> dict[str, Any]:
+    threshold, f1 = map_curve(dataset, lambda frame: maps.heatmap(frame, read)).best
+    return {"map_px_F1": round(f1, 4), "threshold": round(threshold, 4)}
+
+
+def _log_odds(logits: Tensor) -> Tensor:
+    """Log odds (N, h, w) of text from logits (N, 2, h, w)."""
+    return logits[:, 1] - logits[:, 0]
+
+
+def fit_head(
+    trunk: nn.Module, scenes: LabelledImages, head: nn.Sequential, steps: int = 1500
+) -> nn.Sequential:
+    """Fit a head to a frozen trunk's maps at windows of scenes, as many with text as without."""
+    random = np.random.default_rng(0)
+    features, targets = [], []
+    for index in range(len(scenes)):
+        images, labels = to_tensors(scenes, np.array([index]))
+        with torch.no_grad():
+            maps = trunk(images)[0].flatten(1).T
+        flat = labels.flatten().numpy()
+        for kind in (0, 1):
+            found = np.flatnonzero((flat == kind) & (flat != IGNORE))
+            picked = random.choice(found, min(160, len(found)), replace=False)
+            features.append(maps[torch.from_numpy(picked)])
+            targets.append(torch.full((len(picked),), kind))
+    x, y = torch.cat(features)[:, :, None, None], torch.cat(targets)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head.apply(lambda m: m.reset_parameters() if isinstance(m, nn.Conv2d) else None)
+        optimizer = torch.optim.Adam(head.parameters(), 5e-3)
+        for _ in range(steps):
+            picked = torch.randint(len(x), (2048,))
+            loss = nn.functional.cross_entropy(head(x[picked])[:, :, 0, 0], y[picked])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    return head.eval()
+
+
+def ablate_head(net: SplitNet, head: nn.Module, scenes: LabelledImages) -> AblationRecord:
+    """The ablation of the trunk's last layer before another head."""
+    example = to_tensors(scenes, np.arange(2))[0]
+    job = Job(
+        cut=cut_halves(net.trunk, head, net.spec.layer, example),
+        read=lambda indices: to_tensors(scenes, indices),
+        count=len(scenes),
+        provenance=Provenance(net.spec.layer, scenes.split, scenes.sha256, "", net.spec.classes),
+        options=AblationOptions(resamples=2),
+        deletion=False,
+    )
+    return ablate_job(job, ALONE)

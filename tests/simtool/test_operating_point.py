@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from simrun.bundle import load_bundle
+from simrun.errors import ModelError, OutputError, UsageError
+from simrun.pipeline import Localizer
+from simtool.annotations import load_annotations
+from simtool.cli import app
+from simtool.operating_point import LEAST_PICTURES, RANGES, Targets, choose, search
+from tests.simtool.evalset import record, region, write_annotations, write_picture
+
+STROKES = Path(__file__).resolve().parent.parent / "fixtures" / "strokes"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """White bars on black, each annotated; the sides below shrink them."""
+    folder = tmp_path / "photos"
+    rows = []
+    for number in range(LEAST_PICTURES):
+        bar = (20 + 5 * number, 30 + 2 * number, 100 + 5 * number, 50 + 2 * number)
+        write_picture(folder / f"{number}.png", bar)
+        rows.append(record(f"{number}.png", region(*bar)))
+    write_annotations(folder, rows)
+    return folder
+
+
+def test_calibrate_writes_a_bundle_that_loads(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tuned"
+    arguments = ["calibrate", str(STROKES), str(photos), "--side", "160", "--side", "200"]
+    result = CliRunner().invoke(app, [*arguments, "--tries", "6", "--out", str(out)])
+    assert result.exception is None, result.exception
+    assert result.output.count("\n|") >= 3
+    localizer = Localizer(load_bundle(out))
+    made = localizer.meta.export["operating_point"]
+    assert [row["side"] for row in made["curve"]] == [160, 200]
+    assert localizer.meta.side == made["chosen"]
+    chosen = next(row for row in made["curve"] if row["side"] == made["chosen"])
+    assert localizer.region_options.map_threshold == chosen["rules"]["map_threshold"]
+    again = CliRunner().invoke(app, [*arguments, "--out", str(out)])
+    assert isinstance(again.exception, OutputError)
+
+
+def test_search_never_gets_worse_and_is_repeatable(photos: Path) -> None:
+    dataset = load_annotations(photos)
+    bundle = load_bundle(STROKES)
+
+    def load(side: int) -> Localizer:
+        return Localizer(bundle, side=side, classify=False)
+
+    targets = Targets()
+    (start,) = search(load, dataset, [200], 0, targets)
+    (best,) = search(load, dataset, [200], 12, targets)
+    (again,) = search(load, dataset, [200], 12, targets)
+    assert best.merit(targets) >= start.merit(targets)
+    assert best.options == again.options
+    for name, (low, high) in RANGES.items():
+        moved = getattr(best.options, name) != getattr(start.options, name)
+        assert not moved or low <= getattr(best.options, name) <= high
+
+
+def test_nonsense_is_refused(photos: Path) -> None:
+    dataset = load_annotations(photos)
+    bundle = load_bundle(STROKES)
+
+    def load(side: int) -> Localizer:
+        return Localizer(bundle, side=side, classify=False)
+
+    with pytest.raises(UsageError, match="at least 10"):
+        search(load, dataset.sample(5), [200], 1, Targets())
+    with pytest.raises(UsageError, match="at least one side"):
+        search(load, dataset, [], 1, Targets())
+    blind = replace(bundle, meta=replace(bundle.meta, map_threshold=1e6))
+
+    def load_blind(side: int) -> Localizer:
+        localizer = load(side)
+        localizer.region_options = replace(
+            localizer.region_options, map_threshold=blind.meta.map_threshold
+        )
+        return localizer
+
+    with pytest.raises(ModelError, match="finds none"):
+        search(load_blind, dataset, [200], 0, Targets())
+
+
+def test_choice_within_a_budget(photos: Path) -> None:
+    dataset = load_annotations(photos)
+    bundle = load_bundle(STROKES)
+    points = search(
+        lambda side: Localizer(bundle, side=side, classify=False), dataset, [160, 200], 0, Targets()
+    )
+    cheap = replace(points[0], cpu_ms=1.0)
+    dear = replace(points[1], cpu_ms=9.0)
+    assert choose([cheap, dear], Targets(), 5.0) is cheap
+    with pytest.raises(UsageError, match="cheapest side"):
+        choose([cheap, dear], Targets(), 0.5)

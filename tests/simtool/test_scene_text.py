@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from simrun.bundle import load_bundle
+from simrun.errors import SourceError, UsageError
+from simrun.images import Image
+from simrun.pipeline import Localizer
+from simtool.calibration import best_threshold, fit_slope
+from simtool.cli import app
+from simtool.commands import ExportRequest, export_run
+from simtool.data.dataset import IGNORE
+from simtool.nets import build_net
+from simtool.nets.scene_text import SPEC, STRIDE
+from simtool.recipes import RECIPES, SceneRecipe, recipe_from_json
+from simtool.run import RunFolder, read_checkpoint
+from simtool.scene_text import canvas, splits
+from simtool.scene_text.blocks import Block
+from simtool.scene_text.canvas import Canvas, SceneConfig, SceneMaterials
+from simtool.scene_text.characters import glyphs
+from simtool.scene_text.glyphs import CLASS_NAMES, find_faces, render_line
+from simtool.scene_text.labelling import label
+from simtool.scene_text.scenes import make_scene
+from simtool.scene_text.store import SceneStore, StoreRecipe, build_store
+from simtool.scene_text.textures import random_texture
+from simtool.scene_text.training import learning_rate, to_tensors, train_scenes, window_loss
+
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+CONFIG = SceneConfig(size=64, min_text_height=10, max_text_height=24)
+RECIPE = SceneRecipe(
+    name="scene-text",
+    net="scene-text",
+    data="scene-text",
+    scenes=8,
+    cycles=(2, 1),
+    steps=2,
+    batch=2,
+    learning_rate=3e-3,
+    warmup=2,
+    weight_decay=1e-4,
+    hard_negatives=3.0,
+    averaging=0.9,
+    bfloat16=False,
+)
+
+
+@pytest.fixture(scope="session")
+def materials() -> SceneMaterials:
+    faces = [f for f in find_faces(FONTS, "Aa0") if f.path.name == "DejaVuSans.ttf"]
+    random = np.random.default_rng(0)
+    return SceneMaterials(
+        latin=[faces],
+        cjk=faces,
+        words=["word", "sign", "Exit"],
+        digits=random.integers(0, 256, (4, 28, 28), dtype=np.uint8),
+        digit_labels=np.arange(4, dtype=np.uint8),
+        photos=[random.integers(0, 256, (96, 96), dtype=np.uint8)],
+        icons=dataclasses.replace(faces[0], codepoints=frozenset({0xE000})),
+        hanzi="ABC",
+    )
+
+
+@pytest.fixture(scope="session")
+def store(materials: SceneMaterials, tmp_path_factory: pytest.TempPathFactory) -> SceneStore:
+    recipe = StoreRecipe(CONFIG, 0, "material", shard=4)
+    return build_store(tmp_path_factory.mktemp("scenes"), recipe, lambda: materials, 8)
+
+
+@pytest.fixture(scope="session")
+def run(store: SceneStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of six steps."""
+    folder = tmp_path_factory.mktemp("run") / "whole"
+    train_scenes(RECIPE, store, store, "data", folder, 0)
+    return folder
+
+
+def test_labels_lie_on_what_was_drawn(materials: SceneMaterials) -> None:
+    line = render_line(materials.latin[0][0], "Hi", 24)
+    assert line is not None
+    scene = Canvas(np.zeros((64, 64), np.float32), CONFIG)
+    shift = np.array([[1, 0, 12], [0, 1, 20], [0, 0, 1]], np.float64)
+    label(scene, Block(line.ink, [line]), shift)
+    height, width = line.ink.shape
+    named = {CLASS_NAMES[c] for c in np.unique(scene.labels) if c != canvas.IGNORE}
+    assert named == {"no text", "H", "I"}
+    rows, columns = np.nonzero((scene.labels > 0) & (scene.labels != canvas.IGNORE))
+    assert (STRIDE * rows).min() >= 20
+    assert (STRIDE * rows).max() <= 20 + height
+    assert (STRIDE * columns).min() >= 12 - STRIDE
+    assert (STRIDE * columns).max() <= 12 + width + STRIDE
+    assert scene.labels[0, 0] == 0
+    assert (scene.heights > 0).sum() == len(rows)
+    centre = round((20 + height / 2) / STRIDE), round(12 / STRIDE) + 1
+    assert CLASS_NAMES[scene.labels[centre]] == "H"
+
+
+def test_same_seed_same_scene(materials: SceneMaterials) -> None:
+    one, again = (make_scene(materials, CONFIG, 5, 1) for _ in range(2))
+    other = make_scene(materials, CONFIG, 5, 2)
+    assert np.array_equal(one.image, again.image)
+    assert np.array_equal(one.labels, again.labels)
+    assert not np.array_equal(one.image, other.image)
+    assert one.image.shape == (64, 64)
+    assert one.labels.shape == (16, 16)
+
+
+def test_scenes_without_text_have_no_label(materials: SceneMaterials) -> None:
+    config = dataclasses.replace(CONFIG, no_text=1.0, icons=0.0)
+    assert not any(make_scene(materials, config, 0, i).labels.any() for i in range(5))
+
+
+def test_textures_are_pictures() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(30):
+        picture = random_texture(random, 48)
+        assert picture.shape == (48, 48)
+        assert picture.dtype == np.uint8
+
+
+def test_store_goes_on_and_refuses_another_recipe(
+    materials: SceneMaterials, tmp_path: Path, store: SceneStore
+) -> None:
+    recipe = StoreRecipe(CONFIG, 0, "material", shard=4)
+    build_store(tmp_path / "s", recipe, lambda: materials, 4)
+    longer = build_store(tmp_path / "s", recipe, lambda: materials, 8)
+    assert np.array_equal(longer.read(np.arange(8)).images, store.read(np.arange(8)).images)
+    with pytest.raises(SourceError, match="another recipe"):
+        build_store(tmp_path / "s", dataclasses.replace(recipe, seed=1), lambda: materials, 4)
+    with pytest.raises(SourceError, match="fewer than 9 scenes"):
+        SceneStore(tmp_path / "s", 9)
+
+
+def test_characters_are_cut_by_the_runtime(materials: SceneMaterials) -> None:
+    crops, labels = glyphs(materials.latin[0], 12, 0)
+    assert crops.shape == (12, 28, 28)
+    assert labels.max() < 36
+    assert (crops.max((1, 2)) > 150).all()
+
+
+def test_resumed_equals_uninterrupted(store: SceneStore, run: Path, tmp_path: Path) -> None:
+    class StoppedError(Exception):
+        pass
+
+    class Stopping(SceneStore):
+        def __init__(self) -> None:
+            self.reads = 0
+
+        def __len__(self) -> int:
+            return len(store)
+
+        def read(self, indices: np.ndarray) -> object:  # type: ignore[override]
+            self.reads += 1
+            if self.reads > 3:
+                raise StoppedError
+            return store.read(indices)
+
+    folder = tmp_path / "run"
+    with pytest.raises(StoppedError):
+        train_scenes(RECIPE, Stopping(), store, "data", folder, 0)
+    assert read_checkpoint(folder).epoch == 1
+    history = train_scenes(RECIPE, store, store, "data", folder, 0)
+    assert read_checkpoint(folder).sha256 == read_checkpoint(run).sha256
+    whole = RunFolder.open(run).history(3)
+    assert [h["loss"] for h in history] == [h["loss"] for h in whole]
+    assert {"f1", "threshold", "test"} <= whole[-1].keys()
+
+
+def test_a_run_of_another_recipe_is_refused(store: SceneStore, run: Path) -> None:
+    with pytest.raises(UsageError, match="another recipe"):
+        train_scenes(dataclasses.replace(RECIPE, batch=4), store, store, "data", run, 0)
+
+
+def test_recipe_survives_json_and_shortening() -> None:
+    recipe = RECIPES["scene-text"]
+    assert isinstance(recipe, SceneRecipe)
+    assert recipe_from_json(json.loads(json.dumps(dataclasses.asdict(recipe)))) == recipe
+    assert recipe.shortened(1000).cycles == (2,)
+    assert recipe.shortened(7).steps == 7
+    with pytest.raises(UsageError, match="multiple"):
+        recipe.shortened(501)
+
+
+def test_learning_rate_restarts_lower() -> None:
+    rates = [learning_rate(RECIPE, step) for step in range(7)]
+    assert rates[1] == pytest.approx(3e-3 * 0.5 * (1 + np.cos(np.pi / 4)))
+    assert rates[4] == pytest.approx(0.5 * 0.6 * 3e-3)  # its first step is half warm
+    assert rates[6] == 0
+
+
+def test_loss_counts_text_and_the_worst_of_the_rest() -> None:
+    logits = torch.zeros(1, 2, 2, 2)
+    labels = torch.tensor([[[1, 0], [0, IGNORE]]])
+    heights = torch.full((1, 2, 2), 24.0)
+    assert float(window_loss(logits, labels, heights, 3.0)) == pytest.approx(np.log(2))
+
+
+def test_characters_become_one_class(store: SceneStore) -> None:
+    batch = store.read(np.arange(8))
+    _, labels, _ = to_tensors(batch)
+    assert set(labels.flatten().tolist()) <= {0, 1, IGNORE}
+    assert np.array_equal(labels.numpy() == IGNORE, batch.labels == canvas.IGNORE)
+
+
+def test_sigmoid_of_windows() -> None:
+    random = np.random.default_rng(0)
+    text = np.arange(4000) % 2 == 0
+    sums = np.where(text, 1.0, -1.0) + random.normal(0, 1, 4000)
+    assert fit_slope(sums, text) == pytest.approx(2, rel=0.1)  # log odds of two normal classes
+    assert -0.7 < best_threshold(sums, text) < 0.2
+
+
+@pytest.fixture(scope="session")
+def bundle(run: Path, store: SceneStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run, ablated on its own scenes and exported; its reader is an untrained network."""
+    from simtool.ablation import AblationOptions
+    from simtool.commands import ablate_run
+    from simtool.run import Checkpoint, RunConfig
+    from simtool.weighting import WeightingOptions
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(splits, "open_store", lambda folder, seed, count: store)
+    reader = tmp_path_factory.mktemp("characters") / "run"
+    recipe = RECIPES["characters"]
+    characters = RunFolder.create(reader, RunConfig(recipe, 0, "data"))
+    weights = build_net("characters").state_dict()
+    test = {"overall": 0.5, "per_class": [0.5] * 36}
+    characters.save(Checkpoint("characters", 1, weights, {}), [{"test": test}])
+    out = tmp_path_factory.mktemp("bundle") / "small"
+    try:
+        options = AblationOptions(resamples=10)
+        summary = ablate_run(run, None, "test", "paper-code", WeightingOptions(), options)
+        assert summary["weighting"]["background"] == "no text"
+        request = ExportRequest(weighting="paper-code", side=64)
+        report = export_run(run, out, None, request, False, reader)
+    finally:
+        patch.undo()
+    assert report["difference_to_pytorch"]["localizer"] <= 1e-5
+    assert (report["stride"], report["offset"], report["receptive_field"]) == (4, 0, 185)
+    return out
+
+
+def test_bundle_answers_between_0_and_1_and_reads_36_classes(bundle: Path) -> None:
+    localizer = Localizer(load_bundle(bundle), side=64)
+    frame: Image = np.random.default_rng(0).integers(0, 256, (60, 64), dtype=np.uint8)
+    heatmap = localizer(frame).heatmap
+    assert heatmap is not None
+    assert heatmap.values.min() >= 0
+    assert heatmap.values.max() <= 1
+    assert localizer.meta.classes == tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    assert localizer.meta.polarity == "both"
+    assert localizer.meta.export["calibration"]["temperature"] > 0
+    import onnx
+
+    graph = onnx.load_model_from_string(load_bundle(bundle).localizer).graph
+    kinds = {node.op_type for node in graph.node}
+    assert kinds == {"Cast", "Mul", "Conv", "Relu", "Add", "Sigmoid"}
+
+
+def test_bundle_is_exported_again_without_its_data(bundle: Path, tmp_path: Path) -> None:
+    report = export_run(bundle, tmp_path / "small", None, ExportRequest(), False)
+    assert report["weighting"]["method"] == "paper-code"
+    again, first = load_bundle(tmp_path / "small"), load_bundle(bundle)
+    assert again.meta.export == first.meta.export
+    assert again.classifier is not None
+
+
+def test_export_refuses_one_polarity_and_valid_padding(bundle: Path, tmp_path: Path) -> None:
+    from simrun.errors import ModelError
+
+    with pytest.raises(UsageError, match="both polarities"):
+        export_run(bundle, tmp_path / "a", None, ExportRequest(polarity="dark"), False)
+    with pytest.raises(ModelError, match="--padding same"):
+        export_run(bundle, tmp_path / "a", None, ExportRequest(padding="valid"), False)
+
+
+def test_spec_names_the_background() -> None:
+    assert SPEC.background in SPEC.classes
+
+
+@pytest.mark.parametrize("recipe", ["scene-text", "characters"])
+def test_missing_material_names_the_command(recipe: str, tmp_path: Path) -> None:
+    arguments = ["train", recipe, "--data", str(tmp_path), "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, SourceError)
+    assert f"simtool fetch scene-text --out {tmp_path}" in str(result.exception)
+
+
+def test_steps_are_for_scenes_alone(tmp_path: Path) -> None:
+    arguments = ["train", "mnist-lenet", "--steps", "5", "--out", str(tmp_path / "run")]
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, UsageError)
+    assert "leave --steps out" in str(result.exception)

@@ -1,0 +1,94 @@
+"""`scene-text`: a small dilated classifier of windows, applied to whole scenes at once.
+
+The trunk looks at a window of 185 x 185 pixels around every fourth pixel and ends in ReLU maps F;
+the head says, from F at that place alone, whether text stands there. F is what the ablation blocks,
+filter by filter, and what the exported localizer sums up.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from simtool.nets.base import NetSpec, SplitNet
+
+CHANNELS: Final = 16
+"""Of every layer of the trunk: 16 and 32 fit the widths of the kernels that processors run."""
+DILATIONS: Final = (1, 3, 6, 8, 3, 1)
+"""Of the blocks. They grow by no more than a factor of three and end in small ones: a large
+dilation last leaves a grid of its own period in F."""
+STRIDE: Final = 4
+"""Pixels between neighbouring cells of F; cell (i, j) is centred on pixel (4 i, 4 j)."""
+
+SPEC: Final = NetSpec(
+    name="scene-text",
+    classes=("no text", "text"),
+    layer=f"trunk.block{len(DILATIONS)}",
+    crop_size=9 + 2 * STRIDE * sum(DILATIONS),
+    export_padding="same",
+    background="no text",
+    both_polarities=True,
+)
+
+
+class Residual(nn.Module):
+    """A 3x3 convolution added to its input, then ReLU; keeps the size."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        """Wrap a convolution of stride 1 that pads as much as it reaches."""
+        super().__init__()
+        self.conv = conv
+        self.relu = nn.ReLU()
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """(N, C, h, w) -> the same shape."""
+        result: Tensor = self.relu(self.conv(maps) + maps)
+        return result
+
+
+def scene_text(hidden: tuple[int, ...] = ()) -> SplitNet:
+    """The network: 16.7k weights, 0.34 GMAC at 640x480.
+
+    The trunk maps (N, 1, H, W) to (N, 16, ceil(H / 4), ceil(W / 4)); the head maps that to logits
+    (N, 2, h, w). A classifier of single windows would take crops of the
+    receptive field, 185 pixels.
+
+    Args:
+        hidden: widths of the head's hidden 1x1 layers; none makes the head linear.
+    """
+    layers: OrderedDict[str, nn.Module] = OrderedDict(
+        conv1=nn.Conv2d(1, CHANNELS, 5, stride=2, padding=2),
+        relu1=nn.ReLU(),
+        conv2=nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),
+        relu2=nn.ReLU(),
+    )
+    for number, dilation in enumerate(DILATIONS, 1):
+        conv = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=dilation, dilation=dilation)
+        layers[f"block{number}"] = Residual(conv)
+    net = SplitNet(SPEC, nn.Sequential(layers), make_head(hidden, len(SPEC.classes)))
+    net.apply(_initialise)
+    return net
+
+
+def make_head(hidden: tuple[int, ...], classes: int) -> nn.Sequential:
+    """1x1 convolutions from F to logits (N, classes, h, w)."""
+    layers: list[nn.Module] = []
+    width = CHANNELS
+    for out in hidden:
+        layers += [nn.Conv2d(width, out, 1), nn.ReLU()]
+        width = out
+    return nn.Sequential(*layers, nn.Conv2d(width, classes, 1))
+
+
+def _initialise(module: nn.Module) -> None:
+    """He's normal weights; residual branches start at half strength, or their sums grow."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    if isinstance(module, Residual):
+        with torch.no_grad():
+            module.conv.weight.mul_(0.5)

@@ -1,0 +1,1 @@
+"""The training of `scene-text`: free material, generated scenes, the recipe."""
