@@ -32,6 +32,7 @@ def call(*arguments: object) -> str:
 def measure(out: Path, options: tuple[str, ...]) -> dict[str, Any]:
     """Export with these options, localize on the canvases, score."""
     model, results = out / "benchmark", out / "benchmark.jsonl"
+    results.unlink(missing_ok=True)
     call("-m", "simtool", "export", out / "run", "--out", model, "--overwrite", *options)
     call("-m", "simrun", "--source", out / "canvases", "--model", model, "--jsonl", results)
     score: dict[str, Any] = json.loads(call("examples/colour_shapes.py", "score", out, results))
