@@ -64,7 +64,7 @@ def test_the_scales_of_the_pyramid_lie_on_each_other(factor: float) -> None:
 
 
 def test_small_frames_are_not_enlarged_and_large_ones_shrink_to_the_side() -> None:
-    assert prepare(np.zeros((50, 70), np.uint8), 640).image.shape == (1, 1, 64, 96)
+    assert prepare(np.zeros((50, 70), np.uint8), 640).image.shape == (1, 1, 56, 72)
     assert prepare(np.zeros((50, 70), np.uint8), 640).scale == 1.0
     working = prepare(np.zeros((960, 1280), np.uint8), 640)
     assert (working.image.shape, working.scale) == ((1, 1, 480, 640), 0.5)
