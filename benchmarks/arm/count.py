@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.detector import MissingPeerError
-from benchmarks.peers.ours import parse_ours
+from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.ppocr import RECIPES
 from benchmarks.peers.report import MarkerError, replace_between, require_markers
 from simrun.bundle import find_bundle, load_bundle
@@ -108,7 +108,7 @@ def our_calls(ours: Sequence[str]) -> list[dict[str, Any]]:
         side = asked or loaded.meta.side
         calls.append(
             {
-                "name": f"{loaded.meta.name} @ {side}",
+                "name": f"{loaded.path.name} @ {side}",
                 "side": side,
                 "bundle": str(find_bundle(bundle).resolve()),
                 "sha256": loaded.sha256,
@@ -212,7 +212,7 @@ def wheels(emulator: Path) -> list[str]:
 
 def command_line(options: argparse.Namespace) -> str:
     """The command with the names of folders, not where they lie here."""
-    ours = [text if ":" in text else Path(text).name for text in options.ours]
+    ours = map(without_folders, options.ours)
     words = ["python -m benchmarks.arm.count FOLDER", options.dataset.resolve().name]
     words += ["--ours", *ours, *(["--peers", "PEERS"] if options.peers else [])]
     return " ".join([*words, f"--photos {options.photos} --board {options.board}"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 from benchmarks.peers.detector import Card, Frame, ModelFile, Quads
 from simrun import Localizer
@@ -16,7 +17,8 @@ class Ours:
         self._localizer = Localizer.load(bundle, side=side, threads=1, classify=False)
         loaded = self._localizer.bundle
         self.card = Card(
-            family=loaded.meta.name,
+            # The folder's name: drafts of one model differ in nothing else.
+            family=loaded.path.name,
             side=self._localizer.side,
             settings=asdict(self._localizer.region_options),
             model=ModelFile.of(loaded.meta.name, loaded.localizer),
@@ -38,3 +40,9 @@ def parse_ours(text: str) -> list[tuple[str, int | None]]:
     if not colon:
         return [(text, None)]
     return [(bundle, int(side)) for side in sides.split(",")]
+
+
+def without_folders(text: str) -> str:
+    """`FOLDER/NAME:640,320` as `NAME:640,320`: a record does not tell where things lay."""
+    bundle, colon, sides = text.rpartition(":")
+    return f"{Path(bundle).name}:{sides}" if colon else Path(text).name

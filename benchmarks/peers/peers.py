@@ -4,9 +4,10 @@
     python -m benchmarks.peers DATASET --peers FOLDER --notext DATASET2 \\
         --ours mnist-lenet:640 scene-text:640,480,320
 
-DATASET holds photos with annotations.json. Everything runs on one thread of one process. Writes
-peers.json and fronts.png beside this file and the table in benchmarks/RESULTS.md, all at the end
-or not at all; with --subset or --only it writes to --out alone.
+DATASET holds photos with annotations.json; Tesseract takes part where Debian's tesseract-ocr is
+installed. Needs the extra `train` (onnx, matplotlib). Everything runs on one thread of one
+process. Writes peers.json and fronts.png beside this file and the table in benchmarks/RESULTS.md,
+all at the end or not at all; with --subset or --only it writes to --out alone.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import onnxruntime as ort
 
 from benchmarks.peers.detector import Detector
 from benchmarks.peers.measure import Run, describe, measure, read_colour
+from benchmarks.peers.ours import without_folders
 from benchmarks.peers.plot import draw
 from benchmarks.peers.report import MarkerError, replace_between, require_markers, to_markdown
 from benchmarks.peers.roster import gather
@@ -129,7 +131,7 @@ def machine() -> dict[str, str]:
 def command_line(options: argparse.Namespace) -> str:
     """The command with the names of folders, not where they lie here."""
     words = ["python", "-m", "benchmarks.peers", options.dataset.resolve().name]
-    words += ["--ours", *(text if ":" in text else Path(text).name for text in options.ours)]
+    words += ["--ours", *map(without_folders, options.ours)]
     if options.peers:
         words += ["--peers", "FOLDER"]
     if options.notext:

@@ -15,7 +15,7 @@ from benchmarks.peers.db import DbOptions, find_boxes, mean_inside
 from benchmarks.peers.detector import Card, Frame, Quads
 from benchmarks.peers.fronts import front, score_at
 from benchmarks.peers.measure import describe, measure, quartiles
-from benchmarks.peers.ours import parse_ours
+from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.plot import family_styles
 from benchmarks.peers.report import MarkerError, replace_between, require_markers, to_markdown
 from simtool.annotations import AnnotatedImage, AnnotatedSet, TrueRegion
@@ -94,6 +94,8 @@ def test_the_median_does_not_follow_one_slow_call() -> None:
 def test_bundles_are_given_with_sides_or_without() -> None:
     assert parse_ours("mnist-lenet") == [("mnist-lenet", None)]
     assert parse_ours("a/b:640,320") == [("a/b", 640), ("a/b", 320)]
+    assert without_folders("/a/b:640,320") == "b:640,320"
+    assert without_folders("/a/b") == "b"
     with pytest.raises(ValueError, match="x"):
         parse_ours("mnist-lenet:x")
 

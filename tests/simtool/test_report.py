@@ -78,11 +78,12 @@ def test_the_page_shows_all_of_a_run(trained: Path, tmp_path: Path) -> None:
     result = run("report", trained, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == ["filters.png", "index.html", "training.png", "weights.png"]
+    charts = ["deletion.png", "filters.png", "importance.png", "training.png", "weights.png"]
+    assert names == sorted([*charts, "index.html"])
     pngs = (tmp_path / "out").glob("*.png")
     assert all(cv2.imread(str(path)) is not None for path in pngs)
     html = (tmp_path / "out" / "index.html").read_text()
-    assert html.count("<svg") == 3
+    assert html.count("<svg") == 5
     assert not re.search(r"""(src|href)=["'](?!data:|#)""", html)
     for text in ("Table 2", "98.73", "paper-printed", "softmax, standardised", "mean of 2 seeds"):
         assert text in html
@@ -129,8 +130,9 @@ def test_figure_2_compares_with_the_authors_masks(
     assert (out / "figure2-two-png.png").is_file()
     assert not (out / "figure2-one_thresh_mask-png.png").exists()
     html = (out / "index.html").read_text()
-    # Picture, H and three masks of one; picture, H and one mask of the other.
-    assert html.count("<img") == 8
+    # Picture, H and three masks of one; picture, H and one mask of the other; and both pictures
+    # with six weightings.
+    assert html.count("<img") == 8 + 2 * 7
     assert "not exported from this run" in html
     assert "one.png, the authors': P 1.000 R 1.000 F1 1.000, 8.0% of the picture" in (result.stdout)
 

@@ -146,9 +146,7 @@ def ablate_cut(
     with torch.inference_mode():
         for images, labels in batches:
             measuring = measuring or _Measuring(cut, images, provenance, options, baseline)
-            for start in range(0, len(images), measuring.images):
-                part = slice(start, start + measuring.images)
-                measuring.measure(images[part], labels[part], first + start)
+            measuring.measure_all(images, labels, first)
             first += len(images)
     if measuring is None:
         raise _no_data(provenance)
@@ -187,16 +185,22 @@ class _Measuring:
             self._group = min(options.chunk, filters)
         log.debug("%d images and %d filters at once", self.images, self._group)
 
-    def measure(self, images: Tensor, labels: Tensor, first: int) -> None:
+    def measure_all(self, images: Tensor, labels: Tensor, first: int) -> None:
+        """Measure images, as many at once as the memory allows, which may become fewer."""
+        start = 0
+        while start < len(images):
+            part = slice(start, start + self.images)
+            start = part.stop
+            self._measure(images[part], labels[part], first + part.start)
+
+    def _measure(self, images: Tensor, labels: Tensor, first: int) -> None:
         """Measure a batch; in smaller pieces where the memory does not suffice."""
         try:
             with memory_errors():
                 batch, maps = self._try(images, labels)
         except OutOfMemoryError as error:
             self._shrink(len(images), error)
-            for start in range(0, len(images), self.images):
-                part = slice(start, start + self.images)
-                self.measure(images[part], labels[part], first + start)
+            self.measure_all(images, labels, first)
             return
         self.sums.add(batch, maps, labels.to(maps.device), first)
 

@@ -25,6 +25,8 @@ _BLUE: Final = "#3b82d6"
 _ORANGE: Final = "#e07b26"
 _WIDTH_INCHES: Final = 4.8
 """Narrow, so that the text is legible where the page is as narrow as a phone."""
+_MOST_BARS: Final = 64
+"""Bars that a drawing grows with; more of them become thinner."""
 Floats = NDArray[np.float64]
 
 
@@ -92,7 +94,7 @@ def draw_weights(weights: Mapping[str, Floats]) -> Chart:
     columns = 3
     rows = -(-len(weights) // columns)
     with _style():
-        height = rows * (0.6 + 0.15 * count)
+        height = rows * (0.6 + 0.15 * min(count, _MOST_BARS))
         figure = Figure(figsize=(_WIDTH_INCHES, height), layout="constrained")
         axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
         for axis, (name, values) in zip(axes, weights.items(), strict=False):
@@ -104,6 +106,53 @@ def draw_weights(weights: Mapping[str, Floats]) -> Chart:
         for axis in axes[::columns]:
             axis.set_ylabel("filter")
         return _render(figure, "weights")
+
+
+def draw_importance(harm: Floats, low: Floats, high: Floats, what: str) -> Chart:
+    """How much worse it gets without each filter, the most important first.
+
+    Args:
+        harm: (K,) change when a filter is blocked, positive where it helps.
+        low: (K,) lower end of its interval.
+        high: (K,) upper end.
+        what: name of the vertical axis.
+    """
+    order = np.argsort(-harm, kind="stable")
+    ranks = np.arange(1, len(order) + 1)
+    with _style():
+        figure = Figure(figsize=(_WIDTH_INCHES, 2.6), layout="constrained")
+        axis = figure.subplots()
+        axis.fill_between(ranks, low[order], high[order], color=_BLUE, alpha=0.3, linewidth=0)
+        axis.plot(ranks, harm[order], color=_BLUE, marker="." if len(order) <= _MOST_BARS else "")
+        axis.axhline(0, color=_INK, linewidth=0.8)
+        axis.set_xlabel("filters by importance")
+        axis.set_ylabel(what)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        return _render(figure, "importance")
+
+
+def draw_deletion(
+    blocked: Sequence[int],
+    by_harm: Sequence[float],
+    by_norm: Sequence[float] | None,
+    random: Sequence[Sequence[float]],
+) -> Chart:
+    """Accuracy (fractions) against the number of filters blocked, by the order they go in."""
+    with _style():
+        figure = Figure(figsize=(_WIDTH_INCHES, 2.8), layout="constrained")
+        axis = figure.subplots()
+        rows = 100 * np.array(random)
+        axis.fill_between(blocked, rows.min(0), rows.max(0), color=_INK, alpha=0.15, linewidth=0)
+        axis.plot(blocked, rows.mean(0), color=_INK, linewidth=1, label="random, range and mean")
+        if by_norm is not None:
+            axis.plot(
+                blocked, 100 * np.array(by_norm), color=_ORANGE, label="largest weights first"
+            )
+        axis.plot(blocked, 100 * np.array(by_harm), color=_BLUE, label="most important first")
+        axis.set_xlabel("filters blocked")
+        axis.set_ylabel("accuracy, %")
+        axis.legend(frameon=False, labelcolor=_INK)
+        return _render(figure, "deletion")
 
 
 def _style() -> AbstractContextManager[None]:

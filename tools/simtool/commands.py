@@ -149,9 +149,7 @@ def ablate_run(
     record = ablate_job(job, peers)
     if peers.leads:
         record.save(folder / ABLATION_FILE)
-    return ablation_summary(
-        record, folder, method, replace(weights, background=net.spec.background)
-    )
+    return ablation_summary(record, folder, method, replace(weights, background=net.spec.contrast))
 
 
 def ablation_summary(
@@ -247,7 +245,7 @@ def export_run(
     if foreign is not None and origin.previous is None:
         # Colours have no polarity, and things do not stand in lines as characters do.
         side = max(_SMALLEST_SIDE, foreign.crop_size)
-        defaults = replace(defaults, polarity="bright", side=side, regions={"lines": 0.0})
+        defaults = replace(defaults, polarity="bright", side=side, regions={"join_gap": 0.0})
     options = _export_options(defaults, request)
 
     def load(split: str) -> LabelledImages:

@@ -55,14 +55,17 @@ def report_command(
         raise UsageError("--bundle is for --pictures; name a folder of pictures too")
     from simtool.evalpage import command_line
     from simtool.folders import staged_folder, write_bytes
-    from simtool.report import read_run
+    from simtool.report import picture_maps, read_run
     from simtool.reportpage import MARK_FILE, render, text_summary
 
     target = out or Path("out") / f"report-{run.resolve().name}"
     report = read_run(run)
     with staged_folder(target, mark=MARK_FILE, overwrite=overwrite) as folder:
-        figure2 = None if pictures is None else _figure2(pictures, bundle)
-        for name, content in render(report, figure2, command_line(sys.argv[1:])).items():
+        # A network from --model has no shipped bundle that Figure 2 could fall back to.
+        wanted = pictures is not None and (report.config is not None or bundle is not None)
+        figure2 = _figure2(pictures, bundle) if pictures is not None and wanted else None
+        maps = [] if pictures is None else list(picture_maps(run, report, pictures))
+        for name, content in render(report, figure2, command_line(sys.argv[1:]), maps).items():
             write_bytes(folder / name, content)
     typer.echo(text_summary(report, figure2))
     typer.echo(f"simtool: wrote {target}", err=True)

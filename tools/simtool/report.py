@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -19,9 +19,12 @@ from simtool.figure2 import Comparison, compare, find_annotations, list_pictures
 from simtool.files import read_json
 from simtool.run import ABLATION_FILE, SUMMARY_FILE, RunConfig, RunFolder, read_checkpoint
 from simtool.weighting import Weighting, WeightingOptions, weigh
+from simtool.weighting_maps import PictureMaps, map_pictures
 
 log = logging.getLogger(__name__)
 
+_MOST_PICTURES: Final = 12
+"""Pictures that are shown by each weighting: the page holds them all."""
 WEIGHTINGS: Final[tuple[tuple[str, str, WeightingOptions], ...]] = (
     ("paper-printed", "paper-printed", WeightingOptions()),
     ("paper-code", "paper-code", WeightingOptions()),
@@ -38,15 +41,16 @@ class RunReport:
     """Everything that the page says of the run itself."""
 
     name: str
-    config: RunConfig
+    config: RunConfig | None
+    """None for a network from --model, which was trained elsewhere."""
     history: Sequence[Mapping[str, Any]]
-    """A record an epoch: loss, test accuracy."""
+    """A record an epoch: loss, test accuracy. Empty for a network from --model."""
     seeds: Mapping[str, Any] | None
     """Mean and standard deviation over seeds, where the run is one of several."""
     record: AblationRecord
     checkpoint_sha256: str
-    kernels: NDArray[np.float64]
-    """(K, I, h, w) of the convolution behind the ablated layer."""
+    kernels: NDArray[np.float64] | None
+    """(K, I, h, w) of the convolution behind the ablated layer; None where they are too many."""
     weightings: Mapping[str, Weighting]
     """By title."""
     impossible: Mapping[str, str]
@@ -79,8 +83,20 @@ def read_run(folder: Path) -> RunReport:
             f"{folder / ABLATION_FILE} is of another checkpoint; "
             f"run 'simtool ablate {folder}' again"
         )
-    config = run.config()
     weightings, impossible = _weigh_all(record)
+    if checkpoint.foreign is not None:
+        return RunReport(
+            name=f"{checkpoint.net}, layer {record.layer}",
+            config=None,
+            history=(),
+            seeds=None,
+            record=record,
+            checkpoint_sha256=checkpoint.sha256,
+            kernels=None,
+            weightings=weightings,
+            impossible=impossible,
+        )
+    config = run.config()
     summary = folder.parent / SUMMARY_FILE
     return RunReport(
         name=f"{config.recipe.name}, seed {config.seed}",
@@ -93,6 +109,21 @@ def read_run(folder: Path) -> RunReport:
         weightings=weightings,
         impossible=impossible,
     )
+
+
+def picture_maps(folder: Path, report: RunReport, pictures: Path) -> Iterator[PictureMaps]:
+    """The pictures of a folder by each weighting of a run; a damaged one is passed over.
+
+    Raises:
+        ModelError: the network cannot be cut at its layer.
+        SourceError: there is no picture.
+    """
+    net = read_checkpoint(folder).build()
+    for path in list_pictures(pictures)[:_MOST_PICTURES]:
+        try:
+            yield from map_pictures(net, report.weightings, [path])
+        except SourceError as error:
+            log.error("%s", error)  # noqa: TRY400 - the message says it all
 
 
 def compare_pictures(folder: Path, localizer: Localizer) -> Figure2:

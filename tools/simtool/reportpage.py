@@ -9,7 +9,14 @@ import cv2
 import numpy as np
 
 from simrun.images import Image, to_bgr
-from simtool.charts import Chart, draw_filters, draw_training, draw_weights
+from simtool.charts import (
+    Chart,
+    draw_deletion,
+    draw_filters,
+    draw_importance,
+    draw_training,
+    draw_weights,
+)
 from simtool.evalpage import draw_quads
 from simtool.figure2 import MATCHED, OURS, THEIRS, Comparison, MaskScore, mean_scores
 from simtool.pages import (
@@ -26,8 +33,10 @@ from simtool.pages import (
 from simtool.paper import TABLE_2_OVERALL_PERCENT, TABLE_2_PERCENT, TABLE_2_RECIPE
 from simtool.recipes import AnyRecipe, SceneRecipe
 from simtool.report import Figure2, RunReport
+from simtool.run import RunConfig
+from simtool.weighting_maps import PictureMaps
 
-MARK_FILE: Final = "training.png"
+MARK_FILE: Final = "weights.png"
 """A file that every report has."""
 _WIDTH: Final = 480
 """Width of the embedded pictures in pixels."""
@@ -35,14 +44,21 @@ _TRUE_BGR: Final = (60, 200, 255)
 _MASKS: Final = (OURS, MATCHED, THEIRS)
 
 
-def render(report: RunReport, figure2: Figure2 | None, command: str) -> dict[str, bytes]:
+def render(
+    report: RunReport,
+    figure2: Figure2 | None,
+    command: str,
+    maps: Sequence[PictureMaps] = (),
+) -> dict[str, bytes]:
     """The files of the report: name -> content."""
     charts = _charts(report)
     body = [
         facts(_facts(report, figure2, command)),
-        *_training(report, charts["training"]),
-        *_filters(report, charts["filters"]),
+        *(_training(report, charts["training"]) if report.history else ()),
+        *_filters(report, charts),
+        *_deletion(report, charts),
         *_weights(report, charts["weights"]),
+        *_maps(maps),
         *(_figure2(report, figure2) if figure2 else ()),
     ]
     files = {"index.html": page(f"Report on {report.name}", body).encode()}
@@ -73,7 +89,10 @@ def accuracy_rows(report: RunReport) -> Iterator[list[str]]:
 
 def text_summary(report: RunReport, figure2: Figure2 | None) -> str:
     """The report in a few lines of text."""
-    lines = [f"test accuracy {_percent(report.history[-1]['test']['overall'])} %"]
+    error = report.record.criterion("error").base
+    lines = [f"accuracy on the ablated data {_percent(1 - error)} %"]
+    if report.history:
+        lines = [f"test accuracy {_percent(report.history[-1]['test']['overall'])} %"]
     lines += [
         f"weights {title}: entropy {w.entropy:.3f} nats, {w.relative_entropy:.3f} of uniform"
         for title, w in report.weightings.items()
@@ -96,13 +115,22 @@ def _charts(report: RunReport) -> dict[str, Chart]:
         f"{title}\n{w.relative_entropy:.3f} of uniform": w.array[0]
         for title, w in report.weightings.items()
     }
-    return {
-        "training": draw_training([record["loss"] for record in report.history], tests),
-        "filters": draw_filters(
-            report.kernels, 100 * error.harm, 100 * low, 100 * high, "error added, points"
-        ),
-        "weights": draw_weights(weights),
-    }
+    harm = (100 * error.harm, 100 * low, 100 * high)
+    charts = {"weights": draw_weights(weights)}
+    if report.history:
+        charts["training"] = draw_training([record["loss"] for record in report.history], tests)
+    if report.kernels is not None:
+        charts["filters"] = draw_filters(report.kernels, *harm, "error added, points")
+    loss = report.record.criterion("loss")
+    charts["importance"] = draw_importance(
+        loss.harm, np.array(loss.harm_low), np.array(loss.harm_high), "loss added, nats"
+    )
+    curve = report.record.deletion
+    if curve is not None:
+        charts["deletion"] = draw_deletion(
+            curve.blocked, curve.by_harm, curve.by_norm, curve.random
+        )
+    return charts
 
 
 def _schedule(recipe: AnyRecipe) -> str:
@@ -116,15 +144,11 @@ def _schedule(recipe: AnyRecipe) -> str:
 
 
 def _facts(report: RunReport, figure2: Figure2 | None, command: str) -> Iterator[tuple[str, str]]:
-    recipe, record = report.config.recipe, report.record
-    yield "recipe", f"{recipe.name}: {recipe.net} on {recipe.data}, batch {recipe.batch}"
-    yield (
-        "optimizer",
-        f"{_schedule(recipe)}, {len(report.history)} of {recipe.epochs} epochs, "
-        f"seed {report.config.seed}",
-    )
+    record = report.record
+    if report.config is not None:
+        yield from _recipe_facts(report.config, len(report.history))
     yield "weights", f"SHA-256 {report.checkpoint_sha256}"
-    yield "training data", f"SHA-256 {report.config.data_sha256}"
+    yield "ablated data", f"SHA-256 {record.data_sha256}"
     yield (
         "ablation",
         f"layer {record.layer}, {record.filters} filters blocked by {record.baseline}, measured "
@@ -141,6 +165,16 @@ def _facts(report: RunReport, figure2: Figure2 | None, command: str) -> Iterator
     yield "command", command
 
 
+def _recipe_facts(config: RunConfig, epochs: int) -> Iterator[tuple[str, str]]:
+    recipe = config.recipe
+    yield "recipe", f"{recipe.name}: {recipe.net} on {recipe.data}, batch {recipe.batch}"
+    yield (
+        "optimizer",
+        f"{_schedule(recipe)}, {epochs} of {recipe.epochs} epochs, seed {config.seed}",
+    )
+    yield "training data", f"SHA-256 {config.data_sha256}"
+
+
 def _training(report: RunReport, drawing: Chart) -> Iterator[str]:
     yield "<h2>Training</h2>"
     yield chart(drawing.svg, "Loss over the training data and accuracy on the test data.")
@@ -153,7 +187,7 @@ def _training(report: RunReport, drawing: Chart) -> Iterator[str]:
     yield table(columns, accuracy_rows(report))
 
 
-def _filters(report: RunReport, drawing: Chart) -> Iterator[str]:
+def _filters(report: RunReport, charts: Mapping[str, Chart]) -> Iterator[str]:
     record = report.record
     error, loss = record.criterion("error"), record.criterion("loss")
     yield "<h2>Filters of the ablated layer</h2>"
@@ -163,10 +197,15 @@ def _filters(report: RunReport, drawing: Chart) -> Iterator[str]:
         f"thin lines are {record.level:.0%} bootstrap intervals ({record.resamples} resamples of "
         "the images)."
     )
+    if "filters" in charts:
+        yield chart(
+            charts["filters"].svg,
+            "Left: kernels, red positive, blue negative. Right: percentage points of error added "
+            "by blocking the filter.",
+        )
     yield chart(
-        drawing.svg,
-        "Left: kernels, red positive, blue negative. Right: percentage points of error added "
-        "by blocking the filter.",
+        charts["importance"].svg,
+        f"Loss added by blocking a filter, and its {record.level:.0%} bootstrap interval.",
     )
     columns = ["filter", "e_i, %", "e_i - E, points", "interval", "loss added"]
     yield table(
@@ -185,6 +224,50 @@ def _filters(report: RunReport, drawing: Chart) -> Iterator[str]:
             for i in range(record.filters)
         ),
     )
+
+
+def _deletion(report: RunReport, charts: Mapping[str, Chart]) -> Iterator[str]:
+    """Whether the order of the filters means anything."""
+    record = report.record
+    if record.stability:
+        yield "<h2>Whether the order means anything</h2>"
+        yield paragraph(
+            "Spearman's rank correlation between the orders that two random halves of the data "
+            "give, over the halvings: 1 is the same order, 0 is chance."
+        )
+        rows = [
+            [name, f"{s.mean:.3f}", f"{s.least:.3f} to {s.most:.3f}"]
+            for name, s in record.stability.items()
+        ]
+        yield table(["criterion", "mean", "range"], rows)
+    curve = record.deletion
+    if curve is not None:
+        yield chart(
+            charts["deletion"].svg,
+            f"Accuracy on {curve.samples} images as filters are blocked one after the other. "
+            f"Importance is by the {curve.criterion}, measured on the data that holds these "
+            f"images; {len(curve.random)} random orders.",
+        )
+
+
+def _maps(maps: Sequence[PictureMaps]) -> Iterator[str]:
+    """Each picture by each weighting."""
+    if not maps:
+        return
+    yield "<h2>Your pictures by each weighting</h2>"
+    yield paragraph(
+        "H = sum of w_i F_i from the mean over the picture (blue) to its largest value (red), "
+        "each drawing on a scale of its own."
+    )
+    for one in maps:
+        figures = [picture(one.image, one.name, width=_WIDTH)]
+        for title, heat in one.maps.items():
+            grey = (255 * heat.clip(0, 1)).astype(np.uint8)
+            size = (one.image.shape[1], one.image.shape[0])
+            large = cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR)
+            coloured = np.asarray(cv2.applyColorMap(large, cv2.COLORMAP_TURBO), np.uint8)
+            figures.append(picture(coloured, title, width=_WIDTH))
+        yield grid(figures, fine=True)
 
 
 def _weights(report: RunReport, drawing: Chart) -> Iterator[str]:
@@ -303,7 +386,7 @@ def _strip(one: Comparison) -> Image:
 
 def _paper(report: RunReport) -> tuple[float, ...] | None:
     """The paper's accuracies, overall last, where they are of this recipe."""
-    if report.config.recipe.name != TABLE_2_RECIPE:
+    if report.config is None or report.config.recipe.name != TABLE_2_RECIPE:
         return None
     return (*TABLE_2_PERCENT, TABLE_2_OVERALL_PERCENT)
 

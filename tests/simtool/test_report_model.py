@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from typer.testing import CliRunner
+
+from simtool.ablation import AblationOptions
+from simtool.cli import app
+from simtool.commands_ablate import ModelRequest, ablate_model
+from simtool.distributed import ALONE
+from simtool.weighting import WeightingOptions
+from tests.simtool.nets import resnet, settled
+
+
+def test_a_report_on_a_network_from_model(tmp_path: Path) -> None:
+    """Importance, stability, deletion curve and the user's pictures by each weighting."""
+    random = np.random.default_rng(0)
+    for name in ("a", "b", "c", "d"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number in range(4):
+            image = random.integers(0, 255, (16, 16, 3), dtype=np.uint8)
+            cv2.imwrite(str(tmp_path / "data" / name / f"{number}.png"), image)
+    torch.manual_seed(0)
+    torch.save(settled(resnet()).state_dict(), tmp_path / "net.pt")
+    request = ModelRequest(
+        model="tests.simtool.nets:resnet",
+        weights=(tmp_path / "net.pt",),
+        data=tmp_path / "data",
+        out=tmp_path / "run",
+        layers=("layer2",),
+        size=16,
+    )
+    ablate_model(request, AblationOptions(resamples=20), "uniform", WeightingOptions(), ALONE)
+    pictures, out = tmp_path / "data" / "a", tmp_path / "out"
+    arguments = ["report", tmp_path / "run", "--pictures", pictures, "--out", out]
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    assert "accuracy on the ablated data" in result.output
+    names = {path.name for path in out.iterdir()}
+    assert names == {"deletion.png", "importance.png", "index.html", "weights.png"}
+    html = (out / "index.html").read_text()
+    assert "tests.simtool.nets:resnet, layer layer2" in html
+    assert "Whether the order means anything" in html
+    assert "Your pictures by each weighting" in html
+    assert html.count("<img") >= 4 * (1 + 3)
