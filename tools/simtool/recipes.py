@@ -69,7 +69,7 @@ class SceneRecipe:
         return sum(self.cycles)
 
     def shortened(self, steps: int) -> SceneRecipe:
-        """The recipe with that many gradient steps in all, in one cycle.
+        """The recipe with that many gradient steps in all, in one cycle, and no scene to spare.
 
         Raises:
             UsageError: `steps` is not a whole number of epochs.
@@ -77,11 +77,13 @@ class SceneRecipe:
         if steps < 1:
             raise UsageError(f"--steps is {steps}; it must be at least 1")
         epochs, rest = divmod(steps, self.steps)
+        scenes = min(self.scenes, steps * self.batch)
         if epochs and rest:
             raise UsageError(f"--steps is {steps}; above {self.steps} it must be a multiple of it")
         if not epochs:
-            return replace(self, steps=steps, cycles=(1,), warmup=min(self.warmup, steps))
-        return replace(self, cycles=(epochs,))
+            warmup = min(self.warmup, steps)
+            return replace(self, steps=steps, scenes=scenes, cycles=(1,), warmup=warmup)
+        return replace(self, scenes=scenes, cycles=(epochs,))
 
 
 AnyRecipe = Recipe | SceneRecipe
