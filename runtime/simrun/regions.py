@@ -165,7 +165,8 @@ def _valleys(heatmap: NDArray[np.float32], share: float, reach: int) -> NDArray[
 def _measure(heatmap: NDArray[np.float32], labels: Labels, options: RegionOptions) -> Parts:
     """Moments of every component, read as those of a filled rectangle."""
     flat = np.flatnonzero(labels)
-    which = labels.ravel()[flat]
+    # bincount wants this type and would convert at every call.
+    which = labels.ravel()[flat].astype(np.intp)
     rows, columns = np.divmod(flat, labels.shape[1])
     area = np.bincount(which)
     kept = np.flatnonzero(area >= max(1.0, options.min_area))
