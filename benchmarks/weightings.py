@@ -56,7 +56,7 @@ def main() -> None:
     options = parser.parse_args()
     dataset = load_annotations(options.dataset).sample(options.subset)
     origin = open_origin(Path(options.model))
-    background = origin.checkpoint.build().spec.background
+    background = origin.checkpoint.build().spec.contrast
     if background is not None:
         rows = compare(origin, dataset, options.side, options.data)
     else:

@@ -149,9 +149,7 @@ def ablate_run(
     record = ablate_job(job, peers)
     if peers.leads:
         record.save(folder / ABLATION_FILE)
-    return ablation_summary(
-        record, folder, method, replace(weights, background=net.spec.background)
-    )
+    return ablation_summary(record, folder, method, replace(weights, background=net.spec.contrast))
 
 
 def ablation_summary(

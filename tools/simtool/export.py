@@ -116,8 +116,10 @@ def export_bundle(
     spec = net.spec
     if spec.both_polarities and options.polarity != "both":
         raise UsageError(f"'{spec.name}' answers to both polarities; leave --polarity out")
-    weights = replace(options.weights, background=spec.background)
+    weights = replace(options.weights, background=spec.contrast)
     weighting = weigh(origin.ablation, options.weighting, weights)
+    if weighting.per_class:
+        weighting = weighting.first_rows(len(spec.shown))
     padding = options.padding or net.spec.export_padding
     trunk = transform_trunk(net.export_trunk(), options.pool, padding)
     geometry = _geometry(trunk, net.spec.channels)
@@ -136,7 +138,7 @@ def export_bundle(
     shapes = image_shapes(smallest, net.spec.channels, options.static_size)
     difference = check_parity(localizer.SerializeToString(), graph, shapes)
     reader = _reader(origin, net)
-    classifier_graph = ClassifierGraph(reader)
+    classifier_graph = ClassifierGraph(reader, labels=len(reader.spec.shown))
     classifier = _classifier(classifier_graph, reader.spec)
     crops = crop_shapes(reader.spec.crop_size, reader.spec.channels)
     crop_difference = check_parity(classifier.SerializeToString(), classifier_graph, crops)
@@ -233,7 +235,7 @@ def _reader(origin: Origin, net: Classifier) -> Classifier:
     """
     if origin.classifier is not None:
         return origin.classifier.build()
-    if net.spec.background is not None:
+    if len(net.spec.shown) < 2:
         raise ModelError(
             f"'{net.spec.name}' reads no characters; give a run of 'simtool train characters' "
             "with --classifier"
@@ -265,7 +267,7 @@ def _classifier(graph: ClassifierGraph, spec: NetSpec) -> onnx.ModelProto:
         graph,
         torch.zeros(2, *shape, dtype=torch.uint8),
         Port("crops", ("N", *shape)),
-        Port("logits", ("N", len(spec.classes))),
+        Port("logits", ("N", len(spec.shown))),
     )
 
 
@@ -281,11 +283,10 @@ def _metadata(
 ) -> BundleMeta:
     """Everything that the bundle says of itself. Raises ModelError for impossible values."""
     spec = net.spec
-    objects = tuple(name for name in spec.classes if name != spec.background)
     return BundleMeta(
         name=name,
-        classes=reader.classes,
-        heatmap_channels=objects if weighting.per_class else (spec.target,),
+        classes=reader.shown,
+        heatmap_channels=spec.shown if weighting.per_class else (spec.target,),
         layer=spec.layer,
         stride=geometry.stride,
         offset=geometry.offset,

@@ -205,17 +205,19 @@ class ClassifierGraph(nn.Module):
 
     unit: Tensor
 
-    def __init__(self, net: nn.Module) -> None:
-        """Put the scaling to [0, 1] before a classifier."""
+    def __init__(self, net: nn.Module, labels: int) -> None:
+        """Put the scaling to [0, 1] before a classifier; keep the first `labels` logits."""
         super().__init__()
         self.net = net
+        self.labels = labels
         self.register_buffer("unit", torch.tensor(1 / 255))
         self.eval()
 
     def forward(self, crops: Tensor) -> Tensor:
         """The logits."""
         logits: Tensor = self.net(crops.to(torch.float32) * self.unit)
-        return logits
+        # A slice that keeps all would still be a node of the graph.
+        return logits if logits.shape[1] == self.labels else logits[:, : self.labels]
 
 
 def _convolution(

@@ -94,6 +94,16 @@ def recipe_from_json(data: Mapping[str, Any]) -> AnyRecipe:
     return Recipe(**data)
 
 
+_MAPS: Final = Recipe(
+    name="mnist-maps",
+    net="maps",
+    data="mnist-windows",
+    epochs=12,
+    batch=100,
+    learning_rate=2e-3,
+    lr_decay=6e-4,
+)
+
 RECIPES: Final[Mapping[str, AnyRecipe]] = MappingProxyType(
     {
         # The paper's, to the letter: Adam 1e-3, decay 1e-5, batch 300, 10 epochs.
@@ -130,6 +140,10 @@ RECIPES: Final[Mapping[str, AnyRecipe]] = MappingProxyType(
             averaging=0.999,
             bfloat16=True,
         ),
+        # Class-specific maps: windows of composed canvases, one of them to a cell of the map.
+        "mnist-maps": _MAPS,
+        # The same with a hidden layer in the head, to see what the ablation does without CAM.
+        "mnist-maps-deep": replace(_MAPS, name="mnist-maps-deep", net="maps-deep"),
     }
 )
 

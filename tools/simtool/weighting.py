@@ -85,6 +85,17 @@ class Weighting:
         """Whether a weight is negative."""
         return bool((self.array < 0).any())
 
+    def first_rows(self, rows: int) -> Weighting:
+        """The weights of the first classes alone: a background, the last one, gets no channel."""
+        kept = self.values[:rows]
+        entropy = float(np.mean([weight_entropy(np.array(row)) for row in kept]))
+        return replace(
+            self,
+            values=kept,
+            entropy=entropy,
+            relative_entropy=_relative(entropy, len(kept[0])),
+        )
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object for the bundle's record; `background` only where there is one."""
         record = asdict(self)
@@ -124,7 +135,6 @@ def weigh(record: AblationRecord, method: str, options: WeightingOptions) -> Wei
     if not np.isfinite(values).all() or not (np.abs(values).sum(1) > 0).all():
         raise ModelError(f"weighting '{method}' gives weights that are zero or not finite")
     entropy = float(np.mean([weight_entropy(w) for w in values]))
-    uniform = np.log(record.filters)
     return Weighting(
         method=method,
         criterion=criterion,
@@ -134,7 +144,7 @@ def weigh(record: AblationRecord, method: str, options: WeightingOptions) -> Wei
         per_class=options.per_class,
         values=tuple(tuple(float(v) for v in w) for w in values),
         entropy=entropy,
-        relative_entropy=float(entropy / uniform) if uniform > 0 else 1.0,
+        relative_entropy=_relative(entropy, record.filters),
         background=options.background if row.contrasts else None,
     )
 
@@ -144,6 +154,11 @@ def weight_entropy(weights: Floats) -> float:
     shares = np.abs(weights) / np.abs(weights).sum()
     shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum())
+
+
+def _relative(entropy: float, filters: int) -> float:
+    """Entropy over that of uniform weights; 1 for a single filter."""
+    return entropy / float(np.log(filters)) if filters > 1 else 1.0
 
 
 def softmax(values: Floats) -> Floats:

@@ -10,6 +10,7 @@ from typing import Final
 from simrun.errors import UsageError
 from simtool.data.dataset import LabelledImages
 from simtool.data.mnist import load_mnist
+from simtool.data.windows import load_windows
 
 __all__ = ["DATASETS", "LabelledImages", "load_split"]
 
@@ -28,7 +29,12 @@ def _load_characters(split: str, folder: Path | None) -> LabelledImages:
 
 
 DATASETS: Final[Mapping[str, Callable[[str, Path | None], LabelledImages]]] = MappingProxyType(
-    {"mnist": load_mnist, "scene-text": _load_scenes, "characters": _load_characters}
+    {
+        "mnist": load_mnist,
+        "mnist-windows": load_windows,
+        "scene-text": _load_scenes,
+        "characters": _load_characters,
+    }
 )
 
 

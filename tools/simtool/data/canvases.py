@@ -58,19 +58,24 @@ def compose(
     boxes = []
     for label in chosen:
         picture = pictures[rng.choice(np.flatnonzero(labels == label))]
-        y, x = _free_place(taken, picture.shape, rng)
-        _lay(image, picture, y, x)
+        y, x = free_place(taken, picture.shape, rng)
+        lay(image, picture, y, x)
         taken[y : y + picture.shape[0], x : x + picture.shape[1]] = True
         ys, xs = np.nonzero(picture > 0)
         boxes.append([x + xs.min(), y + ys.min(), x + xs.max() + 1, y + ys.max() + 1])
     for _ in range(clutter):
-        _strew(image, taken, pictures, rng)
+        strew(image, taken, pictures, rng)
     return Canvas(image, tuple(int(label) for label in chosen), np.array(boxes, np.float64))
 
 
-def _free_place(
+def free_place(
     taken: NDArray[np.bool_], shape: tuple[int, ...], rng: np.random.Generator
 ) -> tuple[int, int]:
+    """Top and left of a random place of that shape that is not taken.
+
+    Raises:
+        ValueError: none was found.
+    """
     for _ in range(_TRIES):
         y = int(rng.integers(0, taken.shape[0] - shape[0] + 1))
         x = int(rng.integers(0, taken.shape[1] - shape[1] + 1))
@@ -79,22 +84,32 @@ def _free_place(
     raise ValueError(f"no free place for another {shape[0]}x{shape[1]} item on {taken.shape}")
 
 
-def _strew(
+def strew(
     image: NDArray[np.uint8],
     taken: NDArray[np.bool_],
     pictures: NDArray[np.uint8],
     rng: np.random.Generator,
+    side: int = _FRAGMENT,
 ) -> None:
-    """Lay a piece of some picture where no item is; where none is found, leave it out."""
+    """Lay a square piece of some picture at a random place, unless an item is there.
+
+    Args:
+        image: (H, W) canvas, changed.
+        taken: (H, W) where items are.
+        pictures: (N, h, w) to cut the piece from.
+        rng: source of chance.
+        side: of the piece, in pixels.
+    """
     picture = pictures[rng.integers(len(pictures))]
-    top, left = (int(rng.integers(0, side - _FRAGMENT + 1)) for side in picture.shape)
-    piece = picture[top : top + _FRAGMENT, left : left + _FRAGMENT]
-    y = int(rng.integers(0, image.shape[0] - _FRAGMENT + 1))
-    x = int(rng.integers(0, image.shape[1] - _FRAGMENT + 1))
-    if not taken[y : y + _FRAGMENT, x : x + _FRAGMENT].any():
-        _lay(image, piece, y, x)
+    top, left = (int(rng.integers(0, length - side + 1)) for length in picture.shape)
+    piece = picture[top : top + side, left : left + side]
+    y = int(rng.integers(0, image.shape[0] - side + 1))
+    x = int(rng.integers(0, image.shape[1] - side + 1))
+    if not taken[y : y + side, x : x + side].any():
+        lay(image, piece, y, x)
 
 
-def _lay(image: NDArray[np.uint8], picture: NDArray[np.uint8], y: int, x: int) -> None:
+def lay(image: NDArray[np.uint8], picture: NDArray[np.uint8], y: int, x: int) -> None:
+    """Draw a picture onto the canvas `image` at (y, x); the brighter pixel wins."""
     part = image[y : y + picture.shape[0], x : x + picture.shape[1]]
     np.maximum(part, picture, out=part)

@@ -11,12 +11,19 @@ from simrun.errors import UsageError
 from simtool.nets.base import NetSpec, SplitNet
 from simtool.nets.characters import characters
 from simtool.nets.lenet import lenet
+from simtool.nets.maps import maps, maps_deep
 from simtool.nets.scene_text import scene_text
 
 __all__ = ["NETS", "NetSpec", "SplitNet", "build_net"]
 
 NETS: Final[Mapping[str, Callable[[], SplitNet]]] = MappingProxyType(
-    {"lenet": lenet, "scene-text": scene_text, "characters": characters}
+    {
+        "lenet": lenet,
+        "maps": maps,
+        "maps-deep": maps_deep,
+        "scene-text": scene_text,
+        "characters": characters,
+    }
 )
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from simrun.errors import ModelError
+
 Padding = Literal["valid", "same"]
 
 
@@ -27,9 +29,29 @@ class NetSpec:
     export_padding: Padding = "valid"
     """Convolution padding of the exported graph, unless the user asks for the other one."""
     background: str | None = None
-    """The class that means "nothing there", where the training had one."""
+    """The class that means "nothing there", where the training had one: it is trained and ablated,
+    but is neither a channel of the heatmap nor a label."""
+    subtract_background: bool = True
+    """Weigh a filter by what it does to a class less what it does to the background."""
     both_polarities: bool = False
     """Trained on bright and on dark objects alike: the exported graph need not run twice."""
+
+    def __post_init__(self) -> None:
+        """Refuse a background that is no class. Raises ModelError."""
+        if self.background is not None and self.background not in self.classes:
+            raise ModelError(f"the background '{self.background}' is not one of the classes")
+        if not self.subtract_background and self.background != self.classes[-1]:
+            raise ModelError(f"the background '{self.background}' must be the last class")
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """The classes without the background."""
+        return tuple(name for name in self.classes if name != self.background)
+
+    @property
+    def contrast(self) -> str | None:
+        """The class whose change the weighting subtracts, if any."""
+        return self.background if self.subtract_background else None
 
 
 class Classifier(nn.Module):
