@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,9 @@ from safetensors.torch import save_file
 from simrun.console import run_app
 from simtool.ablation_record import AblationRecord
 from simtool.cli import app
+from simtool.data import load_split
+from simtool.recipes import RECIPES
+from simtool.train import train_seeds
 from tests.simtool.nets import resnet, settled
 
 FACTORY = "tests.simtool.nets:resnet"
@@ -201,3 +205,21 @@ def test_a_folder_of_something_else_is_not_written_to(
     )
     assert code == 5
     assert "is not empty and holds no such run" in err
+
+
+def test_the_seeds_of_a_run_are_ablated_and_compared(
+    capsys: pytest.CaptureFixture[str], digit_folder: Path, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPES["mnist-lenet"], epochs=1, batch=50)
+    splits = [load_split("mnist", name, digit_folder) for name in ("train", "test")]
+    train_seeds(recipe, splits[0], splits[1], tmp_path / "runs", 2)
+    arguments = ("ablate", tmp_path / "runs", "--seeds", "--data", digit_folder)
+    code, out, err = call(capsys, *arguments, "--resamples", "20")
+    assert code == 0, err
+    stability = json.loads((tmp_path / "runs" / "stability.json").read_text())
+    assert json.loads(out)["stability"] == stability
+    assert stability["seeds"] == len(stability["loss"]["within"]) == 2
+    assert 0 <= stability["loss"]["profile distance"] <= 1
+    code, _, err = call(capsys, "ablate", tmp_path, "--seeds")
+    assert code == 2
+    assert "holds 0 trained seeds" in err

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +20,6 @@ class Accuracy:
     overall: float
     per_class: tuple[float | None, ...]
     """None for a class without images."""
-
-
-def batches(data: LabelledImages, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Images (n, C, H, W) float32 in [0, 1] and labels (n,) int64, `size` at a time, in order."""
-    for start in range(0, len(data), size):
-        yield to_tensors(data, np.arange(start, min(start + size, len(data))))
 
 
 def to_tensors(data: LabelledImages, indices: np.ndarray) -> tuple[Tensor, Tensor]:
