@@ -23,7 +23,8 @@ run: $(VENV)/.runtime
 	mkdir -p $(OUT)
 	$(BIN)/simrun --demo --jsonl $(OUT)/demo.jsonl --save $(OUT)/demo.mp4
 	$(BIN)/simrun --source samples --jsonl - --csv $(OUT)/samples.csv --save $(OUT)/samples
-	@echo "Look at $(OUT)/demo.mp4 and the pictures in $(OUT)/samples"
+	$(BIN)/simrun --source samples --model mnist-lenet --jsonl $(OUT)/digits.jsonl --save $(OUT)/digits
+	@echo "Look at $(OUT)/demo.mp4 and the pictures in $(OUT)/samples and $(OUT)/digits"
 
 test: $(VENV)/.all
 	$(BIN)/python -m pytest

@@ -29,7 +29,7 @@ def tile(picture: Image) -> Image:
 def main() -> None:
     """Draw two frames, each beside what was found in it."""
     localizer = Localizer.load()
-    frames = [draw_scene(DEMO_MOMENT_S), read_image(SAMPLES / "digits-on-bright.jpg")]
+    frames = [draw_scene(DEMO_MOMENT_S), read_image(SAMPLES / "sign.jpg")]
     rows = [
         np.hstack([tile(frame), tile(draw_overlay(frame, localizer(frame)))]) for frame in frames
     ]

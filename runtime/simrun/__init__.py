@@ -1,7 +1,7 @@
 """simrun: run a similarnet model on pictures, videos and cameras.
 
 >>> from simrun import Localizer
->>> result = Localizer.load("mnist-lenet")(frame)  # (H, W) grey or (H, W, 3) BGR, uint8
+>>> result = Localizer.load()(frame)  # (H, W) grey or (H, W, 3) BGR, uint8
 >>> [(region.quad, region.label) for region in result.regions]
 """
 

@@ -66,7 +66,9 @@ def prepare(image: Image, side: int, static_size: tuple[int, int] | None = None)
     full_h, full_w = static_size or (_round_up(h), _round_up(w))
     canvas = shrunk
     if (h, w) != (full_h, full_w):
-        canvas = cv2.copyMakeBorder(shrunk, 0, full_h - h, 0, full_w - w, cv2.BORDER_REPLICATE)
+        bottom, right = full_h - h, full_w - w
+        border = cv2.copyMakeBorder(shrunk, 0, bottom, 0, right, cv2.BORDER_REPLICATE)
+        canvas = np.asarray(border, np.uint8)
     channels = canvas[None] if canvas.ndim == 2 else canvas.transpose(2, 0, 1)
     return Working(np.ascontiguousarray(channels[None], np.uint8), scale, (h, w))
 

@@ -26,7 +26,7 @@ from simrun.localize import Heatmap, compute_heatmap, prepare
 from simrun.regions import RegionOptions, TextLine, find_regions
 from simrun.result import Latency, Point, Quad, Region, Result
 
-DEFAULT_MODEL = "mnist-lenet"
+DEFAULT_MODEL = "scene-text"
 
 
 class Localizer:

@@ -56,6 +56,21 @@ def plate() -> Picture:
     return np.asarray(scene * (1 - covered) + warped * covered).clip(0, 255).astype(np.uint8)
 
 
+def sign() -> Picture:
+    """(360, 480, 3) BGR: two lines of bright letters on a dark board before a brick wall."""
+    scene = np.full((360, 480, 3), (60, 80, 140), np.uint8)
+    for row, y in enumerate(range(0, 360, 18)):
+        cv2.line(scene, (0, y), (480, y), (120, 130, 150), 2)
+        for x in range(-20 * (row % 2), 480, 40):
+            cv2.line(scene, (x, y), (x, y + 18), (120, 130, 150), 2)
+    cv2.rectangle(scene, (60, 90), (420, 270), (50, 70, 30), cv2.FILLED)
+    for text, y in (("STATION", 165), ("PARK 24", 240)):
+        where, white = (90, y), (240, 245, 245)
+        cv2.putText(scene, text, where, cv2.FONT_HERSHEY_DUPLEX, 2.0, white, 4, cv2.LINE_AA)
+    noise = np.random.default_rng(_SEED).normal(0, 4, scene.shape)
+    return np.asarray((scene + noise).clip(0, 255), np.uint8)
+
+
 def make_samples(folder: Path, data: Path | None) -> list[Path]:
     """Write the samples into a folder that exists.
 
@@ -69,6 +84,7 @@ def make_samples(folder: Path, data: Path | None) -> list[Path]:
         "digits-on-dark.png": digits_on_dark(digits, test.labels),
         "digits-on-bright.jpg": digits_on_bright(digits, test.labels),
         "plate.jpg": plate(),
+        "sign.jpg": sign(),
     }
     for name, picture in pictures.items():
         if not cv2.imwrite(str(folder / name), picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY]):
