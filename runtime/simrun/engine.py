@@ -19,8 +19,8 @@ _CPU = "CPUExecutionProvider"
 class EngineConfig:
     """How a graph is run.
 
-    The defaults are not ONNX Runtime's: its pool spins on every core between frames, and its
-    memory arena keeps the largest block that any input size ever needed.
+    The default is not ONNX Runtime's where that harms a small computer: its pool of threads spins
+    on every core between frames.
     """
 
     threads: int = 1
@@ -29,8 +29,8 @@ class EngineConfig:
     """Execution provider, with or without `ExecutionProvider`; None takes the CPU."""
     spin: bool = False
     """Let idle threads spin: a little faster back to back, and a busy core all the time."""
-    arena: bool = False
-    """Let ONNX Runtime keep memory between runs."""
+    arena: bool = True
+    """Let ONNX Runtime keep its memory between frames, and plan it once for each size of input."""
 
     def __post_init__(self) -> None:
         """Raise UsageError where the number of threads is not 1 or more."""
@@ -94,8 +94,7 @@ def _session_options(config: EngineConfig) -> ort.SessionOptions:
     options.intra_op_num_threads = config.threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = config.arena
-    # Memory patterns are kept per input shape, and frames come in any shape.
-    options.enable_mem_pattern = False
+    options.enable_mem_pattern = config.arena
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(config.spin)))
     return options

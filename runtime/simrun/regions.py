@@ -112,7 +112,7 @@ def find_regions(heatmap: NDArray[np.float32], options: RegionOptions) -> list[T
     if len(parts.area) == 0:
         return []
     groups = np.arange(len(parts.area))
-    if options.lines:
+    if options.lines and len(parts.area) > 1:
         groups = join_parts(
             parts, gap=options.join_gap, offset=options.join_offset, ratio=options.join_ratio
         )
