@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from simtool.scene_text.alphabet import CHARACTERS
 
-NO_TEXT: Final = 0
 OTHER_CHARACTER: Final = len(CHARACTERS) + 1
 CLASS_NAMES: Final = ("no text", *CHARACTERS, "other")
 """Training classes; index 0 is "no text", the last one any character outside 0-9, A-Z (case is
