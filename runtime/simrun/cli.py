@@ -4,84 +4,39 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from simrun.console import run_app
 from simrun.errors import SourceError, UsageError
+from simrun.options import expand_options
+from simrun.settings import Settings
 
 if TYPE_CHECKING:
     from simrun.pipeline import Localizer
-    from simrun.runner import Tally
-    from simrun.sinks import Sink
+    from simrun.runner import Frames
     from simrun.sources import Source
+    from simrun.stats import RunStats, StatsSnapshot
+
+    Guard = Callable[[Frames], Frames]
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 _EPILOG: Final = """Examples: simrun --camera 0 --jsonl -; simrun --source photos/ --save out/;
 simrun --demo --save demo.mp4. Exit codes: 0 done, 2 usage, 3 model, 4 source, 5 output,
-130 interrupted."""
+130 interrupted, 143 terminated."""
 
 _LINE_EVERY: Final = 100
 """Frames between two lines of progress where there is no terminal."""
 
 
 @app.callback(invoke_without_command=True, epilog=_EPILOG)
+@expand_options
 def simrun(
     context: typer.Context,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH", help="A picture, a folder, a glob, a video file, or the word samples."
-        ),
-    ] = None,
-    camera: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Number N of the camera /dev/videoN.")
-    ] = None,
-    demo: Annotated[
-        bool, typer.Option("--demo", help="A built-in scene, no camera needed.")
-    ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|DIR", help="A shipped model's name or a bundle's folder."),
-    ] = None,
-    jsonl: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE|-", help="Write a JSON line a frame to this file, or - for stdout."
-        ),
-    ] = None,
-    csv: Annotated[
-        str | None, typer.Option(metavar="FILE", help="Write a CSV row a region to this file.")
-    ] = None,
-    save: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR|F.mp4", help="Write overlays: a folder of pictures, or a clip F.mp4."
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
-    ] = False,
-    side: Annotated[
-        int | None,
-        typer.Option(metavar="PX", help="Working size: longer side in pixels; smaller is faster."),
-    ] = None,
-    threads: Annotated[int, typer.Option(metavar="N", help="Threads of the network.")] = 1,
-    provider: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME", help="Execution provider of ONNX Runtime; the CPU if not given."
-        ),
-    ] = None,
-    classify: Annotated[
-        bool, typer.Option("--classify/--no-classify", help="Read the regions that were found.")
-    ] = True,
-    max_frames: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Stop after this many frames.")
-    ] = None,
+    settings: Settings,
     debug: Annotated[
         bool, typer.Option("--debug", help="Log everything; show tracebacks of errors.")
     ] = False,
@@ -95,18 +50,8 @@ def simrun(
     """
     if version:
         _print_version()
-        return
-    if context.invoked_subcommand is not None:
-        return
-    open_it = _one_source(source, camera, demo)
-    from simrun.pipeline import DEFAULT_MODEL, Localizer
-
-    localizer = Localizer.load(model or DEFAULT_MODEL, side, threads, provider, classify=classify)
-    stream = open_it()
-    sinks = _open_sinks(localizer, stream, jsonl, csv, save, overwrite=overwrite)
-    # A bar between lines of results on the same terminal would be in their way.
-    mixed = sys.stdout.isatty() and (jsonl == "-" or not (jsonl or csv or save))
-    _run(stream, localizer, sinks, max_frames, show_bar=sys.stderr.isatty() and not mixed)
+    elif context.invoked_subcommand is None:
+        _run(settings)
 
 
 @app.command()
@@ -134,9 +79,32 @@ def _print_version() -> None:
     typer.echo(f"simrun {__version__}")
 
 
-def _one_source(source: str | None, camera: int | None, demo: bool) -> Callable[[], Source]:
+def _run(settings: Settings) -> None:
+    """One run, from the settings to the line that sums it up."""
+    open_it = _one_source(settings)
+    from simrun.pipeline import DEFAULT_MODEL, Localizer
+    from simrun.signals import Stopped, StopSignals
+
+    localizer = Localizer.load(
+        settings.model or DEFAULT_MODEL,
+        settings.side,
+        settings.threads,
+        settings.provider,
+        classify=settings.classify,
+    )
+    try:
+        with StopSignals() as signals, closing(open_it()) as source:
+            stats = _work(settings, source, localizer, signals.guard)
+    except Stopped:
+        typer.echo("simrun: interrupted; what was written is complete", err=True)
+        raise
+    _sum_up(stats.snapshot())
+
+
+def _one_source(settings: Settings) -> Callable[[], Source]:
     """Exactly one of the three ways to name a source, opened later."""
-    if (source is not None) + (camera is not None) + demo != 1:
+    source, camera = settings.source, settings.camera
+    if (source is not None) + (camera is not None) + settings.demo != 1:
         raise UsageError("name one source: --source PATH, --camera N or --demo (see simrun --help)")
     from simrun.sources import open_camera, open_demo, open_source
 
@@ -147,79 +115,65 @@ def _one_source(source: str | None, camera: int | None, demo: bool) -> Callable[
     return open_demo
 
 
-def _open_sinks(
-    localizer: Localizer,
-    source: Source,
-    jsonl: str | None,
-    csv: str | None,
-    save: str | None,
-    *,
-    overwrite: bool,
-) -> list[Sink]:
-    from simrun.sinks import StreamInfo
-    from simrun.sinks.jsonl import JsonlSink
-    from simrun.sinks.save import open_save
-    from simrun.sinks.table import CsvSink
-
-    if jsonl is None and csv is None and save is None:
-        jsonl = "-"
-    info = StreamInfo(localizer.meta.name, localizer.bundle.sha256, source.name, source.rate)
-    sinks: list[Sink] = []
-    try:
-        if jsonl is not None:
-            sinks.append(JsonlSink(jsonl, info, overwrite=overwrite))
-        if csv is not None:
-            sinks.append(CsvSink(csv, overwrite=overwrite))
-        if save is not None:
-            sinks.append(open_save(save, info, overwrite=overwrite))
-    except BaseException:
-        for sink in sinks:
-            sink.close()
-        source.close()
-        raise
-    return sinks
-
-
-def _run(
-    source: Source,
-    localizer: Localizer,
-    sinks: list[Sink],
-    max_frames: int | None,
-    *,
-    show_bar: bool,
-) -> None:
+def _work(settings: Settings, source: Source, localizer: Localizer, guard: Guard) -> RunStats:
+    """Open the sinks and process frame by frame."""
     from simrun.runner import run
+    from simrun.sinks import SinkContext, StreamInfo, open_sinks
+    from simrun.stats import RunStats
 
-    length = source.length if max_frames is None else min(max_frames, source.length or max_frames)
-    try:
-        with _progress(length, show_bar=show_bar) as on_frame:
-            tally = run(source, localizer, sinks, max_frames=max_frames, on_frame=on_frame)
-    except KeyboardInterrupt:
-        typer.echo("simrun: interrupted; what was written is complete", err=True)
-        raise
-    if tally.frames:
+    stats = RunStats()
+    wanted = _wanted_sinks(settings)
+    info = StreamInfo(localizer.meta.name, localizer.bundle.sha256, source.name, source.rate)
+    sinks = open_sinks(wanted, SinkContext(info, settings.overwrite, stats, source.close))
+    length, most = source.length, settings.max_frames
+    with _progress(min(length or most, most) if most else length, wanted) as on_frame:
+        return run(
+            source,
+            localizer,
+            sinks,
+            stats=stats,
+            max_frames=most,
+            guard=guard,
+            on_frame=on_frame,
+        )
+
+
+def _wanted_sinks(settings: Settings) -> list[tuple[str, str]]:
+    """Kind and target of each output; standard output where none is named."""
+    named = {kind: getattr(settings, kind) for kind in ("jsonl", "csv", "save")}
+    return [(kind, to) for kind, to in named.items() if to is not None] or [("jsonl", "-")]
+
+
+def _sum_up(stats: StatsSnapshot) -> None:
+    """Say what the run came to. Raises SourceError where frames could not be read."""
+    if stats.frames:
         typer.echo(
-            f"simrun: {tally.frames} frames, {tally.regions} regions, "
-            f"{tally.busy_ms / tally.frames:.1f} ms a frame",
+            f"simrun: {stats.frames} frames, {stats.regions} regions, "
+            f"{stats.busy_ms / stats.frames:.1f} ms a frame",
             err=True,
         )
-    if tally.bad:
+    if stats.bad:
         raise SourceError(
-            f"{tally.bad} of {tally.frames + tally.bad} could not be read; see the lines above"
+            f"{stats.bad} of {stats.frames + stats.bad} could not be read; see the lines above"
         )
 
 
 @contextmanager
-def _progress(length: int | None, *, show_bar: bool) -> Iterator[Callable[[Tally], None]]:
+def _progress(
+    length: int | None, wanted: list[tuple[str, str]]
+) -> Iterator[Callable[[RunStats], None]]:
     """A bar, or a line now and then; always on standard error."""
-    if show_bar and length and length > 1:
+    # A bar between lines of results on the same terminal would be in their way.
+    mixed = sys.stdout.isatty() and ("jsonl", "-") in wanted
+    if sys.stderr.isatty() and not mixed and length and length > 1:
         with typer.progressbar(length=length, label="frames", file=sys.stderr) as bar:
             yield lambda _: bar.update(1)
         return
 
-    def line(tally: Tally) -> None:
-        if tally.frames and tally.frames % _LINE_EVERY == 0:
+    def line(stats: RunStats) -> None:
+        frames = stats.frames
+        if frames and frames % _LINE_EVERY == 0:
             of = f" of {length}" if length else ""
-            typer.echo(f"simrun: {tally.frames}{of} frames", err=True)
+            typer.echo(f"simrun: {frames}{of} frames", err=True)
 
     yield line

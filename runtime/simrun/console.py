@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from simrun.errors import SimError
+from simrun.signals import Stopped
 
 DEBUG_FLAG: Final = "--debug"
 
@@ -59,8 +60,8 @@ def run_app(
 ) -> None:
     """Run a typer application as a program: never returns normally, exits with the right code.
 
-    A SimError is one line on stderr and its exit code; Ctrl-C is 130; `--debug`, anywhere on the
-    command line, shows the traceback instead.
+    A SimError is one line on stderr and its exit code; Ctrl-C is 130, SIGTERM 143; `--debug`,
+    anywhere on the command line, shows the traceback instead.
 
     Args:
         app: the typer application.
@@ -82,5 +83,7 @@ def run_app(
             raise
         print(f"{program}: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except Stopped as stop:
+        sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)

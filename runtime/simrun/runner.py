@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 from simrun.pipeline import Localizer
 from simrun.result import Result
 from simrun.sinks import Sink
-from simrun.sources import BadFrame, Frame, Source
+from simrun.sinks.outlets import Outlets
+from simrun.sources import BadFrame, Counted, Frame, Source
+from simrun.stats import RunStats
 
 _log = logging.getLogger(__name__)
 
+Frames = Iterable[Frame | BadFrame]
 
-@dataclass
-class Tally:
-    """What a run came to."""
 
-    frames: int = 0
-    bad: int = 0
-    regions: int = 0
-    busy_ms: float = 0.0
-    """Sum of the frames' total latencies."""
+def _as_they_are(frames: Frames) -> Frames:
+    return frames
+
+
+def _unchanged(result: Result) -> Result:
+    return result
 
 
 def run(
@@ -30,53 +31,57 @@ def run(
     localizer: Localizer,
     sinks: Sequence[Sink],
     *,
+    track: Callable[[Result], Result] = _unchanged,
+    stats: RunStats | None = None,
     max_frames: int | None = None,
-    on_frame: Callable[[Tally], None] = lambda _: None,
-) -> Tally:
+    guard: Callable[[Frames], Frames] = _as_they_are,
+    on_frame: Callable[[RunStats], None] = lambda _: None,
+) -> RunStats:
     """Process frames until the source ends, or `max_frames` of them.
 
-    A frame that cannot be read is logged, given to the sinks as such, and passed over. Source and
-    sinks are closed in every case, so that what was written is complete.
+    A frame that cannot be read is logged, given to the sinks as such, and passed over. A sink that
+    fails is given up while others are left. Source and sinks are closed in every case, so that what
+    was written is complete.
 
     Args:
         source: where the frames come from.
         localizer: what finds the text.
         sinks: where the results go.
+        track: gives the regions their identity over frames.
+        stats: counts; new ones if not given.
         max_frames: stop after this many good frames.
+        guard: wraps the frames, to end the run between two of them: `StopSignals.guard`.
         on_frame: called after each frame, for a display of progress.
 
     Raises:
         SourceError: the source failed for good.
         OutputError: a sink failed.
     """
-    tally = Tally()
+    stats = stats or RunStats()
+    if isinstance(source, Counted):
+        stats.watch(source.stats)
+    outlets = Outlets(sinks, on_loss=stats.add_lost_sink)
+    done = 0
     try:
-        for frame in source:
-            _process(frame, localizer, sinks, tally)
-            on_frame(tally)
-            if max_frames is not None and tally.frames >= max_frames:
+        for frame in guard(source):
+            if isinstance(frame, BadFrame):
+                _log.error("%s", frame.error)
+                stats.add_bad()
+                outlets.write_bad(frame)
+            else:
+                result = track(_with_origin(localizer(frame.image), frame))
+                stats.add(result)
+                outlets.write(frame, result)
+                done += 1
+            on_frame(stats)
+            if done == max_frames:
                 break
     finally:
-        source.close()
-        _close_all(sinks)
-    return tally
-
-
-def _process(
-    frame: Frame | BadFrame, localizer: Localizer, sinks: Sequence[Sink], tally: Tally
-) -> None:
-    if isinstance(frame, BadFrame):
-        tally.bad += 1
-        _log.error("%s", frame.error)
-        for sink in sinks:
-            sink.write_bad(frame)
-        return
-    result = _with_origin(localizer(frame.image), frame)
-    tally.frames += 1
-    tally.regions += len(result.regions)
-    tally.busy_ms += result.latency_ms.total
-    for sink in sinks:
-        sink.write(frame, result)
+        try:
+            source.close()
+        finally:
+            outlets.close()
+    return stats
 
 
 def _with_origin(result: Result, frame: Frame) -> Result:
@@ -87,15 +92,3 @@ def _with_origin(result: Result, frame: Frame) -> Result:
     return replace(
         result, frame=frame.index, file=frame.file, time_s=frame.time_s, latency_ms=latency
     )
-
-
-def _close_all(sinks: Sequence[Sink]) -> None:
-    """Close every sink, also when one of them fails; the first failure is raised."""
-    failure: Exception | None = None
-    for sink in sinks:
-        try:
-            sink.close()
-        except Exception as error:  # noqa: BLE001 - re-raised below, once all are closed
-            failure = failure or error
-    if failure is not None:
-        raise failure

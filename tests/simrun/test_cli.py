@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -119,28 +120,33 @@ def test_debug_keeps_the_traceback(simrun: Run) -> None:
         simrun("--source", "missing.png", "--model", STROKES, "--debug")
 
 
-def test_ctrl_c_flushes_and_exits_with_130(
-    simrun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("signum", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_after_the_frame_in_work(
+    simrun: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    signum: signal.Signals,
+    expected: int,
 ) -> None:
     from simrun.pipeline import Localizer
 
     calls = iter(range(100))
     original = Localizer.__call__
 
-    def interrupted(self: Localizer, frame: np.ndarray) -> object:
+    def signalled(self: Localizer, frame: np.ndarray) -> object:
         if next(calls) == 3:
-            raise KeyboardInterrupt
+            signal.raise_signal(signum)
         return original(self, frame)
 
-    monkeypatch.setattr(Localizer, "__call__", interrupted)
+    monkeypatch.setattr(Localizer, "__call__", signalled)
     code, _, err = simrun(
         *("--demo", "--model", STROKES),
         *("--jsonl", tmp_path / "r.jsonl", "--save", tmp_path / "demo.avi"),
     )
-    assert code == 130
+    assert code == expected
     assert err == "simrun: interrupted; what was written is complete\n"
-    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 4
-    assert cv2.VideoCapture(str(tmp_path / "demo.avi")).isOpened()
+    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 5
+    assert int(cv2.VideoCapture(str(tmp_path / "demo.avi")).get(cv2.CAP_PROP_FRAME_COUNT)) == 4
 
 
 def test_a_closed_pipe_ends_quietly_with_5() -> None:

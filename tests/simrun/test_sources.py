@@ -229,7 +229,7 @@ class TestCamera:
 
     def test_a_camera_that_is_not_there_says_what_is(self) -> None:
         with pytest.raises(SourceError, match=r"no camera /dev/video97"):
-            open_camera(97)
+            open_camera("97")
 
     def test_closing_ends_the_iteration_and_lets_go(self, camera: Callable[..., Any]) -> None:
         source, capture = camera([picture()])

@@ -1,9 +1,69 @@
 """Where results go.
 
-A new kind of sink is one module here with one class that fits `Sink`, and one line where the
-command line builds its sinks.
+A new kind of sink is one module here with one class that fits `Sink`, and one line in `KINDS`:
+`--sink NAME=TARGET` then opens it.
 """
 
-from simrun.sinks.base import Sink, StreamInfo
+from __future__ import annotations
 
-__all__ = ["Sink", "StreamInfo"]
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from types import MappingProxyType
+from typing import Final
+
+from simrun.errors import UsageError
+from simrun.sinks.base import Sink, SinkContext, StreamInfo
+
+__all__ = ["KINDS", "Sink", "SinkContext", "StreamInfo", "open_sinks"]
+
+Opener = Callable[[str, SinkContext], Sink]
+
+
+def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[Sink]:
+    """Open sinks by kind and target, all or none.
+
+    Args:
+        wanted: pairs of a name in `KINDS` and what that kind writes to.
+        context: what they need.
+
+    Raises:
+        UsageError: there is no such kind.
+        OutputError: one cannot be opened.
+    """
+    with ExitStack() as opened:
+        sinks = []
+        for kind, target in wanted:
+            if kind not in KINDS:
+                raise UsageError(f"no sink '{kind}'; known: {', '.join(KINDS)}")
+            sink = KINDS[kind](target, context)
+            opened.callback(sink.close)
+            sinks.append(sink)
+        opened.pop_all()
+    return sinks
+
+
+def _jsonl(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.jsonl import JsonlSink
+
+    return JsonlSink(target, context.info, overwrite=context.overwrite)
+
+
+def _csv(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.table import CsvSink
+
+    return CsvSink(target, overwrite=context.overwrite)
+
+
+def _save(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.save import open_save
+
+    return open_save(target, context.info, overwrite=context.overwrite)
+
+
+KINDS: Final[Mapping[str, Opener]] = MappingProxyType(
+    {
+        "jsonl": _jsonl,
+        "csv": _csv,
+        "save": _save,
+    }
+)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from simrun.result import Result
 from simrun.sources.base import BadFrame, Frame
+from simrun.stats import RunStats
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,19 @@ class StreamInfo:
     source: str
     rate: float | None
     """Frames per second of the source, where it has a pace of its own."""
+
+
+@dataclass(frozen=True)
+class SinkContext:
+    """What a sink may need to open."""
+
+    info: StreamInfo
+    overwrite: bool
+    """Replace what is there already."""
+    stats: RunStats
+    """Counts of the run, for displays."""
+    quit: Callable[[], None]
+    """Ends the run after the frame in work."""
 
 
 class Sink(Protocol):

@@ -10,11 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from simrun.errors import SourceError
+from simrun.errors import SourceError, UsageError
 from simrun.images import IMAGE_SUFFIXES
-from simrun.sources.base import BadFrame, Frame, Source
+from simrun.sources.base import BadFrame, Counted, Frame, Source, SourceStats
 
-__all__ = ["BadFrame", "Frame", "Source", "open_camera", "open_demo", "open_source"]
+__all__ = [
+    "BadFrame",
+    "Counted",
+    "Frame",
+    "Source",
+    "SourceStats",
+    "open_camera",
+    "open_demo",
+    "open_source",
+]
 
 VIDEO_SUFFIXES: Final = frozenset(
     {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"}
@@ -48,15 +57,18 @@ def open_demo() -> Source:
     return DemoSource()
 
 
-def open_camera(index: int) -> Source:
-    """The V4L2 camera `/dev/video<index>`.
+def open_camera(spec: str) -> Source:
+    """The V4L2 camera `/dev/video<spec>`.
 
     Raises:
+        UsageError: `spec` is not a number.
         SourceError: there is no such camera, or it cannot be opened.
     """
     from simrun.sources.camera import CameraSource
 
-    return CameraSource(index)
+    if not spec.isdecimal():
+        raise UsageError(f"--camera is {spec}; it must be the number N of a /dev/videoN")
+    return CameraSource(int(spec))
 
 
 def _is_picture(spec: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from simrun.images import Image
 
@@ -35,6 +35,24 @@ class BadFrame:
     """One line: what is wrong with it."""
 
 
+@dataclass(frozen=True)
+class SourceStats:
+    """Counts of a live source since its start."""
+
+    state: str
+    """In a word: `open`, `waiting` for the device, `closed`."""
+    captured: int = 0
+    """Frames that the device gave."""
+    skipped: int = 0
+    """Captured, but replaced by a newer one before anybody took them."""
+    bad: int = 0
+    """Empty or corrupt; never passed on."""
+    stalls: int = 0
+    """Times that no frame, or the same frame for too long, made the source open again."""
+    reconnects: int = 0
+    """Times that the device was opened again."""
+
+
 class Source(Protocol):
     """Gives frames one by one; closing it ends the iteration."""
 
@@ -57,4 +75,13 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of the device or file; may be called more than once."""
+        ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A source that keeps counts: the live ones."""
+
+    def stats(self) -> SourceStats:
+        """The counts at this moment; may be called from any thread."""
         ...

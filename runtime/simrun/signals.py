@@ -1,0 +1,76 @@
+"""Ctrl-C and `kill`: a run ends between two frames, never within one."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable, Iterator
+from types import FrameType, TracebackType
+from typing import Any, Final, TypeVar
+
+Item = TypeVar("Item")
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(BaseException):
+    """The process was asked to end. Not an Exception: nothing on the way may swallow it."""
+
+    def __init__(self, signum: int) -> None:
+        """Remember which signal it was."""
+        super().__init__(signal.Signals(signum).name)
+        self.exit_code = 128 + signum
+        """130 for Ctrl-C, 143 for SIGTERM, as shells count."""
+
+
+class StopSignals:
+    """Holds SIGINT and SIGTERM back while a frame is in work; a second signal is not held back.
+
+    Use as a context manager, in the main thread.
+    """
+
+    def __init__(self) -> None:
+        """No signal so far."""
+        self._got: int | None = None
+        self._waiting = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        """Take the signals over."""
+        self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Give the signals back."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def guard(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The items, as long as no signal came.
+
+        Raises:
+            Stopped: a signal came; at once while the next item is waited for, otherwise when it is
+                asked for.
+        """
+        iterator = iter(items)
+        while True:
+            self._waiting = True
+            try:
+                if self._got is not None:
+                    raise Stopped(self._got)
+                item = next(iterator)
+            except StopIteration:
+                return
+            finally:
+                self._waiting = False
+            yield item
+
+    def _handle(self, signum: int, _: FrameType | None) -> None:
+        again, self._got = self._got is not None, signum
+        if self._waiting or again:
+            self._waiting = False
+            raise Stopped(signum)
