@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Groups = NDArray[np.int64]
+Points = NDArray[np.complex128]
+"""x + iy: a direction is a unit number then, and to turn is to multiply."""
 
 _STEEP: Final = math.radians(60)
 """A lone component that climbs more is a tall character, such as 1, rather than a line."""
+_TURNED: Final = ((1, 2, 3, 0), (3, 0, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -24,14 +27,24 @@ class Parts:
     """Cells of the component."""
     score: Floats
     """Mean of the map over them."""
-    x: Floats
-    y: Floats
+    centre: Points
     angle: Floats
     """Direction along the text in radians, clockwise on the screen; 0 where squat."""
     half_length: Floats
     half_height: Floats
     squat: NDArray[np.bool_]
     """Hardly longer than high: without a direction of its own."""
+
+
+@dataclass(frozen=True)
+class Boxes:
+    """Rotated boxes around groups of components: arrays of m, lengths in cells."""
+
+    quad: Floats
+    """(m, 4, 2) as (x, y), clockwise from the top left of the text."""
+    score: Floats
+    """Mean of the map over the cells inside."""
+    least_side: Floats
 
 
 def join_parts(parts: Parts, *, gap: float, offset: float, ratio: float) -> Groups:
@@ -46,26 +59,24 @@ def join_parts(parts: Parts, *, gap: float, offset: float, ratio: float) -> Grou
     Returns:
         (n,) number of the group of each component, from 0.
     """
-    cos, sin = np.cos(parts.angle)[:, None], np.sin(parts.angle)[:, None]
-    dx, dy = parts.x[None] - parts.x[:, None], parts.y[None] - parts.y[:, None]
-    height = parts.half_height[None] + parts.half_height[:, None]
-    lengths = parts.half_length[None] + parts.half_length[:, None]
-    low = np.minimum(parts.half_height[None], parts.half_height[:, None])
+    # Row i is judged along i's direction.
+    apart = (parts.centre - parts.centre[:, None]) * np.exp(-1j * parts.angle)[:, None]
+    height = parts.half_height + parts.half_height[:, None]
+    lengths = parts.half_length + parts.half_length[:, None]
+    low = np.minimum(parts.half_height, parts.half_height[:, None])
     near = (
-        (np.abs(dx * cos + dy * sin) - lengths <= gap * height)
-        & (np.abs(dy * cos - dx * sin) <= offset * height)
+        (np.abs(apart.real) - lengths <= gap * height)
+        & (np.abs(apart.imag) <= offset * height)
         & (2 * low >= ratio * height)
     )
-    # Row i is judged along i's direction. Of a pair the one that has a direction decides; of two
-    # that both have one, or both have none, both have to agree.
-    one_sided = parts.squat[:, None] != parts.squat[None]
-    decided = np.where(parts.squat[:, None], near.T, near)
-    return _connected(np.where(one_sided, decided, near & near.T))
+    # Of a pair both have to agree, but one without a direction leaves it to one that has one.
+    agreed = near | (parts.squat[:, None] & ~parts.squat)
+    return _connected(agreed & agreed.T)
 
 
 def box_groups(
     parts: Parts, groups: Groups, *, grow_across: float, grow_along: float
-) -> tuple[Floats, Floats]:
+) -> Boxes:
     """Rotated boxes around groups of components.
 
     Args:
@@ -73,69 +84,49 @@ def box_groups(
         groups: (n,) number of each one's group, 0..m-1.
         grow_across: factor on the height of a box.
         grow_along: what each end of a box gains, over its height before it grew.
-
-    Returns:
-        quads (m, 4, 2) as (x, y), clockwise from the top left of the text, and scores (m,).
     """
-    count = int(groups.max()) + 1
-    area = np.bincount(groups, parts.area, count)
+    # Sorted by group, so that each group's members are a slice and ufuncs can reduce them.
+    order = groups.argsort(kind="stable")
+    groups = groups[order]
+    members = np.bincount(groups)
+    first = members.cumsum() - members
+    centre, area, own = parts.centre[order], parts.area[order], parts.angle[order]
+    half_length, half_height = parts.half_length[order], parts.half_height[order]
 
-    def mean(values: Floats) -> Floats:
-        return np.asarray(np.bincount(groups, values * parts.area, count) / area, np.float64)
+    def mean(values: NDArray[Any]) -> NDArray[Any]:
+        return np.add.reduceat(values * area, first) / total
 
-    x, y = mean(parts.x), mean(parts.y)
-    alone = np.bincount(groups, minlength=count) == 1
-    angle = np.where(alone, mean(parts.angle), _directions(parts, groups, x, y))
-    cos, sin = np.cos(angle), np.sin(angle)
-    dx, dy = parts.x - x[groups], parts.y - y[groups]
-    along = dx * cos[groups] + dy * sin[groups]
-    across = np.abs(dy * cos[groups] - dx * sin[groups])
-    left, right = np.full(count, np.inf), np.full(count, -np.inf)
-    np.minimum.at(left, groups, along - parts.half_length)
-    np.maximum.at(right, groups, along + parts.half_length)
-    half = mean(parts.half_height) + mean(across)
+    total = np.add.reduceat(area, first)
+    middle = mean(centre)
+    apart = centre - middle[groups]
+    spread = mean(apart * apart + (half_length**2 - half_height**2) / 3 * np.exp(2j * own))
+    angle = np.where(members == 1, own[first], np.arctan2(spread.imag, spread.real) / 2)
+    direction = np.exp(1j * angle)
+    apart *= direction.conj()[groups]
+    left = np.minimum.reduceat(apart.real - half_length, first)
+    right = np.maximum.reduceat(apart.real + half_length, first)
+    half = mean(half_height + np.abs(apart.imag))
     left, right = left - 2 * grow_along * half, right + 2 * grow_along * half
-    half *= grow_across
-    u = np.stack([left, right, right, left], axis=1)
-    v = np.stack([-half, -half, half, half], axis=1)
-    corners = (
-        (x[:, None] + u * cos[:, None] - v * sin[:, None]),
-        (y[:, None] + u * sin[:, None] + v * cos[:, None]),
-    )
-    return _upright(np.stack(corners, axis=2), angle, alone), mean(parts.score)
-
-
-def _upright(quads: Floats, angle: Floats, alone: NDArray[np.bool_]) -> Floats:
-    """Start the corners of tall lone components at the screen's top left, not the text's."""
-    for i in np.flatnonzero(alone & (np.abs(angle) > _STEEP)):
-        quads[i] = np.roll(quads[i], 1 if angle[i] > 0 else -1, axis=0)
-    return quads
-
-
-def _directions(parts: Parts, groups: Groups, x: Floats, y: Floats) -> Floats:
-    """(m,) direction of each group: the principal axis of its members' rectangles together."""
-    dx, dy = parts.x - x[groups], parts.y - y[groups]
-    cos, sin = np.cos(parts.angle), np.sin(parts.angle)
-    length, height = parts.half_length**2 / 3, parts.half_height**2 / 3
-
-    def total(values: Floats) -> Floats:
-        return np.asarray(np.bincount(groups, values * parts.area), np.float64)
-
-    xx = total(dx * dx + length * cos**2 + height * sin**2)
-    yy = total(dy * dy + length * sin**2 + height * cos**2)
-    xy = total(dx * dy + (length - height) * cos * sin)
-    return np.asarray(0.5 * np.arctan2(2 * xy, xx - yy), np.float64)
+    half = half * grow_across
+    low = 1j * half
+    corners = np.array((left - low, right - low, right + low, left + low))
+    corners = (middle + direction * corners).T
+    quads = np.ascontiguousarray(corners).view(np.float64).reshape(-1, 4, 2)
+    steep = (members == 1) & (np.abs(angle) > _STEEP)
+    for i in steep.nonzero()[0]:
+        quads[i] = quads[i, _TURNED[int(angle[i] > 0)]]
+    return Boxes(quads, mean(parts.score[order]), np.minimum(right - left, 2 * half))
 
 
 def _connected(linked: NDArray[np.bool_]) -> Groups:
     """Groups of a symmetric (n, n) relation: (n,) numbers from 0."""
-    first, second = np.nonzero(np.triu(linked, 1))
-    label = np.arange(len(linked))
+    itself = lowest = np.arange(len(linked))
     while True:
-        before = label.copy()
-        lowest = np.minimum(label[first], label[second])
-        np.minimum.at(label, first, lowest)
-        np.minimum.at(label, second, lowest)
-        label = label[label]
-        if np.array_equal(label, before):
-            return np.asarray(np.unique(label, return_inverse=True)[1], np.int64)
+        # The lowest that a member is linked to, and the lowest that this one knows of.
+        reached = np.where(linked, lowest, len(linked)).min(axis=1)
+        reached = np.minimum(lowest, reached)
+        reached = reached[reached]
+        if (reached == lowest).all():
+            break
+        lowest = reached
+    return (np.cumsum(lowest == itself) - 1)[lowest]

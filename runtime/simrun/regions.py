@@ -18,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import ModelError
-from simrun.lines import Parts, box_groups, join_parts
+from simrun.lines import Parts, Points, box_groups, join_parts
 
 Floats = NDArray[np.float64]
-Labels = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+Indices = NDArray[np.intp]
 
 MAX_COMPONENTS: Final = 512
 """Components looked at in one map, the largest: the bound on the work."""
@@ -103,12 +104,12 @@ class TextLine:
 
 def find_regions(heatmap: NDArray[np.float32], options: RegionOptions) -> list[TextLine]:
     """Text lines of one heatmap channel, (h, w) float32, best first."""
-    mask = (heatmap > options.map_threshold).view(np.uint8)
-    left, top, width, height = cv2.boundingRect(mask)
+    mask = heatmap > options.map_threshold
+    left, top, width, height = cv2.boundingRect(mask.view(np.uint8))
     if width == 0:
         return []
-    inside = np.ascontiguousarray(heatmap[top : top + height, left : left + width])
-    parts = _measure(inside, _components(inside, options), options)
+    window = np.s_[top : top + height, left : left + width]
+    parts = _measure(heatmap[window], mask[window], options)
     if len(parts.area) == 0:
         return []
     groups = np.arange(len(parts.area))
@@ -116,78 +117,85 @@ def find_regions(heatmap: NDArray[np.float32], options: RegionOptions) -> list[T
         groups = join_parts(
             parts, gap=options.join_gap, offset=options.join_offset, ratio=options.join_ratio
         )
-    quads, scores = box_groups(
+    boxes = box_groups(
         parts, groups, grow_across=options.grow_across, grow_along=options.grow_along
     )
-    sides = np.hypot(*np.moveaxis(quads[:, [1, 3]] - quads[:, [0]], 2, 0)).min(axis=1)
-    good = (scores >= options.region_threshold) & (sides >= options.min_height)
-    order = np.flatnonzero(good)[np.argsort(-scores[good], kind="stable")]
-    quads += (left, top)
-    return [TextLine(quads[i].astype(np.float32), min(1.0, float(scores[i]))) for i in order]
+    good = (boxes.score >= options.region_threshold) & (boxes.least_side >= options.min_height)
+    chosen = good.nonzero()[0]
+    chosen = chosen[(-boxes.score[chosen]).argsort(kind="stable")]
+    quads = (boxes.quad[chosen] + (left, top)).astype(np.float32)
+    scores = np.minimum(boxes.score[chosen], 1.0).tolist()
+    return [TextLine(quad, score) for quad, score in zip(quads, scores, strict=True)]
 
 
-def _components(heatmap: NDArray[np.float32], options: RegionOptions) -> Labels:
-    """(h, w) number of the component that a cell belongs to, 0 for none.
-
-    Seeds are connected cells above the seed threshold, less the valleys between lines. A cell
-    above the map threshold belongs to the nearest seed, unless its component has none: lines that
-    touch at the lower threshold stay apart where they are apart at the higher one.
-    """
-    mask = heatmap > options.map_threshold
-    core = heatmap > max(options.map_threshold, options.seed_threshold)
-    if options.valley > 0:
-        core &= ~_valleys(heatmap, options.valley, int(options.valley_reach))
-    count, seeds = cv2.connectedComponents(core.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    if count == 1 or np.array_equal(core, mask):
-        return np.asarray(seeds, np.int32)
-    _, whole = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
-    seeded = np.zeros(int(whole.max()) + 1, np.bool_)
-    seeded[whole[core]] = True
-    seeded[0] = False
-    _, nearest = cv2.distanceTransformWithLabels(
-        (~core).view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    owner = np.zeros(int(nearest.max()) + 1, np.int32)
-    owner[nearest[core]] = seeds[core]
-    return np.where(seeded[whole], owner[nearest], 0).astype(np.int32)
-
-
-def _valleys(heatmap: NDArray[np.float32], share: float, reach: int) -> NDArray[np.bool_]:
-    """Cells that lie between higher ones above and below."""
-    kernel = np.ones((max(1, reach), 1), np.uint8)
-    above = cv2.dilate(heatmap, kernel, anchor=(0, len(kernel) - 1))
-    below = cv2.dilate(heatmap, kernel, anchor=(0, 0))
-    rim = np.zeros_like(heatmap)
-    rim[1:-1] = np.minimum(above[:-2], below[2:])
-    return np.asarray(heatmap < share * rim, np.bool_)
-
-
-def _measure(heatmap: NDArray[np.float32], labels: Labels, options: RegionOptions) -> Parts:
+def _measure(heatmap: NDArray[np.float32], mask: Mask, options: RegionOptions) -> Parts:
     """Moments of every component, read as those of a filled rectangle."""
-    flat = np.flatnonzero(labels)
-    # bincount wants this type and would convert at every call.
-    which = labels.ravel()[flat].astype(np.intp)
-    rows, columns = np.divmod(flat, labels.shape[1])
-    area = np.bincount(which)
-    kept = np.flatnonzero(area >= max(1.0, options.min_area))
+    # From here on only the cells of the mask are looked at, as lists: they are few.
+    cells = mask.ravel().nonzero()[0]
+    labels = _components(heatmap, mask, cells, options)
+    area = np.bincount(labels)
+    area[0] = 0
+    kept = (area >= max(1.0, options.min_area)).nonzero()[0]
     if len(kept) > MAX_COMPONENTS:
         kept = kept[np.argsort(-area[kept], kind="stable")[:MAX_COMPONENTS]]
+    size = area[kept].astype(np.float64)
 
     def mean(values: NDArray[np.generic]) -> Floats:
-        return np.asarray(np.bincount(which, values, len(area))[kept] / area[kept], np.float64)
+        return np.asarray(np.bincount(labels, values)[kept] / size, np.float64)
 
+    rows, columns = np.divmod(cells, mask.shape[1])
     x, y = mean(columns), mean(rows)
     # A cell is a square, not a point: it adds 1/12 to the variance along each axis.
     xx = mean(columns * columns) - x * x + 1 / 12
     yy = mean(rows * rows) - y * y + 1 / 12
     xy = mean(columns * rows) - x * y
-    size = area[kept].astype(np.float64)
-    return _rectangles(size, mean(heatmap.ravel()[flat]), (x, y), (xx, yy, xy))
+    return _rectangles(size, mean(heatmap.take(cells)), x + 1j * y, (xx, yy, xy))
 
 
-def _rectangles(
-    area: Floats, score: Floats, centre: tuple[Floats, Floats], moments: tuple[Floats, ...]
-) -> Parts:
+def _components(
+    heatmap: NDArray[np.float32], mask: Mask, cells: Indices, options: RegionOptions
+) -> Indices:
+    """(n,) number of the component that each of the mask's cells belongs to, 0 for none.
+
+    Seeds are connected cells above the seed threshold, less the valleys between lines. A cell
+    above the map threshold belongs to the nearest seed, unless its component has none: lines that
+    touch at the lower threshold stay apart where they are apart at the higher one.
+    """
+    core = heatmap > max(options.map_threshold, options.seed_threshold)
+    if options.valley > 0:
+        core[1:-1] &= _not_in_valleys(heatmap, options.valley, int(options.valley_reach))
+    seeds = _connected(core).take(cells)
+    seeded = seeds > 0
+    if seeded.all():
+        return seeds
+    components = _connected(mask).take(cells)
+    _, nearest_seed_cell = cv2.distanceTransformWithLabels(
+        (~core).view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
+    )
+    nearest = nearest_seed_cell.take(cells)
+    # Neither components nor cells of seeds are more than cells.
+    has_seed = np.zeros(len(cells) + 1, np.bool_)
+    has_seed[components[seeded]] = True
+    owner = np.zeros(len(cells) + 1, np.intp)
+    owner[nearest[seeded]] = seeds[seeded]
+    return owner[nearest] * has_seed[components]
+
+
+def _connected(mask: Mask) -> NDArray[np.int32]:
+    """(h, w) number of the component that a cell belongs to, from 1; 0 outside."""
+    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    return np.asarray(labels, np.int32)
+
+
+def _not_in_valleys(heatmap: NDArray[np.float32], share: float, reach: int) -> Mask:
+    """(h - 2, w) inner cells that are not below a share of the heights both above and below."""
+    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (1, max(1, reach)))
+    above = cv2.dilate(heatmap, kernel, anchor=(0, len(kernel) - 1))[:-2]
+    below = cv2.dilate(heatmap, kernel, anchor=(0, 0))[2:]
+    return np.asarray(heatmap[1:-1] >= share * np.minimum(above, below), np.bool_)
+
+
+def _rectangles(area: Floats, score: Floats, centre: Points, moments: tuple[Floats, ...]) -> Parts:
     """Components as rectangles of the same second moments."""
     xx, yy, xy = moments
     middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
@@ -198,8 +206,7 @@ def _rectangles(
     return Parts(
         area=area,
         score=score,
-        x=centre[0],
-        y=centre[1],
+        centre=centre,
         angle=angle,
         half_length=np.sqrt(3 * np.where(squat, xx, along)),
         half_height=np.sqrt(3 * np.where(squat, yy, across)),
