@@ -14,9 +14,9 @@ Groups = NDArray[np.int64]
 Points = NDArray[np.complex128]
 """x + iy: a direction is a unit number then, and to turn is to multiply."""
 
-_STEEP: Final = math.radians(60)
-"""A lone component that climbs more is a tall character, such as 1, rather than a line."""
-_TURNED: Final = ((1, 2, 3, 0), (3, 0, 1, 2))
+_STEEP: Final = math.cos(math.radians(60))
+"""A lone component whose direction has a lesser real part is a tall character, such as 1, rather
+than a line."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Parts:
     score: Floats
     """Mean of the map over them."""
     centre: Points
-    angle: Floats
-    """Direction along the text in radians, clockwise on the screen; 0 where squat."""
+    direction: Points
+    """Unit number along the text, real part >= 0; 1 where squat."""
     half_length: Floats
     half_height: Floats
     squat: NDArray[np.bool_]
@@ -60,7 +60,7 @@ def join_parts(parts: Parts, *, gap: float, offset: float, ratio: float) -> Grou
         (n,) number of the group of each component, from 0.
     """
     # Row i is judged along i's direction.
-    apart = (parts.centre - parts.centre[:, None]) * np.exp(-1j * parts.angle)[:, None]
+    apart = (parts.centre - parts.centre[:, None]) * parts.direction.conj()[:, None]
     height = parts.half_height + parts.half_height[:, None]
     lengths = parts.half_length + parts.half_length[:, None]
     low = np.minimum(parts.half_height, parts.half_height[:, None])
@@ -90,32 +90,42 @@ def box_groups(
     groups = groups[order]
     members = np.bincount(groups)
     first = members.cumsum() - members
-    centre, area, own = parts.centre[order], parts.area[order], parts.angle[order]
+    centre, area, own = parts.centre[order], parts.area[order], parts.direction[order]
     half_length, half_height = parts.half_length[order], parts.half_height[order]
+    total = np.add.reduceat(area, first)
 
     def mean(values: NDArray[Any]) -> NDArray[Any]:
         return np.add.reduceat(values * area, first) / total
 
-    total = np.add.reduceat(area, first)
     middle = mean(centre)
     apart = centre - middle[groups]
-    spread = mean(apart * apart + (half_length**2 - half_height**2) / 3 * np.exp(2j * own))
-    angle = np.where(members == 1, own[first], np.arctan2(spread.imag, spread.real) / 2)
-    direction = np.exp(1j * angle)
+    moment = mean(apart * apart + (half_length**2 - half_height**2) / 3 * (own * own))
+    direction = np.where(members == 1, own[first], principal_axis(moment))
     apart *= direction.conj()[groups]
     left = np.minimum.reduceat(apart.real - half_length, first)
     right = np.maximum.reduceat(apart.real + half_length, first)
     half = mean(half_height + np.abs(apart.imag))
-    left, right = left - 2 * grow_along * half, right + 2 * grow_along * half
-    half = half * grow_across
-    low = 1j * half
-    corners = np.array((left - low, right - low, right + low, left + low))
-    corners = (middle + direction * corners).T
-    quads = np.ascontiguousarray(corners).view(np.float64).reshape(-1, 4, 2)
-    steep = (members == 1) & (np.abs(angle) > _STEEP)
-    for i in steep.nonzero()[0]:
-        quads[i] = quads[i, _TURNED[int(angle[i] > 0)]]
+    left -= 2 * grow_along * half
+    right += 2 * grow_along * half
+    half *= grow_across
+    down = 1j * half
+    corners = np.array((left - down, right - down, right + down, left + down))
+    corners = middle + direction * corners
+    # Tall lone components start at the screen's top left, not the text's.
+    for i in ((members == 1) & (direction.real < _STEEP)).nonzero()[0]:
+        corners[:, i] = corners[(3, 0, 1, 2) if direction[i].imag > 0 else (1, 2, 3, 0), i]
+    quads = corners.T.copy().view(np.float64).reshape(-1, 4, 2)
     return Boxes(quads, mean(parts.score[order]), np.minimum(right - left, 2 * half))
+
+
+def principal_axis(moment: Points) -> Points:
+    """Direction of the longer axis, real part >= 0, of second moments xx - yy + 2i xy.
+
+    1 where no axis is longer.
+    """
+    # Half the angle is the square root's.
+    root = np.sqrt(moment + (moment == 0))
+    return np.asarray(root / np.abs(root), np.complex128)
 
 
 def _connected(linked: NDArray[np.bool_]) -> Groups:
@@ -123,10 +133,8 @@ def _connected(linked: NDArray[np.bool_]) -> Groups:
     itself = lowest = np.arange(len(linked))
     while True:
         # The lowest that a member is linked to, and the lowest that this one knows of.
-        reached = np.where(linked, lowest, len(linked)).min(axis=1)
-        reached = np.minimum(lowest, reached)
+        reached = np.minimum.reduce(np.where(linked, lowest, lowest[:, None]), axis=1)
         reached = reached[reached]
         if (reached == lowest).all():
-            break
+            return (lowest == itself).nonzero()[0].searchsorted(lowest)
         lowest = reached
-    return (np.cumsum(lowest == itself) - 1)[lowest]

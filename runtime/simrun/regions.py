@@ -18,11 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import ModelError
-from simrun.lines import Parts, Points, box_groups, join_parts
+from simrun.lines import Parts, Points, box_groups, join_parts, principal_axis
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.intp]
+Labels = NDArray[np.int32]
 
 MAX_COMPONENTS: Final = 512
 """Components looked at in one map, the largest: the bound on the work."""
@@ -132,12 +133,13 @@ def _measure(heatmap: NDArray[np.float32], mask: Mask, options: RegionOptions) -
     """Moments of every component, read as those of a filled rectangle."""
     # From here on only the cells of the mask are looked at, as lists: they are few.
     cells = mask.ravel().nonzero()[0]
-    labels = _components(heatmap, mask, cells, options)
+    # bincount wants this type and would convert at every call.
+    labels = _components(heatmap, mask, cells, options).astype(np.intp)
     area = np.bincount(labels)
     area[0] = 0
     kept = (area >= max(1.0, options.min_area)).nonzero()[0]
     if len(kept) > MAX_COMPONENTS:
-        kept = kept[np.argsort(-area[kept], kind="stable")[:MAX_COMPONENTS]]
+        kept = kept[(-area[kept]).argsort(kind="stable")[:MAX_COMPONENTS]]
     size = area[kept].astype(np.float64)
 
     def mean(values: NDArray[np.generic]) -> Floats:
@@ -154,7 +156,7 @@ def _measure(heatmap: NDArray[np.float32], mask: Mask, options: RegionOptions) -
 
 def _components(
     heatmap: NDArray[np.float32], mask: Mask, cells: Indices, options: RegionOptions
-) -> Indices:
+) -> Labels:
     """(n,) number of the component that each of the mask's cells belongs to, 0 for none.
 
     Seeds are connected cells above the seed threshold, less the valleys between lines. A cell
@@ -163,51 +165,57 @@ def _components(
     """
     core = heatmap > max(options.map_threshold, options.seed_threshold)
     if options.valley > 0:
-        core[1:-1] &= _not_in_valleys(heatmap, options.valley, int(options.valley_reach))
+        core &= ~_valleys(heatmap, options.valley, max(1, int(options.valley_reach)))
     seeds = _connected(core).take(cells)
-    seeded = seeds > 0
-    if seeded.all():
+    seeded = seeds.nonzero()[0]
+    if len(seeded) in (0, len(cells)):
         return seeds
     components = _connected(mask).take(cells)
-    _, nearest_seed_cell = cv2.distanceTransformWithLabels(
+    _, seed_cells = cv2.distanceTransformWithLabels(
         (~core).view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
-    nearest = nearest_seed_cell.take(cells)
-    # Neither components nor cells of seeds are more than cells.
-    has_seed = np.zeros(len(cells) + 1, np.bool_)
-    has_seed[components[seeded]] = True
-    owner = np.zeros(len(cells) + 1, np.intp)
-    owner[nearest[seeded]] = seeds[seeded]
-    return owner[nearest] * has_seed[components]
+    nearest = seed_cells.take(cells)
+    # Cells of seeds are numbered from 1, and so are components: no more of either than cells.
+    owner, has_seed = np.zeros((2, len(cells) + 1), np.int32)
+    owner[nearest.take(seeded)] = seeds.take(seeded)
+    has_seed[components.take(seeded)] = 1
+    return owner.take(nearest) * has_seed.take(components)
 
 
-def _connected(mask: Mask) -> NDArray[np.int32]:
+def _connected(mask: Mask) -> Labels:
     """(h, w) number of the component that a cell belongs to, from 1; 0 outside."""
     _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
     return np.asarray(labels, np.int32)
 
 
-def _not_in_valleys(heatmap: NDArray[np.float32], share: float, reach: int) -> Mask:
-    """(h - 2, w) inner cells that are not below a share of the heights both above and below."""
-    kernel = cv2.getStructuringElement(cv2.MORPH_RECT, (1, max(1, reach)))
-    above = cv2.dilate(heatmap, kernel, anchor=(0, len(kernel) - 1))[:-2]
-    below = cv2.dilate(heatmap, kernel, anchor=(0, 0))[2:]
-    return np.asarray(heatmap[1:-1] >= share * np.minimum(above, below), np.bool_)
+def _valleys(heatmap: NDArray[np.float32], share: float, reach: int) -> Mask:
+    """Cells that lie between higher ones above and below."""
+    height, width = heatmap.shape
+    padded = np.zeros((height + 2 * reach, width), np.float32)
+    padded[reach : reach + height] = heatmap
+    # Row i of crest is the highest of padded rows i to i + reach - 1: those above row i of the map.
+    rows = height + reach + 1
+    crest = padded[:rows]
+    for shift in range(1, reach):
+        crest = np.maximum(crest, padded[shift : shift + rows])
+    return np.asarray(
+        heatmap < share * np.minimum(crest[:height], crest[reach + 1 :]), np.bool_
+    )
 
 
 def _rectangles(area: Floats, score: Floats, centre: Points, moments: tuple[Floats, ...]) -> Parts:
     """Components as rectangles of the same second moments."""
     xx, yy, xy = moments
-    middle, spread = (xx + yy) / 2, np.hypot((xx - yy) / 2, xy)
+    moment = xx - yy + 2j * xy
+    middle, spread = (xx + yy) / 2, np.abs(moment) / 2
     along, across = middle + spread, np.maximum(middle - spread, 1 / 12)
     # The direction of a blob hardly longer than high says nothing: it is taken as upright.
     squat = along < _LONG * across
-    angle = np.where(squat, 0.0, 0.5 * np.arctan2(2 * xy, xx - yy))
     return Parts(
         area=area,
         score=score,
         centre=centre,
-        angle=angle,
+        direction=np.where(squat, 1, principal_axis(moment)),
         half_length=np.sqrt(3 * np.where(squat, xx, along)),
         half_height=np.sqrt(3 * np.where(squat, yy, across)),
         squat=squat,
