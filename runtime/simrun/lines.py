@@ -45,6 +45,7 @@ class Boxes:
     score: Floats
     """Mean of the map over the cells inside."""
     least_side: Floats
+    """The lesser of length and height."""
 
 
 def join_parts(parts: Parts, *, gap: float, offset: float, ratio: float) -> Groups:
@@ -74,9 +75,7 @@ def join_parts(parts: Parts, *, gap: float, offset: float, ratio: float) -> Grou
     return _connected(agreed & agreed.T)
 
 
-def box_groups(
-    parts: Parts, groups: Groups, *, grow_across: float, grow_along: float
-) -> Boxes:
+def box_groups(parts: Parts, groups: Groups, *, grow_across: float, grow_along: float) -> Boxes:
     """Rotated boxes around groups of components.
 
     Args:
@@ -110,12 +109,15 @@ def box_groups(
     half *= grow_across
     down = 1j * half
     corners = np.array((left - down, right - down, right + down, left + down))
-    corners = middle + direction * corners
-    # Tall lone components start at the screen's top left, not the text's.
-    for i in ((members == 1) & (direction.real < _STEEP)).nonzero()[0]:
-        corners[:, i] = corners[(3, 0, 1, 2) if direction[i].imag > 0 else (1, 2, 3, 0), i]
-    quads = corners.T.copy().view(np.float64).reshape(-1, 4, 2)
+    quads = _upright(middle + direction * corners, direction, members == 1)
     return Boxes(quads, mean(parts.score[order]), np.minimum(right - left, 2 * half))
+
+
+def _upright(corners: Points, direction: Points, alone: NDArray[np.bool_]) -> Floats:
+    """Quads (m, 4, 2) of corners (4, m); tall lone ones start at the screen's top left."""
+    for i in (alone & (direction.real < _STEEP)).nonzero()[0]:
+        corners[:, i] = corners[(3, 0, 1, 2) if direction[i].imag > 0 else (1, 2, 3, 0), i]
+    return corners.T.copy().view(np.float64).reshape(-1, 4, 2)
 
 
 def principal_axis(moment: Points) -> Points:
@@ -136,5 +138,5 @@ def _connected(linked: NDArray[np.bool_]) -> Groups:
         reached = np.minimum.reduce(np.where(linked, lowest, lowest[:, None]), axis=1)
         reached = reached[reached]
         if (reached == lowest).all():
-            return (lowest == itself).nonzero()[0].searchsorted(lowest)
+            return np.asarray((lowest == itself).nonzero()[0].searchsorted(lowest), np.int64)
         lowest = reached

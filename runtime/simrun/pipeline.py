@@ -24,7 +24,7 @@ from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
 from simrun.localize import Heatmap, compute_heatmap, prepare
 from simrun.regions import RegionOptions, TextLine, find_regions
-from simrun.result import Latency, Point, Quad, Region, Result
+from simrun.result import Latency, Quad, Region, Result
 
 DEFAULT_MODEL = "scene-text"
 
@@ -131,7 +131,7 @@ class Localizer:
     def _read(
         self, seen: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
     ) -> tuple[Region, ...]:
-        quads = [_quad(line.quad, heatmap) for _, line in found]
+        quads = _quads([line.quad for _, line in found], heatmap)
         readings: list[Reading] = [Reading("", ())] * len(quads)
         if self._classifier is not None:
             read = read_regions if self.meta.channels == 1 else label_regions
@@ -157,9 +157,12 @@ class Localizer:
             )
 
 
-def _quad(cells: NDArray[np.float32], heatmap: Heatmap) -> Quad:
-    corners: list[Point] = [(float(x), float(y)) for x, y in heatmap.to_frame(cells)]
-    return corners[0], corners[1], corners[2], corners[3]
+def _quads(cells: list[NDArray[np.float32]], heatmap: Heatmap) -> list[Quad]:
+    corners = heatmap.to_frame(np.array(cells)).tolist()
+    return [
+        ((x0, y0), (x1, y1), (x2, y2), (x3, y3))
+        for (x0, y0), (x1, y1), (x2, y2), (x3, y3) in corners
+    ]
 
 
 def _to_rgb(frame: Image) -> Image:

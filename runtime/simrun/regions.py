@@ -141,17 +141,13 @@ def _measure(heatmap: NDArray[np.float32], mask: Mask, options: RegionOptions) -
     if len(kept) > MAX_COMPONENTS:
         kept = kept[(-area[kept]).argsort(kind="stable")[:MAX_COMPONENTS]]
     size = area[kept].astype(np.float64)
-
-    def mean(values: NDArray[np.generic]) -> Floats:
-        return np.asarray(np.bincount(labels, values)[kept] / size, np.float64)
-
     rows, columns = np.divmod(cells, mask.shape[1])
-    x, y = mean(columns), mean(rows)
+    values = (columns, rows, columns * columns, rows * rows, columns * rows, heatmap.take(cells))
+    sums = np.array([np.bincount(labels, each) for each in values])
+    x, y, xx, yy, xy, score = sums[:, kept] / size
     # A cell is a square, not a point: it adds 1/12 to the variance along each axis.
-    xx = mean(columns * columns) - x * x + 1 / 12
-    yy = mean(rows * rows) - y * y + 1 / 12
-    xy = mean(columns * rows) - x * y
-    return _rectangles(size, mean(heatmap.take(cells)), x + 1j * y, (xx, yy, xy))
+    moments = xx - x * x + 1 / 12, yy - y * y + 1 / 12, xy - x * y
+    return _rectangles(size, score, x + 1j * y, moments)
 
 
 def _components(
@@ -165,7 +161,7 @@ def _components(
     """
     core = heatmap > max(options.map_threshold, options.seed_threshold)
     if options.valley > 0:
-        core &= ~_valleys(heatmap, options.valley, max(1, int(options.valley_reach)))
+        core &= ~_valleys(heatmap, options.valley, int(options.valley_reach))
     seeds = _connected(core).take(cells)
     seeded = seeds.nonzero()[0]
     if len(seeded) in (0, len(cells)):
@@ -174,7 +170,7 @@ def _components(
     _, seed_cells = cv2.distanceTransformWithLabels(
         (~core).view(np.uint8), cv2.DIST_L2, 3, labelType=cv2.DIST_LABEL_PIXEL
     )
-    nearest = seed_cells.take(cells)
+    nearest = np.asarray(seed_cells, np.int32).take(cells)
     # Cells of seeds are numbered from 1, and so are components: no more of either than cells.
     owner, has_seed = np.zeros((2, len(cells) + 1), np.int32)
     owner[nearest.take(seeded)] = seeds.take(seeded)
@@ -191,6 +187,7 @@ def _connected(mask: Mask) -> Labels:
 def _valleys(heatmap: NDArray[np.float32], share: float, reach: int) -> Mask:
     """Cells that lie between higher ones above and below."""
     height, width = heatmap.shape
+    reach = max(1, min(reach, height))
     padded = np.zeros((height + 2 * reach, width), np.float32)
     padded[reach : reach + height] = heatmap
     # Row i of crest is the highest of padded rows i to i + reach - 1: those above row i of the map.
@@ -198,9 +195,7 @@ def _valleys(heatmap: NDArray[np.float32], share: float, reach: int) -> Mask:
     crest = padded[:rows]
     for shift in range(1, reach):
         crest = np.maximum(crest, padded[shift : shift + rows])
-    return np.asarray(
-        heatmap < share * np.minimum(crest[:height], crest[reach + 1 :]), np.bool_
-    )
+    return np.asarray(heatmap < share * np.minimum(crest[:height], crest[reach + 1 :]), np.bool_)
 
 
 def _rectangles(area: Floats, score: Floats, centre: Points, moments: tuple[Floats, ...]) -> Parts:
