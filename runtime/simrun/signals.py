@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Final, TypeVar
 
@@ -49,6 +50,21 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """While inside, a signal takes effect at once: nothing is half done here.
+
+        Raises:
+            Stopped: a signal came, or had come before.
+        """
+        self._waiting = True
+        try:
+            if self._got is not None:
+                raise Stopped(self._got)
+            yield
+        finally:
+            self._waiting = False
+
     def guard(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, as long as no signal came.
 
@@ -58,15 +74,11 @@ class StopSignals:
         """
         iterator = iter(items)
         while True:
-            self._waiting = True
             try:
-                if self._got is not None:
-                    raise Stopped(self._got)
-                item = next(iterator)
+                with self.interruptible():
+                    item = next(iterator)
             except StopIteration:
                 return
-            finally:
-                self._waiting = False
             yield item
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
