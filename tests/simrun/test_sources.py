@@ -1,19 +1,15 @@
-"""Pictures, clips, the demo and scripted cameras."""
+"""Pictures, clips and the demo."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from simrun.errors import SourceError
-from simrun.sources import BadFrame, Frame, open_camera, open_demo, open_source
-from simrun.sources.camera import CameraSource, LatestSlot
+from simrun.sources import BadFrame, Frame, open_demo, open_source
 from simrun.sources.demo import LENGTH
 
 
@@ -122,130 +118,3 @@ def test_the_demo_moves_and_ends() -> None:
     assert len(frames) == LENGTH
     assert all(isinstance(f, Frame) and f.image.shape == (480, 640, 3) for f in frames)
     assert not np.array_equal(frames[0].image, frames[20].image)
-
-
-class ScriptedCapture:
-    """A camera that reads from a script: arrays are frames, None is a failed read, events are
-    waited for, and the end of the script blocks until the camera is released."""
-
-    def __init__(self, script: Iterable[Any], *, opens: bool = True) -> None:
-        self.script = iter(script)
-        self.opens = opens
-        self.settings: dict[int, float] = {}
-        self.done = threading.Event()
-        self.released = threading.Event()
-
-    def isOpened(self) -> bool:
-        return self.opens
-
-    def set(self, prop: int, value: float) -> bool:
-        self.settings[prop] = value
-        return True
-
-    def get(self, prop: int) -> float:
-        return {cv2.CAP_PROP_FPS: 25.0}.get(prop, 0.0)
-
-    def read(self) -> tuple[bool, Any]:
-        for item in self.script:
-            if isinstance(item, threading.Event):
-                item.wait(5)
-                continue
-            return item is not None, item
-        self.done.set()
-        self.released.wait(0.05)
-        return False, None
-
-    def release(self) -> None:
-        self.released.set()
-
-
-@pytest.fixture
-def camera() -> Iterable[Callable[..., tuple[CameraSource, ScriptedCapture]]]:
-    opened: list[CameraSource] = []
-
-    def open_scripted(
-        script: Iterable[Any], **options: Any
-    ) -> tuple[CameraSource, ScriptedCapture]:
-        capture = ScriptedCapture(script)
-        source = CameraSource(0, open_capture=lambda _: capture, **options)
-        opened.append(source)
-        return source, capture
-
-    yield open_scripted
-    for source in opened:
-        source.close()
-
-
-class TestCamera:
-    def test_the_latest_frame_wins(self, camera: Callable[..., Any]) -> None:
-        source, capture = camera([picture(i) for i in range(5)])
-        assert capture.done.wait(5)
-        frame = next(iter(source))
-        assert frame.image[0, 0, 0] == 4
-        assert frame.index == 4
-
-    def test_no_frame_is_given_twice(self, camera: Callable[..., Any]) -> None:
-        go_on = threading.Event()
-        source, _ = camera([picture(1), go_on, picture(2)])
-        frames = iter(source)
-        first = next(frames)
-        go_on.set()
-        second = next(frames)
-        assert (first.image[0, 0, 0], second.image[0, 0, 0]) == (1, 2)
-
-    def test_single_failed_and_empty_reads_are_passed_over(
-        self, camera: Callable[..., Any]
-    ) -> None:
-        empty = np.zeros((0, 0, 3), np.uint8)
-        source, _ = camera([None, empty, None, picture(9)])
-        assert next(iter(source)).image[0, 0, 0] == 9
-
-    def test_a_changed_size_is_just_another_frame(self, camera: Callable[..., Any]) -> None:
-        go_on = threading.Event()
-        source, _ = camera([picture(), go_on, np.zeros((48, 64, 3), np.uint8)])
-        frames = iter(source)
-        assert next(frames).image.shape == (24, 32, 3)
-        go_on.set()
-        assert next(frames).image.shape == (48, 64, 3)
-
-    def test_a_camera_that_is_unplugged_is_an_error(self, camera: Callable[..., Any]) -> None:
-        source, capture = camera([None] * 40)
-        with pytest.raises(SourceError, match="is it plugged in"):
-            next(iter(source))
-        assert capture.released.wait(5)
-
-    def test_a_camera_that_hangs_is_an_error(self, camera: Callable[..., Any]) -> None:
-        never = threading.Event()
-        source, _ = camera([never], stall_s=0.01)
-        with pytest.raises(SourceError, match=r"no frame for 0\.01 s"):
-            next(iter(source))
-        never.set()
-
-    def test_mjpg_and_a_short_queue_are_asked_for(self, camera: Callable[..., Any]) -> None:
-        source, capture = camera([picture()])
-        assert capture.settings[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"MJPG")
-        assert capture.settings[cv2.CAP_PROP_BUFFERSIZE] == 1
-        assert source.rate == 25.0
-
-    def test_a_camera_that_is_not_there_says_what_is(self) -> None:
-        with pytest.raises(SourceError, match=r"no camera /dev/video97"):
-            open_camera("97")
-
-    def test_closing_ends_the_iteration_and_lets_go(self, camera: Callable[..., Any]) -> None:
-        source, capture = camera([picture()])
-        source.close()
-        assert list(source) == []
-        assert capture.released.is_set()
-
-
-def test_a_slot_keeps_only_the_newest() -> None:
-    slot = LatestSlot()
-    slot.put(picture(1), 0, 0.0)
-    slot.put(picture(2), 1, 0.1)
-    taken = slot.take(0)
-    assert taken is not None
-    assert taken[1] == 1
-    with pytest.raises(TimeoutError):
-        slot.take(0)
-    slot.close()
-    assert slot.take(0) is None

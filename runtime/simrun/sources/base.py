@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from simrun.images import Image
@@ -22,7 +23,8 @@ class Frame:
     file: str | None = None
     """The picture's file, where it has one of its own."""
     capture_s: float = 0.0
-    """Seconds it took to read, or for a live source its age when it was handed over."""
+    """Seconds it took to read; for a live source its age when it was handed over, from the
+    device's own time stamp where it has one."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,27 @@ class BadFrame:
     """One line: what is wrong with it."""
 
 
+class State(StrEnum):
+    """Where a live source stands."""
+
+    OPENING = "opening"
+    """It was never open yet."""
+    OPEN = "open"
+    """Frames come."""
+    WAITING = "waiting"
+    """Frames came, and will again once the device is back."""
+    FAILED = "failed"
+    """It was given up."""
+    CLOSED = "closed"
+    """Nobody wants frames any more."""
+
+
 @dataclass(frozen=True)
 class SourceStats:
     """Counts of a live source since its start."""
 
     state: str
-    """In a word: `open`, `waiting` for the device, `closed`."""
+    """One of `State`."""
     captured: int = 0
     """Frames that the device gave."""
     skipped: int = 0
@@ -50,7 +67,13 @@ class SourceStats:
     stalls: int = 0
     """Times that no frame, or the same frame for too long, made the source open again."""
     reconnects: int = 0
-    """Times that the device was opened again."""
+    """Times that the device came back after an outage."""
+    hung: int = 0
+    """Capture threads that are stuck in the driver now."""
+    description: str = ""
+    """What was agreed on with the device when it was opened last: size, format, rate."""
+    error: str | None = None
+    """Why no frames come, while none come."""
 
 
 class Source(Protocol):
@@ -82,6 +105,6 @@ class Source(Protocol):
 class Counted(Protocol):
     """A source that keeps counts: the live ones."""
 
-    def stats(self) -> SourceStats:
-        """The counts at this moment; may be called from any thread."""
+    def stats(self) -> SourceStats | None:
+        """The counts at this moment, None if there are none; may be called from any thread."""
         ...

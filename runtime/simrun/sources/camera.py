@@ -1,195 +1,125 @@
-"""A V4L2 camera as a source: the latest frame wins.
-
-Drivers queue a few frames and hand them out in order, so a reader that is slower than the camera
-sees the past. One thread therefore reads as fast as the camera delivers and keeps only the newest
-frame; the iteration takes it from there.
-"""
+"""V4L2 cameras, `/dev/videoN`: USB cameras and whatever else has a plain driver."""
 
 from __future__ import annotations
 
-import logging
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final
 
 import cv2
-import numpy as np
 
 from simrun.errors import SourceError
-from simrun.images import Image
-from simrun.sources.base import BadFrame, Frame
+from simrun.sources.device import DeviceUnusableError, Stream
+from simrun.sources.opencv import Capture, CaptureStream
+from simrun.sources.options import SourceOptions
 
-_log = logging.getLogger(__name__)
+_SYSFS: Final = Path("/sys/class/video4linux")
 
-_MAX_FAILURES: Final = 30
-"""Reads in a row that may fail before the camera counts as gone."""
+_BUFFERS: Final = 2
+"""Frames that the driver queues: one fills while the other is decoded. With a single one the camera
+skips every second frame; more make no difference, since the capture thread never falls behind."""
 
-
-class Capture(Protocol):
-    """The part of `cv2.VideoCapture` that is used."""
-
-    def isOpened(self) -> bool: ...  # noqa: D102, N802 - OpenCV's name
-    def read(self) -> tuple[bool, Any]: ...  # noqa: D102
-    def set(self, prop: int, value: float) -> bool: ...  # noqa: D102
-    def get(self, prop: int) -> float: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
+_RIBBON: Final = ("unicam", "rp1-cfe")
+"""Drivers of the Raspberry Pi's ribbon-cable cameras: they give raw Bayer data, no pictures."""
 
 
-def _open_v4l2(index: int) -> Capture:
+def _open_v4l2(path: str) -> Capture:
     # The backend is forced: left to choose, OpenCV may take GStreamer, which ignores the format.
-    return cv2.VideoCapture(index, cv2.CAP_V4L2)
+    return cv2.VideoCapture(path, cv2.CAP_V4L2)
 
 
-class LatestSlot:
-    """Holds the newest frame only; taking it empties the slot."""
-
-    def __init__(self) -> None:
-        """Start empty and open."""
-        self._condition = threading.Condition()
-        self._item: tuple[Image, int, float] | None = None
-        self._end: SourceError | None = None
-        self._closed = False
-
-    def put(self, image: Image, index: int, moment: float) -> None:
-        """Replace whatever lies there."""
-        with self._condition:
-            self._item = (image, index, moment)
-            self._condition.notify_all()
-
-    def close(self, error: SourceError | None = None) -> None:
-        """End the taking side, with an error where there is one."""
-        with self._condition:
-            self._closed = True
-            self._end = self._end or error
-            self._condition.notify_all()
-
-    def take(self, timeout_s: float) -> tuple[Image, int, float] | None:
-        """Wait for the next frame; None once the slot is closed.
-
-        Raises:
-            SourceError: the camera failed.
-            TimeoutError: no frame came in `timeout_s` seconds.
-        """
-        with self._condition:
-            there = self._condition.wait_for(lambda: self._item or self._closed, timeout_s)
-            if self._item is not None and not self._closed:
-                item, self._item = self._item, None
-                return item
-            if self._end is not None:
-                raise self._end
-            if not there:
-                raise TimeoutError
-            return None
-
-
-class CameraSource:
-    """Frames of `/dev/video<index>`, always the newest."""
-
-    live = True
-    length: int | None = None
+class V4l2Device:
+    """The camera behind a device file."""
 
     def __init__(
         self,
-        index: int,
+        path: str,
+        options: SourceOptions,
         *,
-        open_capture: Callable[[int], Capture] = _open_v4l2,
-        stall_s: float = 10.0,
-        clock: Callable[[], float] = time.monotonic,
+        open_capture: Callable[[str], Capture] = _open_v4l2,
+        sysfs: Path = _SYSFS,
     ) -> None:
-        """Open the camera and start reading.
+        """Name the camera; nothing is opened yet.
 
         Args:
-            index: N of `/dev/videoN`.
-            open_capture: opens the device.
-            stall_s: seconds without a frame after which the camera counts as hung.
-            clock: seconds, monotonic.
+            path: `/dev/videoN`, or a link to it.
+            options: `size` and `fps` are asked for.
+            open_capture: opens a device file.
+            sysfs: where the kernel tells the devices' names.
+        """
+        self.name = path
+        self._options = options
+        self._open_capture = open_capture
+        self._sysfs = sysfs
+
+    def open(self) -> Stream:
+        """Open it and ask for MJPG; the driver may choose otherwise, and the log says what.
 
         Raises:
-            SourceError: there is no such camera, or it cannot be opened.
+            DeviceUnusableError: it is no camera that V4L2 alone can drive.
+            SourceError: it is not there, not ours to open, or in use.
         """
-        self.name = f"/dev/video{index}"
-        self._clock = clock
-        self._stall_s = stall_s
-        self._capture = open_capture(index)
-        if not self._capture.isOpened():
-            self._capture.release()
-            raise SourceError(_why_not(self.name))
-        self._capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
-        self._capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
-        self.rate: float | None = self._negotiated_rate()
-        self._slot = LatestSlot()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._read, name="capture", daemon=True)
-        self._start = clock()
-        self._thread.start()
+        _check_access(self.name)
+        driver = self._driver()
+        if driver.startswith(_RIBBON):
+            raise DeviceUnusableError(
+                f"{self.name} is a Raspberry Pi ribbon-cable camera ({driver}), which V4L2 alone "
+                "does not drive; use --camera rpicam"
+            )
+        capture = self._open_capture(self.name)
+        if not capture.isOpened():
+            capture.release()
+            raise SourceError(
+                f"{self.name}{f' ({driver})' if driver else ''} gives no video: it is in use by "
+                "another program, or it is no camera"
+            )
+        self._ask(capture)
+        return CaptureStream(capture, self.name, stamp_s=_stamp_s)
 
-    def __iter__(self) -> Iterator[Frame | BadFrame]:
-        """The newest frame each time; numbers are skipped where frames were dropped.
+    def _ask(self, capture: Capture) -> None:
+        # Raw YUYV, the usual default, fills a USB 2 bus at 640x480. The format comes first:
+        # it decides which sizes and rates there are.
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        if self._options.size is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._options.size.width)
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._options.size.height)
+        if self._options.fps is not None:
+            capture.set(cv2.CAP_PROP_FPS, self._options.fps)
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, _BUFFERS)
 
-        Raises:
-            SourceError: the camera was unplugged or hangs.
-        """
-        while True:
-            try:
-                item = self._slot.take(self._stall_s)
-            except TimeoutError:
-                raise SourceError(
-                    f"{self.name} gave no frame for {self._stall_s:g} s; plug it in again"
-                ) from None
-            if item is None:
-                return
-            image, index, moment = item
-            now = self._clock()
-            yield Frame(image, index, moment - self._start, capture_s=now - moment)
-
-    def close(self) -> None:
-        """Stop reading and let go of the device."""
-        self._stop.set()
-        self._slot.close()
-        self._thread.join(timeout=2.0)
-
-    def _read(self) -> None:
-        index = failures = 0
-        while not self._stop.is_set():
-            ok, image = self._capture.read()
-            if ok and image is not None and image.size:
-                self._slot.put(np.asarray(image, np.uint8), index, self._clock())
-                index, failures = index + 1, 0
-                continue
-            failures += 1
-            if failures >= _MAX_FAILURES:
-                self._slot.close(
-                    SourceError(f"{self.name} stopped giving frames; is it plugged in?")
-                )
-                break
-        self._capture.release()
-
-    def _negotiated_rate(self) -> float | None:
-        code = int(self._capture.get(cv2.CAP_PROP_FOURCC))
-        fourcc = "".join(chr(code >> shift & 0xFF) for shift in (0, 8, 16, 24))
-        rate = self._capture.get(cv2.CAP_PROP_FPS)
-        width, height = (
-            int(self._capture.get(prop))
-            for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
-        )
-        _log.info("%s: %dx%d %s at %.3g frames/s", self.name, width, height, fourcc, rate)
-        return rate if 0 < rate < 1000 else None
+    def _driver(self) -> str:
+        """The kernel's name for the device, empty where it tells none."""
+        try:
+            return (self._sysfs / Path(self.name).resolve().name / "name").read_text().strip()
+        except OSError:
+            return ""
 
 
-def _why_not(device: str) -> str:
-    path = Path(device)
-    if not path.exists():
-        others = sorted(str(p) for p in Path("/dev").glob("video*"))
-        return f"no camera {device}; there is {', '.join(others) or 'none at all'}"
+def _stamp_s(capture: Capture) -> float | None:
+    """The kernel's time stamp of the last frame.
+
+    For V4L2, OpenCV gives the buffer's own time stamp as the position in milliseconds, and the
+    kernel takes it from CLOCK_MONOTONIC.
+    """
+    stamp_ms = capture.get(cv2.CAP_PROP_POS_MSEC)
+    return stamp_ms / 1000 if stamp_ms > 0 else None
+
+
+def _check_access(device: str) -> None:
+    """Open and close the device file: the kernel says more about what is wrong than OpenCV does.
+
+    Raises:
+        SourceError: it is not there, or not ours to open.
+    """
     try:
-        path.open("rb").close()
+        Path(device).open("rb").close()
+    except FileNotFoundError:
+        others = ", ".join(sorted(str(path) for path in Path("/dev").glob("video*")))
+        raise SourceError(f"no camera {device}; there is {others or 'none at all'}") from None
     except PermissionError:
-        return f"no permission for {device}: add yourself to the group 'video' and log in again"
+        raise SourceError(
+            f"no permission for {device}: add yourself to the group 'video' "
+            "(sudo usermod -aG video $USER) and log in again"
+        ) from None
     except OSError as error:
-        return f"cannot open {device}: {error.strerror}"
-    return (
-        f"{device} gives no video to OpenCV: it is in use by another program, or it is a Raspberry "
-        "Pi ribbon-cable camera, which V4L2 alone does not drive"
-    )
+        raise SourceError(f"cannot open {device}: {error.strerror}") from error

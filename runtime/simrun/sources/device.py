@@ -1,0 +1,68 @@
+"""What a live source needs from a camera or stream: a device that can be opened again and again.
+
+A new kind of camera is one module with a class that fits `Device` and one that fits `Stream`.
+Everything that goes wrong over months, and what is done about it, is in `live.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from simrun.errors import SourceError
+from simrun.images import Image
+
+
+class DeviceUnusableError(SourceError):
+    """It will not work later either: a program or library is missing, or it is no camera."""
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture as a device gives it."""
+
+    image: Image
+    """(H, W) grey or (H, W, 3) BGR, uint8."""
+    stamp_s: float | None = None
+    """When it was taken, on CLOCK_MONOTONIC, where the device says so."""
+
+
+class Stream(Protocol):
+    """A device that is open. One thread opens, reads and closes it."""
+
+    description: str
+    """What was agreed on: size, format, rate, and which time stamps the frames have."""
+    rate: float | None
+    """Frames per second, where the device says so."""
+
+    def read(self) -> Shot | None:
+        """The next picture; blocks, perhaps for ever. None where it came empty or broken.
+
+        Raises:
+            SourceError: no more pictures will come from this stream.
+        """
+        ...
+
+    def interrupt(self) -> None:
+        """Make a blocked `read` return, where that can be done; called from another thread."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the device."""
+        ...
+
+
+class Device(Protocol):
+    """A camera or stream that may be absent for a while."""
+
+    name: str
+    """What was asked for, fit for logs: without passwords."""
+
+    def open(self) -> Stream:
+        """Open it.
+
+        Raises:
+            DeviceUnusableError: it cannot be had at all.
+            SourceError: it is not there, or in use; it may be later.
+        """
+        ...

@@ -1,0 +1,161 @@
+"""One opening of a device: a thread that opens it and reads until it fails or is let go."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from typing import Final, TypeGuard
+
+from simrun.errors import SourceError
+from simrun.images import Image, check_frame
+from simrun.sources.clock import Clock
+from simrun.sources.counters import Counters
+from simrun.sources.device import Device, Shot, Stream
+from simrun.sources.slot import LatestSlot
+
+_log = logging.getLogger(__name__)
+
+_MAX_BAD: Final = 30
+"""Empty or broken frames in a row after which the device counts as gone."""
+_OLDEST_S: Final = 10.0
+"""A time stamp that is older than this is on another clock."""
+
+
+@dataclass(frozen=True)
+class Captured:
+    """A good frame and when it was taken."""
+
+    image: Image
+    index: int
+    moment_s: float
+    """By the device's own time stamp, or else when it arrived; on the monotonic clock."""
+    arrived_s: float
+
+
+class Session:
+    """Reads as fast as the device delivers, and keeps the newest frame only.
+
+    Drivers queue a few frames and hand them out in order, so a reader that is slower than the
+    camera would see the past. A read may block for ever in the driver: nothing here waits for the
+    thread without a limit. One that is stuck is left behind, and closes the device should it ever
+    come back.
+    """
+
+    def __init__(self, device: Device, counters: Counters, clock: Clock, first_index: int) -> None:
+        """Start the thread; frames are numbered from `first_index`."""
+        self.started_s = self.last_s = clock.now()
+        self.next_index = first_index
+        self.description = ""
+        self.rate: float | None = None
+        self._device = device
+        self._counters = counters
+        self._clock = clock
+        self._slot: LatestSlot[Captured] = LatestSlot(clock)
+        self._lock = threading.Lock()
+        self._stream: Stream | None = None
+        self._stop = threading.Event()
+        self._stamps_fit = True
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is still there."""
+        return self._thread.is_alive()
+
+    def wait_frame(self, timeout_s: float) -> None:
+        """Wait for the first frame, and leave it to be taken.
+
+        Raises:
+            SourceError: the device cannot be opened, or failed.
+            TimeoutError: no frame came.
+        """
+        self._slot.wait(timeout_s)
+
+    def take(self, stall_s: float) -> Captured | None:
+        """The newest frame, each once; None after `let_go`.
+
+        Raises:
+            SourceError: the device failed.
+            TimeoutError: the last frame came more than `stall_s` seconds ago.
+        """
+        return self._slot.take(self.last_s + stall_s - self._clock.now())
+
+    def let_go(self) -> None:
+        """Have the thread close the device and end; does not wait for it."""
+        self._stop.set()
+        self._slot.close()
+        with self._lock:
+            stream = self._stream
+        if stream is not None:
+            stream.interrupt()
+
+    def join(self, timeout_s: float) -> None:
+        """Wait for the thread, not longer than this."""
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            stream = self._device.open()
+            try:
+                self._read_all(stream)
+            finally:
+                self._forget(stream)
+        except Exception as error:  # noqa: BLE001 - raised in the thread that takes the frames
+            self._slot.fail(error)
+
+    def _forget(self, stream: Stream) -> None:
+        with self._lock:
+            self._stream = None
+        stream.close()
+
+    def _read_all(self, stream: Stream) -> None:
+        with self._lock:
+            self._stream = stream
+        self.description, self.rate = stream.description, stream.rate
+        bad = 0
+        while not self._stop.is_set():
+            shot = stream.read()
+            if self._stop.is_set():
+                return
+            if _is_good(shot):
+                bad = 0
+                self._put(shot)
+                continue
+            self._counters.count("bad")
+            bad += 1
+            if bad == _MAX_BAD:
+                raise SourceError(f"{self._device.name} stopped giving frames")
+
+    def _put(self, shot: Shot) -> None:
+        now_s = self._clock.now()
+        captured = Captured(shot.image, self.next_index, self._moment_s(shot, now_s), now_s)
+        self.next_index += 1
+        self.last_s = now_s
+        self._counters.count("captured")
+        if self._slot.put(captured):
+            self._counters.count("skipped")
+
+    def _moment_s(self, shot: Shot, arrived_s: float) -> float:
+        if shot.stamp_s is None:
+            return arrived_s
+        if 0 <= arrived_s - shot.stamp_s <= _OLDEST_S:
+            return shot.stamp_s
+        if self._stamps_fit:
+            self._stamps_fit = False
+            _log.info(
+                "%s: time stamps are on another clock; the time of arrival is used",
+                self._device.name,
+            )
+        return arrived_s
+
+
+def _is_good(shot: Shot | None) -> TypeGuard[Shot]:
+    if shot is None:
+        return False
+    try:
+        check_frame(shot.image)
+    except SourceError:
+        return False
+    return True

@@ -1,0 +1,236 @@
+"""V4L2 cameras, network streams and GStreamer pipelines over a scripted OpenCV."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from simrun.errors import SourceError, UsageError
+from simrun.sources import SourceOptions, open_camera, open_source
+from simrun.sources.camera import V4l2Device
+from simrun.sources.device import DeviceUnusableError
+from simrun.sources.gstreamer import GstreamerDevice
+from simrun.sources.options import Size
+from simrun.sources.stream import StreamDevice, is_url, masked
+
+MJPG = cv2.VideoWriter.fourcc(*"MJPG")
+
+
+class FakeCapture:
+    """A `cv2.VideoCapture` that takes the settings it likes."""
+
+    def __init__(self, *, opens: bool = True, reads: Any = None) -> None:
+        self.opens = opens
+        self.reads = reads
+        self.asked: list[int] = []
+        self.props: dict[int, float] = {
+            cv2.CAP_PROP_FRAME_WIDTH: 1280,
+            cv2.CAP_PROP_FRAME_HEIGHT: 720,
+            cv2.CAP_PROP_FPS: 30,
+            cv2.CAP_PROP_POS_MSEC: 12_345.5,
+        }
+        self.released = False
+
+    def isOpened(self) -> bool:
+        return self.opens
+
+    def read(self) -> tuple[bool, Any]:
+        if isinstance(self.reads, Exception):
+            raise self.reads
+        return self.reads is not None, self.reads
+
+    def set(self, prop: int, value: float) -> bool:
+        self.asked.append(prop)
+        self.props[prop] = value
+        return True
+
+    def get(self, prop: int) -> float:
+        return self.props.get(prop, 0.0)
+
+    def release(self) -> None:
+        self.released = True
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Path:
+    """A device file that can be opened."""
+    path = tmp_path / "video0"
+    path.touch()
+    return path
+
+
+@pytest.fixture
+def sysfs(tmp_path: Path) -> Path:
+    """Where the kernel tells the devices' names."""
+    (tmp_path / "sys" / "video0").mkdir(parents=True)
+    return tmp_path / "sys"
+
+
+class TestV4l2:
+    def test_what_is_asked_for(self, node: Path) -> None:
+        capture = FakeCapture()
+        options = SourceOptions(size=Size(800, 600), fps=15)
+        stream = V4l2Device(str(node), options, open_capture=lambda _: capture).open()
+        assert capture.props[cv2.CAP_PROP_FOURCC] == MJPG
+        assert capture.props[cv2.CAP_PROP_BUFFERSIZE] == 2
+        assert capture.asked[0] == cv2.CAP_PROP_FOURCC
+        assert stream.rate == 15
+        assert stream.description == "800x600 MJPG at 15 frames/s, time stamps of the driver"
+
+    def test_size_and_rate_are_left_to_the_camera_unless_asked_for(self, node: Path) -> None:
+        capture = FakeCapture()
+        stream = V4l2Device(str(node), SourceOptions(), open_capture=lambda _: capture).open()
+        assert stream.description.startswith("1280x720 MJPG at 30 frames/s")
+
+    def test_the_time_stamp_of_the_driver_is_taken(self, node: Path) -> None:
+        capture = FakeCapture(reads=np.zeros((2, 2, 3), np.uint8))
+        stream = V4l2Device(str(node), SourceOptions(), open_capture=lambda _: capture).open()
+        shot = stream.read()
+        assert shot is not None
+        assert shot.stamp_s == pytest.approx(12.3455)
+        capture.props[cv2.CAP_PROP_POS_MSEC] = 0
+        shot = stream.read()
+        assert shot is not None
+        assert shot.stamp_s is None
+
+    def test_failed_reads(self, node: Path) -> None:
+        capture = FakeCapture()
+        stream = V4l2Device(str(node), SourceOptions(), open_capture=lambda _: capture).open()
+        assert stream.read() is None
+        capture.reads = cv2.error("jpeg")
+        with pytest.raises(SourceError, match="OpenCV failed"):
+            stream.read()
+        stream.close()
+        assert capture.released
+
+    def test_a_camera_that_is_not_there_says_what_is(self) -> None:
+        with pytest.raises(SourceError, match=r"no camera /dev/video97; there is"):
+            open_camera("97")
+
+    def test_a_camera_in_use(self, node: Path, sysfs: Path) -> None:
+        (sysfs / "video0" / "name").write_text("HD Webcam\n")
+        capture = FakeCapture(opens=False)
+        device = V4l2Device(str(node), SourceOptions(), open_capture=lambda _: capture, sysfs=sysfs)
+        with pytest.raises(SourceError, match=r"\(HD Webcam\) gives no video: it is in") as info:
+            device.open()
+        assert not isinstance(info.value, DeviceUnusableError)
+        assert capture.released
+
+    @pytest.mark.parametrize("driver", ["unicam-image", "rp1-cfe-csi2_ch0"])
+    def test_a_ribbon_cable_camera_is_sent_to_rpicam(
+        self, node: Path, sysfs: Path, driver: str
+    ) -> None:
+        (sysfs / "video0" / "name").write_text(f"{driver}\n")
+        device = V4l2Device(str(node), SourceOptions(), sysfs=sysfs)
+        with pytest.raises(DeviceUnusableError, match="use --camera rpicam"):
+            device.open()
+
+    def test_no_permission_names_the_group(
+        self, node: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        # Tests may run as root, whom no permission stops.
+        monkeypatch.setattr(Path, "open", refuse)
+        with pytest.raises(SourceError, match="add yourself to the group 'video'"):
+            V4l2Device(str(node), SourceOptions()).open()
+
+    def test_what_is_no_video_device(self, tmp_path: Path) -> None:
+        with pytest.raises(SourceError, match=r"cannot open .*: Is a directory"):
+            V4l2Device(str(tmp_path), SourceOptions()).open()
+
+    def test_a_file_that_is_no_camera_is_refused_by_the_real_opencv(self, node: Path) -> None:
+        with pytest.raises(SourceError, match="gives no video"):
+            V4l2Device(str(node), SourceOptions()).open()
+
+
+class TestStream:
+    @pytest.mark.parametrize(
+        ("url", "shown"),
+        [
+            ("rtsp://admin:s3cret@10.0.0.2:554/live", "rtsp://admin:***@10.0.0.2:554/live"),
+            ("rtsp://admin:a@b:c@10.0.0.2/", "rtsp://admin:***@10.0.0.2/"),
+            ("http://h/x.mjpg?user=u&password=p&x=1", "http://h/x.mjpg?user=u&password=***&x=1"),
+            ("http://h/x?TOKEN=abc", "http://h/x?TOKEN=***"),
+            ("http://u@h/x?monkey=1", "http://u@h/x?monkey=1"),
+            ("http://h:8080/a?b=c:d@e", "http://h:8080/a?b=c:d@e"),
+            ("rtspsrc location=rtsp://u:p@h/ ! x", "rtspsrc location=rtsp://u:***@h/ ! x"),
+            ("rtspsrc user-pw=p location=rtsp://h/", "rtspsrc user-pw=*** location=rtsp://h/"),
+        ],
+    )
+    def test_passwords_are_masked(self, url: str, shown: str) -> None:
+        assert masked(url) == shown
+
+    def test_the_password_reaches_the_server_and_no_message(self) -> None:
+        urls: list[str] = []
+
+        def refuse(url: str) -> FakeCapture:
+            urls.append(url)
+            return FakeCapture(opens=False)
+
+        device = StreamDevice("rtsp://u:s3cret@h/x", open_capture=refuse)
+        with pytest.raises(SourceError, match="nobody answers") as info:
+            device.open()
+        assert urls == ["rtsp://u:s3cret@h/x"]
+        assert "s3cret" not in f"{info.value} {device.name}"
+
+    def test_what_is_a_url(self, tmp_path: Path) -> None:
+        assert is_url("RTSP://host/x")
+        assert not is_url("clip.mp4")
+        assert not is_url("file:///etc/passwd")
+        assert not is_url("concat://x")
+
+    def test_nobody_there(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;udp")
+        with pytest.raises(SourceError, match=r"cannot open http://127\.0\.0\.1:1/x\.mjpg"):
+            open_source("http://127.0.0.1:1/x.mjpg")
+        assert os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] == "rtsp_transport;udp"
+
+
+class TestGstreamer:
+    def test_a_pipeline_needs_an_appsink(self) -> None:
+        with pytest.raises(UsageError, match="has to end in an appsink"):
+            open_source("gst:videotestsrc ! autovideosink")
+
+    def test_an_opencv_without_gstreamer_names_the_package(self) -> None:
+        device = GstreamerDevice("videotestsrc ! appsink", has_gstreamer=lambda: False)
+        with pytest.raises(DeviceUnusableError, match="python3-opencv"):
+            device.open()
+
+    def test_a_pipeline_that_runs(self) -> None:
+        image = np.ones((4, 4, 3), np.uint8)
+        seen: list[str] = []
+
+        def start(pipeline: str) -> FakeCapture:
+            seen.append(pipeline)
+            return FakeCapture(reads=image)
+
+        device = GstreamerDevice(
+            "videotestsrc ! appsink", open_capture=start, has_gstreamer=lambda: True
+        )
+        shot = device.open().read()
+        assert shot is not None
+        assert np.array_equal(shot.image, image)
+        assert seen == ["videotestsrc ! appsink"]
+        assert device.name == "gst:videotestsrc ! appsink"
+
+    def test_a_pipeline_that_does_not_start(self) -> None:
+        capture = FakeCapture(opens=False)
+        device = GstreamerDevice(
+            "nosuch ! appsink", open_capture=lambda _: capture, has_gstreamer=lambda: True
+        )
+        with pytest.raises(SourceError, match="gst-launch"):
+            device.open()
+        assert capture.released
+
+
+@pytest.mark.parametrize("spec", ["-1", "front", "", "rpi"])
+def test_what_is_no_camera(spec: str) -> None:
+    with pytest.raises(UsageError, match="a camera is 0, 1"):
+        open_camera(spec)
