@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -26,7 +27,7 @@ FAKE = """#!{python}
 import os, sys
 arguments = sys.argv[1:]
 width, height = (int(arguments[arguments.index(name) + 1]) for name in ("--width", "--height"))
-stride = -(-width // 64) * 64
+stride = -(-width // 128) * 128  # as on a Raspberry Pi 5
 print("\\n".join(arguments), file=open({folder!r} + "/arguments", "w"))
 print(os.getpid(), file=open({folder!r} + "/pid", "w"))
 def frame(value):
@@ -54,14 +55,18 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
 
 
 class TestRpicam:
-    def test_the_padding_of_rows_is_cut_off(self, install: Install) -> None:
+    def test_a_width_is_asked_for_that_has_no_padding(
+        self, install: Install, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
         folder = install("for i in range(3): out.write(frame(10 * i))")
         stream = RpicamDevice(SourceOptions(size=Size(100, 50), fps=12)).open()
         images = [shot.image for shot in (stream.read() for _ in range(3)) if shot]
         stream.close()
-        assert [image.shape for image in images] == [(50, 100)] * 3
+        assert [image.shape for image in images] == [(50, 128)] * 3
         assert [set(image.ravel().tolist()) for image in images] == [{0}, {10}, {20}]
-        assert "rows of 128" in stream.description
+        assert "multiple of 128: 128x50" in caplog.text
+        assert stream.description.startswith("128x50 YUV420 at 12 frames/s")
         arguments = (folder / "arguments").read_text().split()
         assert "--nopreview" in arguments
         assert arguments[arguments.index("--codec") + 1] == "yuv420"
@@ -93,9 +98,9 @@ class TestRpicam:
 
     def test_a_frame_cut_short_is_not_passed_on(self, install: Install) -> None:
         install("out.write(frame(1)); out.write(frame(2)[:5000])")
-        stream = RpicamDevice(SourceOptions(size=Size(64, 64))).open()
+        stream = RpicamDevice(SourceOptions(size=Size(128, 64))).open()
         assert stream.read() is not None
-        with pytest.raises(SourceError, match=r"in the middle of a frame \(5000 of 6144 bytes\)"):
+        with pytest.raises(SourceError, match=r"in the middle of a frame \(5000 of 12288 bytes\)"):
             stream.read()
         stream.close()
 
@@ -113,7 +118,7 @@ class TestRpicam:
             "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
             "out.write(frame(9)); out.flush(); signal.pause()"
         )
-        source = open_camera("rpicam", SourceOptions(size=Size(64, 64)))
+        source = open_camera("rpicam", SourceOptions(size=Size(128, 64)))
         frame = next(iter(source))
         assert isinstance(frame, Frame)
         start = time.monotonic()
@@ -134,7 +139,7 @@ class TestRpicam:
             "value = 2 if again.exists() else 1\n"
             "again.touch(); out.write(frame(value))"
         )
-        source = open_camera("rpicam", SourceOptions(size=Size(64, 64), give_up_s=PATIENCE_S))
+        source = open_camera("rpicam", SourceOptions(size=Size(128, 64), give_up_s=PATIENCE_S))
         frames = iter(source)
         values = [next(frames).image[0, 0] for _ in range(2)]  # type: ignore[union-attr]
         source.close()

@@ -10,7 +10,6 @@ import numpy as np
 from simrun.errors import SourceError
 from simrun.sources.device import DeviceUnusableError, Shot, Stream
 from simrun.sources.options import Size, SourceOptions, require_even
-from simrun.sources.rawframe import luma
 
 DEFAULT_SIZE: Final = Size(640, 480)
 
@@ -99,7 +98,9 @@ class PicamStream:
         finally:
             request.release()
         stamp_s = None if stamp_ns is None else stamp_ns / 1e9 - _suspended_s()
-        return Shot(luma(plane, self._size), stamp_s)
+        # Rows are padded, and the two colour planes lie below.
+        grey = np.ascontiguousarray(plane[: self._size.height, : self._size.width])
+        return Shot(grey, stamp_s)
 
     def interrupt(self) -> None:
         """Nothing: the camera belongs to the thread that reads from it."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.images import Image
-from simrun.sources.options import RawFormat, Size
+from simrun.sources.options import RawFormat
 
 
 def unpack(data: NDArray[np.uint8], raw: RawFormat) -> Image:
@@ -19,13 +19,3 @@ def unpack(data: NDArray[np.uint8], raw: RawFormat) -> Image:
         return data[: width * height].reshape(height, width)
     image = data.reshape(height, width, 3)
     return image if raw.pixels == "bgr" else np.ascontiguousarray(image[:, :, ::-1])
-
-
-def luma(plane: NDArray[np.uint8], size: Size) -> Image:
-    """The picture in the upper left of a YUV420 buffer whose rows may be padded.
-
-    Args:
-        plane: (rows, stride) uint8 with at least as many rows and columns as the picture.
-        size: of the picture.
-    """
-    return np.ascontiguousarray(plane[: size.height, : size.width])

@@ -7,6 +7,7 @@ first plane of YUV420 is the grey picture that the network wants: no colour is c
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 import subprocess
 import threading
@@ -18,15 +19,18 @@ import numpy as np
 from simrun.errors import SourceError
 from simrun.sources.device import DeviceUnusableError, Shot, Stream
 from simrun.sources.options import Size, SourceOptions, require_even
-from simrun.sources.rawframe import luma
+
+_log = logging.getLogger(__name__)
 
 PROGRAMS: Final = ("rpicam-vid", "libcamera-vid")
 """The present name and the one that Raspberry Pi OS used until 2023."""
 
 DEFAULT_SIZE: Final = Size(640, 480)
 
-_ALIGN: Final = 64
-"""Rows are padded to a multiple of this many bytes, as the Pi's image processor wants them."""
+_ALIGN: Final = 128
+"""Widths are rounded up to a multiple of this. Rows are padded to a multiple of 64 bytes up to the
+Raspberry Pi 4 and of 128 on the 5, and nothing in the stream tells which: without padding there is
+nothing to guess, and no picture is sheared."""
 _END_S: Final = 1.0
 """How long the program is given to end by itself."""
 _LINE_BYTES: Final = 1000
@@ -44,9 +48,12 @@ class RpicamDevice:
         Raises:
             UsageError: the size has an odd side.
         """
-        self._size = options.size or DEFAULT_SIZE
+        asked = options.size or DEFAULT_SIZE
+        require_even(asked)
+        self._size = Size(-(-asked.width // _ALIGN) * _ALIGN, asked.height)
         self._fps = options.fps
-        require_even(self._size)
+        if self._size != asked:
+            _log.info("rpicam gives widths of a multiple of %d: %s", _ALIGN, self._size)
 
     def open(self) -> Stream:
         """Start the program.
@@ -88,10 +95,9 @@ class RpicamStream:
         """Take over the process; `size` and `fps` are what it was asked for."""
         self._process = process
         self._size = size
-        self._stride = -(-size.width // _ALIGN) * _ALIGN
         self.rate = fps
         at = f" at {fps:g} frames/s" if fps else ""
-        self.description = f"{size} YUV420{at}, rows of {self._stride}, time stamps of arrival"
+        self.description = f"{size} YUV420{at}, time stamps of arrival"
         assert isinstance(process.stdout, io.FileIO)
         assert isinstance(process.stderr, io.FileIO)
         self._frames = process.stdout
@@ -104,10 +110,10 @@ class RpicamStream:
             SourceError: the program ended, perhaps in the middle of a frame.
         """
         rows = self._size.height * 3 // 2
-        buffer = np.empty((rows, self._stride), np.uint8)
+        buffer = np.empty((rows, self._size.width), np.uint8)
         got = _read_into(self._frames, buffer.data.cast("B"))
         if got == buffer.nbytes:
-            return Shot(luma(buffer, self._size))
+            return Shot(buffer[: self._size.height])
         raise SourceError(self._why_it_ended(got, buffer.nbytes))
 
     def interrupt(self) -> None:
