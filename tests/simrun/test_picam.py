@@ -246,7 +246,7 @@ class TestPicam:
         ("code", "message"),
         [
             ("raise ModuleNotFoundError('no', name='libcamera')", "--system-site-packages"),
-            ("raise ModuleNotFoundError('no', name='simplejpeg')", "picamera2 needs simplejpeg"),
+            ("raise ModuleNotFoundError('no', name='simplejpeg')", "no module simplejpeg"),
             ("raise ImportError('libcamera.so.0.5: cannot open')", r"libcamera\.so\.0\.5"),
             (
                 "raise ValueError('numpy.dtype size changed, may indicate binary incompatibility')",

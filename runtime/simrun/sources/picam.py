@@ -13,10 +13,9 @@ from simrun.sources.options import Size, SourceOptions, require_even
 
 DEFAULT_SIZE: Final = Size(640, 480)
 
-_NEEDS: Final = "sudo apt install python3-picamera2, or use --camera rpicam, which needs no Python"
-_VENV: Final = (
-    "make the virtual environment with --system-site-packages, "
-    "or use --camera rpicam, which needs no Python package"
+_HELP: Final = (
+    "sudo apt install python3-picamera2, and make the virtual environment with "
+    "--system-site-packages; or use --camera rpicam, which needs no Python package"
 )
 
 
@@ -120,15 +119,10 @@ def _import_picamera2() -> Any:  # noqa: ANN401 - a module without types
     try:
         import picamera2
     except ModuleNotFoundError as error:
-        if error.name == "libcamera":
-            raise DeviceUnusableError(
-                f"picamera2 finds no libcamera, which only apt installs: {_VENV}"
-            ) from error
-        if error.name == "picamera2":
-            raise DeviceUnusableError(
-                f"--camera picam needs picamera2: {_NEEDS}; in a virtual environment, {_VENV}"
-            ) from error
-        raise DeviceUnusableError(f"picamera2 needs {error.name}: {_NEEDS}") from error
+        # picamera2 itself, or libcamera, which only apt installs.
+        raise DeviceUnusableError(
+            f"--camera picam finds no module {error.name}: {_HELP}"
+        ) from error
     except ValueError as error:
         if "numpy.dtype size changed" not in str(error):
             raise
@@ -138,7 +132,7 @@ def _import_picamera2() -> Any:  # noqa: ANN401 - a module without types
         ) from error
     except ImportError as error:
         raise DeviceUnusableError(
-            f"picamera2 cannot be imported ({_one_line(error)}): {_NEEDS}"
+            f"picamera2 cannot be imported ({_one_line(error)}): {_HELP}"
         ) from error
     return picamera2
 
