@@ -93,8 +93,11 @@ def _run(settings: Settings) -> None:
         classify=settings.classify,
     )
     try:
-        with StopSignals() as signals, closing(open_it()) as source:
-            stats = _work(settings, source, localizer, signals.guard)
+        with StopSignals() as signals:
+            with signals.interruptible():
+                source = open_it()
+            with closing(source):
+                stats = _work(settings, source, localizer, signals.guard)
     except Stopped:
         typer.echo("simrun: interrupted; what was written is complete", err=True)
         raise
@@ -106,13 +109,14 @@ def _one_source(settings: Settings) -> Callable[[], Source]:
     source, camera = settings.source, settings.camera
     if (source is not None) + (camera is not None) + settings.demo != 1:
         raise UsageError("name one source: --source PATH, --camera N or --demo (see simrun --help)")
-    from simrun.sources import open_camera, open_demo, open_source
+    from simrun.sources.opening import open_camera, open_demo, open_source
 
+    options = settings.source_options()
     if source is not None:
-        return lambda: open_source(source)
+        return lambda: open_source(source, options)
     if camera is not None:
-        return lambda: open_camera(camera)
-    return open_demo
+        return lambda: open_camera(camera, options)
+    return lambda: open_demo(options)
 
 
 def _work(settings: Settings, source: Source, localizer: Localizer, guard: Guard) -> RunStats:

@@ -7,9 +7,13 @@ and in a configuration file (`max-fps = 5`).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
+
+from simrun.sources.options import SourceOptions, parse_raw, parse_size
+
+_SOURCE: Final = SourceOptions()
 
 
 @dataclass(frozen=True)
@@ -19,15 +23,56 @@ class Settings:
     source: Annotated[
         str | None,
         typer.Option(
-            metavar="PATH", help="A picture, a folder, a glob, a video file, or the word samples."
+            metavar="PATH|URL|-",
+            help="A picture, a folder, a glob, a video file, an rtsp:// or http:// stream, "
+            "gst:PIPELINE, raw frames on standard input (-), or the word samples.",
         ),
     ] = None
     camera: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Number N of the camera /dev/videoN."),
+        typer.Option(
+            metavar="N|DEVICE",
+            help="0 or /dev/video0; rpicam or picam for a Raspberry Pi's own camera.",
+        ),
     ] = None
     demo: Annotated[bool, typer.Option("--demo", help="A built-in scene, no camera needed.")] = (
         False
+    )
+    wait: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="Wait so long for a missing camera at the start."),
+    ] = _SOURCE.wait_s
+    give_up: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="End if a camera stays away longer; otherwise never."),
+    ] = _SOURCE.give_up_s
+    stall: Annotated[
+        float,
+        typer.Option(metavar="SECONDS", help="No frame for so long: open the camera again."),
+    ] = _SOURCE.stall_s
+    frozen: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", help="The same picture for so long: open it again; 0: never."
+        ),
+    ] = _SOURCE.frozen_s
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Size to ask of a camera, 640x480 say.")
+    ] = None
+    fps: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Rate to ask of a camera; of raw frames, their rate."),
+    ] = _SOURCE.fps
+    raw: Annotated[
+        str | None,
+        typer.Option(metavar="WxH[:FORMAT]", help="Raw frames on stdin: gray, bgr, rgb or yuv420."),
+    ] = None
+    max_fps: Annotated[
+        float | None,
+        typer.Option(metavar="F", help="Of a camera, take no more frames a second than this."),
+    ] = _SOURCE.max_fps
+    stride: Annotated[int, typer.Option(metavar="N", min=1, help="Take every Nth frame only.")] = (
+        _SOURCE.stride
     )
     model: Annotated[
         str | None,
@@ -68,3 +113,21 @@ class Settings:
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
     ] = False
+
+    def source_options(self) -> SourceOptions:
+        """What is asked of the source.
+
+        Raises:
+            UsageError: a size, a format or a number makes no sense.
+        """
+        return SourceOptions(
+            wait_s=self.wait,
+            give_up_s=self.give_up,
+            stall_s=self.stall,
+            frozen_s=self.frozen,
+            size=None if self.size is None else parse_size(self.size),
+            fps=self.fps,
+            raw=None if self.raw is None else parse_raw(self.raw),
+            max_fps=self.max_fps,
+            stride=self.stride,
+        )

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from simrun.errors import SourceError, UsageError
-from simrun.sources import SourceOptions, open_camera, open_source
+from simrun.sources import SourceOptions
 from simrun.sources.camera import V4l2Device
 from simrun.sources.device import DeviceUnusableError
 from simrun.sources.gstreamer import GstreamerDevice
+from simrun.sources.opening import open_camera, open_source
 from simrun.sources.options import Size
 from simrun.sources.stream import StreamDevice, is_url, masked
 

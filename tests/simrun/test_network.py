@@ -13,7 +13,8 @@ import cv2
 import pytest
 
 from simrun.errors import SourceError
-from simrun.sources import Counted, Frame, SourceOptions, State, open_source
+from simrun.sources import Counted, Frame, SourceOptions, State
+from simrun.sources.opening import open_source
 from tests.simrun.live_fakes import picture
 
 PATIENCE_S = 30.0

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from simrun.errors import UsageError
-from simrun.sources import BadFrame, Frame, SourceOptions, SourceStats, open_demo, open_source
+from simrun.sources import BadFrame, Frame, SourceOptions, SourceStats
+from simrun.sources.opening import open_demo, open_source
 from simrun.sources.options import PixelFormat, RawFormat, Size, parse_raw, parse_size
 from simrun.sources.pacing import PacedSource, StrideSource
 from tests.simrun.live_fakes import FakeClock, picture

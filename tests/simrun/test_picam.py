@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from simrun.errors import SourceError, UsageError
-from simrun.sources import Frame, SourceOptions, open_camera
+from simrun.sources import Frame, SourceOptions
 from simrun.sources.device import DeviceUnusableError
+from simrun.sources.opening import open_camera
 from simrun.sources.options import Size
 from simrun.sources.picam import PicamDevice
 from simrun.sources.rpicam import RpicamDevice

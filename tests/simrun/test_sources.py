@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from simrun.errors import SourceError
-from simrun.sources import BadFrame, Frame, open_demo, open_source
+from simrun.sources import BadFrame, Frame
 from simrun.sources.demo import LENGTH
+from simrun.sources.opening import open_demo, open_source
 
 
 def picture(value: int = 50) -> np.ndarray:

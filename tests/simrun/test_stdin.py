@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from simrun.errors import SourceError, UsageError
-from simrun.sources import BadFrame, Frame, SourceOptions, open_source, parse_raw
+from simrun.sources import BadFrame, Frame, SourceOptions, parse_raw
+from simrun.sources.opening import open_source
 from simrun.sources.stdin import StdinSource
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from simrun.images import Image
+if TYPE_CHECKING:
+    # Only the name: importing it here would load OpenCV for `simrun --help`.
+    from simrun.images import Image
 
 
 @dataclass(frozen=True)
