@@ -30,6 +30,8 @@ class Region:
     """Identity over frames; None where regions are not tracked."""
     channel: str | None = None
     """Name of the heatmap channel that found it; None where the heatmap has only one."""
+    held: bool = False
+    """Not in this frame: the track's last region, reported for a few frames after it was lost."""
 
     @property
     def box(self) -> tuple[float, float, float, float]:
@@ -47,7 +49,11 @@ class Region:
             "label_score": None if self.label_score is None else round(self.label_score, 4),
             "track": self.track,
         }
-        return data if self.channel is None else data | {"channel": self.channel}
+        if self.channel is not None:
+            data["channel"] = self.channel
+        if self.held:
+            data["held"] = True
+        return data
 
 
 @dataclass(frozen=True)
