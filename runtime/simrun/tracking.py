@@ -34,12 +34,14 @@ _MEMORY_FRAMES: Final = 5
 """A lost track is forgotten once both this time and this number of frames have passed."""
 _MAX_LOST: Final = 64
 """Lost tracks remembered at most, the latest seen: foliage must not fill the memory."""
+_MIN_FRAME_S: Final = 0.001
 _FRAME_S: Final = 1 / 25
-"""Time between frames where the source's own does not advance, as in a folder of pictures."""
+"""A source whose time advances by less than the one from frame to frame, as a folder of pictures
+does, counts as one that takes the other."""
 
 _GAIN: Final = 0.5
 """Weight of the newest displacement in a track's velocity."""
-_COAST_S: Final = 0.25
+_COAST_S: Final = 0.5
 """A lost track moves on with its velocity for this long."""
 _STEADY: Final = 1.25
 """A region that changes its length by more grew or lost a part: its centre tells no velocity."""
@@ -105,12 +107,12 @@ class Tracker:
         return replace(result, regions=(*reported, *_uncovered(held, reported)))
 
     def _tick(self, result: Result) -> None:
-        """Advance the clock by what the source says; other than forwards it cannot go."""
+        """Advance the clock by what the source says, or by a little."""
         if (result.width, result.height) != self._size:
             self._size = (result.width, result.height)
             self._tracks = []
         passed = 0.0 if self._time_s is None else result.time_s - self._time_s
-        self._now_s += passed if passed > 0 else _FRAME_S
+        self._now_s += passed if passed >= _MIN_FRAME_S else _FRAME_S
         self._time_s = result.time_s
 
     def _follow(self, regions: Sequence[Region]) -> list[_Track]:
