@@ -115,13 +115,19 @@ def _square_crop(rgb: Image, quad: Quad, size: int) -> Image:
     return np.asarray(crop, np.uint8)
 
 
-def rectify(grey: Image, quad: Quad) -> Image:
-    """Cut a quad out of a frame and turn it upright, with a margin, at most 96 pixels high."""
+def rectify(image: Image, quad: Quad, max_height: int = _MAX_CROP_HEIGHT) -> Image:
+    """Cut a quad out of a frame and turn it upright, with a margin.
+
+    Args:
+        image: the frame, (H, W) or (H, W, 3); the crop has as many channels.
+        quad: a rectangle in any direction, in frame pixels; the frame's edge goes on outside.
+        max_height: higher crops are shrunk to this many pixels.
+    """
     corners = np.array(quad, np.float64)
     width = float(np.linalg.norm(corners[1] - corners[0]))
     height = float(np.linalg.norm(corners[3] - corners[0]))
     margin = _MARGIN * min(width, height) + 2.0
-    scale = min(1.0, _MAX_CROP_HEIGHT / (height + 2 * margin))
+    scale = min(1.0, max_height / (height + 2 * margin))
     x_axis = (corners[1] - corners[0]) / max(width, 1e-6)
     y_axis = (corners[3] - corners[0]) / max(height, 1e-6)
     start = corners[0] - margin * (x_axis + y_axis)
@@ -132,7 +138,7 @@ def rectify(grey: Image, quad: Quad) -> Image:
         max(1, round((height + 2 * margin) * scale)),
     )
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    crop = cv2.warpAffine(grey, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(image, matrix, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
 
 

@@ -13,6 +13,8 @@ from simrun.localize import Heatmap
 from simrun.result import Region, Result
 
 _OUTLINE: Final = (80, 255, 80)
+_HELD: Final = (190, 190, 190)
+"""Regions that a track holds: they are not in the frame itself."""
 _HEAT_OPACITY: Final = 0.6
 
 
@@ -51,26 +53,24 @@ def heat_over_frame(heatmap: Heatmap, shape: tuple[int, ...]) -> NDArray[np.floa
 
 def _draw_region(picture: Image, region: Region) -> None:
     thickness = max(1, round(max(picture.shape[:2]) / 640))
+    colour = _HELD if region.held else _OUTLINE
     corners = np.round(np.array(region.quad)).astype(np.int32)
-    cv2.polylines(picture, [corners], True, _OUTLINE, thickness, cv2.LINE_AA)
-    if region.label is None:
+    cv2.polylines(picture, [corners], True, colour, thickness, cv2.LINE_AA)
+    caption = _caption(region)
+    if not caption:
         return
     scale = max(0.4, max(picture.shape[:2]) / 1200)
-    (width, height), base = cv2.getTextSize(
-        region.label, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness
-    )
+    font = cv2.FONT_HERSHEY_SIMPLEX
+    (width, height), base = cv2.getTextSize(caption, font, scale, thickness)
     x0, y0, _, y1 = (round(v) for v in region.box)
     # Above the region; below it where the frame ends.
     y = y0 - base if y0 - base - height >= 0 else y1 + height + base
     x = min(max(x0, 0), max(0, picture.shape[1] - width))
     cv2.rectangle(picture, (x, y - height - base), (x + width, y + base), (0, 0, 0), cv2.FILLED)
-    cv2.putText(
-        picture,
-        region.label,
-        (x, y),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        scale,
-        _OUTLINE,
-        thickness,
-        cv2.LINE_AA,
-    )
+    cv2.putText(picture, caption, (x, y), font, scale, colour, thickness, cv2.LINE_AA)
+
+
+def _caption(region: Region) -> str:
+    """The label and the track's number, as far as there are any: `EXIT #12`."""
+    number = None if region.track is None else f"#{region.track}"
+    return " ".join(part for part in (region.label, number) if part)
