@@ -1,16 +1,18 @@
 """How much regions flicker from frame to frame, with and without tracks, for several --hold.
 
-    python benchmarks/flicker.py CLIP|PICTURE ...
+    python benchmarks/flicker.py CLIP|PICTURE|DATASET ... [--subset 20]
 
 Clips are taken as they are, at their full rate and with every third frame alone, as a slower
 computer sees them. A picture becomes a clip of 90 frames as of a camera held in the hand: it
 drifts and trembles by some pixels, turns by up to a degree, brightens and darkens, and every frame
-has noise of its own. scene-text runs on them all. Writes benchmarks/flicker.json with the figures
-of each clip, and prints the Markdown table of their sums.
+has noise of its own. Of an annotated data set SUBSET fully annotated pictures are taken, and their
+text is followed: what is reported is judged too. scene-text runs on them all. Writes
+benchmarks/flicker.json with the figures of each clip, and prints the Markdown table of their sums.
 
 Whether a region of one frame goes on in the next is judged by the overlap of what is reported,
 whatever tracks say: an unbroken chain of such regions is an appearance. Frames before the greatest
-hold are not counted, and appearances that touch an end of the clip are never short.
+hold are not counted, and appearances that touch an end of the clip are never short. A region is
+true where its centre lies in an annotated text or that text's centre in it.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from simrun.images import IMAGE_SUFFIXES, Image, read_image
 from simrun.matching import Shapes, match
@@ -36,6 +39,9 @@ from simrun.pipeline import Localizer
 from simrun.result import Region, Result
 from simrun.sources import BadFrame, Frame, open_source
 from simrun.tracking import Tracker
+from simtool.annotations import Corners, TrueRegion, load_annotations
+
+Affine = NDArray[np.float64]
 
 OUT = Path(__file__).with_name("flicker.json")
 HOLDS = (None, 0, 1, 2, 3, 5)
@@ -67,6 +73,13 @@ class Figures:
     """Tracks reported."""
     switches: int = 0
     """Appearances that go on in the next frame under another number."""
+    judged: int = 0
+    """Reported in clips whose text is known."""
+    true: int = 0
+    """Of those, the ones that are text."""
+    texts: int = 0
+    """Texts in the frames of these clips, illegible ones apart."""
+    texts_found: int = 0
     lengths: list[int] = field(default_factory=list)
     """Frames in which each track was reported; without tracks, of each appearance."""
 
@@ -81,19 +94,25 @@ class Clip:
     """What the localizer said of a clip's frames."""
 
     name: str
-    results: list[Result]
-    localizer_ms: list[float]
-    tracker_ms: list[float]
+    results: list[Result] = field(default_factory=list)
+    texts: list[list[TrueRegion]] = field(default_factory=list)
+    """What there is to be read in each frame; empty where that is not known."""
+    localizer_ms: list[float] = field(default_factory=list)
+    tracker_ms: list[float] = field(default_factory=list)
 
 
 def main() -> None:
     """Localize every clip once, then track it in every way."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("--subset", type=int, default=20)
+    options = parser.parse_args()
     localizer = Localizer.load()
-    clips = [localize(path, localizer) for path in parser.parse_args().paths]
+    clips = [
+        localize(path, texts, localizer) for path, texts in footage(options.paths, options.subset)
+    ]
     per_clip = {
-        (clip.name, step, hold): measure(clip.results[::step], hold)
+        (clip.name, step, hold): measure(clip.results[::step], clip.texts[::step], hold)
         for clip in clips
         for step in STEPS
         for hold in HOLDS
@@ -122,32 +141,53 @@ def main() -> None:
     print(f"\ntracker {tracker_ms:.3f} ms a frame, localizer {localizer_ms:.2f} ms (medians)")
 
 
-def localize(path: Path, localizer: Localizer) -> Clip:
+def footage(
+    paths: Sequence[Path], subset: int
+) -> Iterator[tuple[Path, tuple[TrueRegion, ...] | None]]:
+    """Clips and pictures, with their text where it is annotated in full."""
+    for path in paths:
+        if not path.is_dir():
+            yield path, None
+            continue
+        dataset = load_annotations(path)
+        full = tuple(image for image in dataset.images if image.exhaustive)
+        dataset = replace(dataset, images=full).sample(subset)
+        yield from ((dataset.path(image), image.regions) for image in dataset.images)
+
+
+def localize(path: Path, texts: tuple[TrueRegion, ...] | None, localizer: Localizer) -> Clip:
     """Run a clip, or the hand-held clip of a picture; the tracker beside it for its time."""
-    tracker, clip = Tracker(TIMED_HOLD), Clip(path.stem, [], [], [])
-    for frame in frames_of(path):
+    tracker, clip = Tracker(TIMED_HOLD), Clip(path.stem)
+    for frame, motion in frames_of(path):
         result = replace(localizer(frame.image), time_s=frame.time_s, heatmap=None)
         start = time.perf_counter()
         tracker(result)
         clip.tracker_ms.append((time.perf_counter() - start) * 1000)
         clip.localizer_ms.append(result.latency_ms.total)
         clip.results.append(result)
+        if texts is not None:
+            clip.texts.append([replace(text, quad=moved(text.quad, motion)) for text in texts])
     return clip
 
 
-def frames_of(path: Path) -> Iterator[Frame]:
-    """The frames of a clip, or those of a picture in an unsteady hand."""
+def frames_of(path: Path) -> Iterator[tuple[Frame, Affine]]:
+    """The frames of a clip, or those of a picture in an unsteady hand, each with its motion."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
-        for index, image in enumerate(hand_held(read_image(path))):
-            yield Frame(image, index, index / RATE)
+        for index, (image, motion) in enumerate(hand_held(read_image(path))):
+            yield Frame(image, index, index / RATE), motion
         return
     for frame in open_source(str(path)):
         if isinstance(frame, BadFrame):
             raise SystemExit(frame.error)
-        yield frame
+        yield frame, np.eye(2, 3)
 
 
-def hand_held(picture: Image) -> Iterator[Image]:
+def moved(quad: Corners, motion: Affine) -> Corners:
+    """Corners after an affine motion, (2, 3)."""
+    return tuple((float(x), float(y)) for x, y in np.array(quad) @ motion[:, :2].T + motion[:, 2])
+
+
+def hand_held(picture: Image) -> Iterator[tuple[Image, Affine]]:
     """Frames of a picture as an unsteady hand would film it; the same ones every time."""
     random = np.random.default_rng(0)
     height, width = picture.shape[:2]
@@ -158,13 +198,15 @@ def hand_held(picture: Image) -> Iterator[Image]:
         shift = drift + random.normal(0, 0.0005 * width, 2)
         matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1.0)
         matrix[:, 2] += shift
-        moved = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
+        view = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
         light = 1 + 0.05 * np.sin(index / 7)
-        noise = random.normal(0, 4, moved.shape)
-        yield np.clip(moved * light + noise, 0, 255).astype(np.uint8)
+        noise = random.normal(0, 4, view.shape)
+        yield np.clip(view * light + noise, 0, 255).astype(np.uint8), matrix
 
 
-def measure(results: Sequence[Result], hold: int | None) -> Figures:
+def measure(
+    results: Sequence[Result], texts: Sequence[list[TrueRegion]], hold: int | None
+) -> Figures:
     """Count what one way of tracking makes of a clip."""
     tracker = Tracker(hold) if hold is not None else None
     outputs = [(tracker(result) if tracker else result).regions for result in results][WARM_UP:]
@@ -174,7 +216,7 @@ def measure(results: Sequence[Result], hold: int | None) -> Figures:
     inner = [c for c in chains if c[0][0] > 0 and c[-1][0] < last]
     numbers = Counter(region.track for regions in outputs for region in regions)
     reported, held = numbers.total(), sum(r.held for regions in outputs for r in regions)
-    return Figures(
+    return judge(outputs, texts[WARM_UP:]) + Figures(
         frames=len(outputs),
         appearances=len(chains),
         short=sum(len(chain) < SHORT for chain in inner),
@@ -186,6 +228,27 @@ def measure(results: Sequence[Result], hold: int | None) -> Figures:
         switches=sum(a.track != b.track for c in chains for (_, a), (_, b) in pairwise(c)),
         lengths=[len(chain) for chain in chains] if hold is None else list(numbers.values()),
     )
+
+
+def judge(outputs: Sequence[Sequence[Region]], texts: Sequence[list[TrueRegion]]) -> Figures:
+    """Count what is text of what is reported, and what is reported of the text."""
+    figures = Figures()
+    for regions, there in zip(outputs, texts, strict=False):
+        hits = np.array([[is_hit(r.quad, t.quad) for t in there] for r in regions], np.bool_)
+        hits = hits.reshape(len(regions), len(there))
+        legible = np.array([not text.ignore for text in there], np.bool_)
+        figures.judged += len(regions)
+        figures.true += int(hits.any(axis=1).sum())
+        figures.texts += int(legible.sum())
+        figures.texts_found += int(hits.any(axis=0)[legible].sum())
+    return figures
+
+
+def is_hit(first: Corners, second: Corners) -> bool:
+    """Whether the centre of one of two quads lies in the other."""
+    quads = [np.array(quad, np.float32) for quad in (first, second)]
+    pairs = (quads, quads[::-1])
+    return any(cv2.pointPolygonTest(a, b.mean(axis=0).tolist(), False) >= 0 for a, b in pairs)
 
 
 def appearances(outputs: Sequence[Sequence[Region]]) -> list[list[tuple[int, Region]]]:
@@ -206,14 +269,16 @@ def appearances(outputs: Sequence[Sequence[Region]]) -> list[list[tuple[int, Reg
 def print_table(sums: dict[tuple[int, int | None], Figures]) -> None:
     """One row a step and hold."""
     print("| frames | hold | changes a frame | short | median frames | numbers | switches ", end="")
-    print("| withheld | held |\n|---|---|---|---|---|---|---|---|---|")
+    print("| withheld | held | precision | recall |")
+    print("|---" * 11 + "|")
     for (step, hold), f in sums.items():
         found = f.reported - f.held + f.withheld
         print(
             f"| {'all' if step == 1 else f'1 of {step}'} | {'no tracks' if hold is None else hold} "
             f"| {f.changes / f.frames:.3f} | {f.short} of {f.appearances} "
             f"| {statistics.median(f.lengths):g} | {f.numbers or '-'} | {f.switches} "
-            f"| {f.withheld / found:.1%} | {f.held / f.reported:.1%} |"
+            f"| {f.withheld / found:.1%} | {f.held / f.reported:.1%} "
+            f"| {f.true / max(1, f.judged):.3f} | {f.texts_found / max(1, f.texts):.3f} |"
         )
 
 

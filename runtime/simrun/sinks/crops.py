@@ -92,11 +92,14 @@ class CropsSink:
         part = self._folder / ".crop.part"
         data = _encode(crop)
         with output_errors(str(path)):
-            part.write_bytes(data)
-            # First the old one: where file names have no case, its name may be the new one's.
-            if old := self._kept.pop(key, None):
-                old.path.unlink(missing_ok=True)
-            part.replace(path)
+            try:
+                part.write_bytes(data)
+                # First the old one: where names have no case, its name may be the new one's.
+                if old := self._kept.pop(key, None):
+                    old.path.unlink(missing_ok=True)
+                part.replace(path)
+            finally:
+                part.unlink(missing_ok=True)
             self._kept[key] = _Kept(path, region.score)
             while len(self._kept) > self._keep:
                 self._kept.pop(next(iter(self._kept))).path.unlink(missing_ok=True)
