@@ -85,27 +85,10 @@ def match(expected: Shapes, seen: Shapes, reach: Floats) -> list[tuple[int, int]
     return pairs
 
 
-def overlaps(first: Floats, second: Floats) -> Floats:
-    """(m, n) area in square pixels that boxes (m, 4) and (n, 4) have in common."""
-    # Plane by plane: an innermost axis of length two is slow.
-    width, height = (
-        np.minimum.outer(first[:, axis + 2], second[:, axis + 2])
-        - np.maximum.outer(first[:, axis], second[:, axis])
-        for axis in (0, 1)
-    )
-    return np.asarray(np.maximum(width, 0) * np.maximum(height, 0), np.float64)
-
-
-def areas(boxes: Floats) -> Floats:
-    """(n,) areas of boxes (n, 4) in square pixels."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return np.asarray(sides[:, 0] * sides[:, 1], np.float64)
-
-
 def _affinity(expected: Shapes, seen: Shapes, reach: Floats) -> Floats:
     """(m, n): over 1 for boxes that overlap, 0..1 for others within reach, 0 for no match."""
-    common = overlaps(expected.boxes, seen.boxes)
-    union = areas(expected.boxes)[:, None] + areas(seen.boxes)[None] - common
+    common = _overlaps(expected.boxes, seen.boxes)
+    union = _areas(expected.boxes)[:, None] + _areas(seen.boxes)[None] - common
     iou = common / np.maximum(union, 1e-9)
     dx, dy = (np.subtract.outer(*xy) for xy in zip(expected.centres.T, seen.centres.T, strict=True))
     nearness = 1 - np.hypot(dx, dy) / np.maximum(reach, 1e-9)[:, None]
@@ -120,3 +103,20 @@ def _alike(first: Floats, second: Floats) -> NDArray[np.bool_]:
     logs = zip(np.log(np.maximum(first, 1e-9)).T, np.log(np.maximum(second, 1e-9)).T, strict=True)
     along, across = (np.abs(np.subtract.outer(*pair)) <= np.log(_MAX_RATIO) for pair in logs)
     return np.asarray(along & across, np.bool_)
+
+
+def _overlaps(first: Floats, second: Floats) -> Floats:
+    """(m, n) area in square pixels that boxes (m, 4) and (n, 4) have in common."""
+    # Plane by plane: an innermost axis of length two is slow.
+    width, height = (
+        np.minimum.outer(first[:, axis + 2], second[:, axis + 2])
+        - np.maximum.outer(first[:, axis], second[:, axis])
+        for axis in (0, 1)
+    )
+    return np.asarray(np.maximum(width, 0) * np.maximum(height, 0), np.float64)
+
+
+def _areas(boxes: Floats) -> Floats:
+    """(n,) areas of boxes (n, 4) in square pixels."""
+    sides = boxes[:, 2:] - boxes[:, :2]
+    return np.asarray(sides[:, 0] * sides[:, 1], np.float64)

@@ -7,8 +7,10 @@ for a few frames where they come slower, and has its old number when the region 
 
 With `hold` N a track is reported from the moment when it was seen in N of the last 2N - 1 frames,
 and until it was lost for more than N. In the frames between, its last region is reported again as
-it was, with `held` set: nothing is there to be cut out or measured. Frames are those that the
-tracker was given: a live source may have skipped others, and the time between two counts as it is.
+it was, with `held` set: nothing is there to be cut out or measured. Words that have just become a
+line are held beside it, which flickers less than to let each form drive out the other. Frames are
+those that the tracker was given: a live source may have skipped others, and the time between two
+counts as it is.
 
 The labels are those of the frame itself. To vote over a track's recent frames would steady a wrong
 reading as well as a right one, and would show a changing number late.
@@ -24,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import UsageError
-from simrun.matching import Floats, Shapes, areas, match, overlaps
+from simrun.matching import Floats, Shapes, match
 from simrun.result import Region, Result
 
 MAX_HOLD: Final = 1000
@@ -55,8 +57,6 @@ _OLD_SPEED: Final = 0.1
 unknown motion, and for one seen often enough to know it."""
 _KNOWN_AFTER: Final = 2
 """Displacements after which a track's motion counts as known."""
-_COVERED: Final = 0.5
-"""A held region gives way where this share of it lies under one that is seen."""
 
 
 class Tracker:
@@ -104,7 +104,7 @@ class Tracker:
             if t.shown and t.missed
         ]
         self._forget()
-        return replace(result, regions=(*reported, *_uncovered(held, reported)))
+        return replace(result, regions=(*reported, *held))
 
     def _tick(self, result: Result) -> None:
         """Advance the clock by what the source says, or by a little."""
@@ -191,15 +191,6 @@ class _Track:
             self.shown = False
         elif self.history.bit_count() >= max(1, hold):
             self.shown = True
-
-
-def _uncovered(held: list[Region], seen: list[Region]) -> list[Region]:
-    """Held regions that do not lie under a seen one, such as the line that their words became."""
-    if not held or not seen:
-        return held
-    boxes = Shapes.of(held).boxes
-    share = overlaps(boxes, Shapes.of(seen).boxes) / np.maximum(areas(boxes), 1e-9)[:, None]
-    return [region for region, row in zip(held, share, strict=True) if row.max() <= _COVERED]
 
 
 def _velocity(before: Shapes, after: Shapes, elapsed_s: Floats) -> Floats:

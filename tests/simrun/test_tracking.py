@@ -179,13 +179,13 @@ def test_a_line_that_writes_itself_keeps_its_number() -> None:
         assert numbers(tracker(result(index, region(100, 100, width=30 + 15 * index)))) == [0]
 
 
-def test_words_give_way_to_the_line_that_they_became() -> None:
-    tracker = Tracker(hold=3)
-    words = region(100, 100, width=60), region(170, 100, width=60)
-    for index in range(4):
-        tracker(result(index, *words))
-    line = tracker(result(4, region(100, 100, width=130)))
-    assert [r.held for r in line.regions] == [False]
+def test_words_are_held_beside_the_line_that_they_became() -> None:
+    """A line that falls apart and joins again does not flicker: both forms stay."""
+    tracker = Tracker(hold=2)
+    line, words = region(100, 100, 130), (region(100, 100, 80), region(190, 100, 40))
+    out = [tracker(result(i, *(words if i % 2 else (line,)))).regions for i in range(12)]
+    assert [len(regions) for regions in out] == [0, 1, 1] + [2] * 9
+    assert [sum(r.held for r in regions) for regions in out[3:]] == [0, 1] * 4 + [0]
 
 
 def test_another_size_of_frame_ends_all_tracks_and_no_number_comes_again() -> None:
