@@ -16,6 +16,7 @@ from simrun.settings import Settings
 
 if TYPE_CHECKING:
     from simrun.pipeline import Localizer
+    from simrun.result import Result
     from simrun.runner import Frames
     from simrun.sources import Source
     from simrun.stats import RunStats, StatsSnapshot
@@ -27,6 +28,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 _EPILOG: Final = """Examples: simrun --camera 0 --jsonl -; simrun --source photos/ --save out/;
 simrun --demo --save demo.mp4. Exit codes: 0 done, 2 usage, 3 model, 4 source, 5 output,
 130 interrupted, 143 terminated."""
+
+_LIVE_HOLD: Final = 2
+"""Most of the flicker goes for one frame of delay: benchmarks/flicker.py."""
 
 _LINE_EVERY: Final = 100
 """Frames between two lines of progress where there is no terminal."""
@@ -135,6 +139,7 @@ def _work(settings: Settings, source: Source, localizer: Localizer, guard: Guard
             source,
             localizer,
             sinks,
+            track=_tracker(settings, source),
             stats=stats,
             max_frames=most,
             guard=guard,
@@ -142,10 +147,28 @@ def _work(settings: Settings, source: Source, localizer: Localizer, guard: Guard
         )
 
 
+def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:
+    """Regions keep a number from frame to frame, where frames follow one another."""
+    if not source.live and source.rate is None:
+        if settings.hold:
+            raise UsageError(
+                f"--hold {settings.hold} is of no use on {source.name}: its pictures do not follow "
+                "one another"
+            )
+        return lambda result: result
+    from simrun.tracking import Tracker
+
+    default = _LIVE_HOLD if source.live else 0
+    return Tracker(default if settings.hold is None else settings.hold)
+
+
 def _wanted_sinks(settings: Settings) -> list[tuple[str, str]]:
     """Kind and target of each output; standard output where none is named."""
-    named = {kind: getattr(settings, kind) for kind in ("jsonl", "csv", "save")}
-    return [(kind, to) for kind, to in named.items() if to is not None] or [("jsonl", "-")]
+    named = {kind: getattr(settings, kind) for kind in ("jsonl", "csv", "save", "crops")}
+    wanted = [(kind, to) for kind, to in named.items() if to is not None]
+    if settings.show:
+        wanted.append(("show", ""))
+    return wanted or [("jsonl", "-")]
 
 
 def _sum_up(stats: StatsSnapshot) -> None:

@@ -92,6 +92,15 @@ class Settings:
     classify: Annotated[
         bool, typer.Option("--classify/--no-classify", help="Read the regions that were found.")
     ] = True
+    hold: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="Report a region once it was seen in N frames, and for N frames after it was "
+            "lost; 2 for cameras and 0 for clips if not given.",
+        ),
+    ] = None
     max_frames: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Stop after this many frames.")
     ] = None
@@ -110,6 +119,11 @@ class Settings:
             metavar="DIR|F.mp4", help="Write overlays: a folder of pictures, or a clip F.mp4."
         ),
     ] = None
+    crops: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Write each region as a picture, upright, one a track."),
+    ] = None
+    show: Annotated[bool, typer.Option("--show", help="Show a window; q ends the run.")] = False
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
     ] = False

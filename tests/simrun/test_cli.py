@@ -166,3 +166,23 @@ def test_a_closed_pipe_ends_quietly_with_5() -> None:
 def test_version_and_models(simrun: Run) -> None:
     assert simrun("--version")[1].startswith("simrun 0.")
     assert simrun("models")[0] == 0
+
+
+def test_regions_of_a_film_are_tracked_and_cut_out(simrun: Run, tmp_path: Path) -> None:
+    code, out, _ = simrun(
+        *("--demo", "--model", STROKES, "--max-frames", 5, "--stride", 2),
+        *("--jsonl", "-", "--crops", tmp_path / "crops"),
+    )
+    lines = [json.loads(text) for text in out.splitlines()[1:]]
+    assert code == 0
+    assert [line["frame"] for line in lines] == [0, 2, 4, 6, 8]
+    tracks = {region["track"] for line in lines for region in line["regions"]}
+    assert tracks
+    assert None not in tracks
+    assert len(list((tmp_path / "crops").iterdir())) == len(tracks)
+
+
+def test_pictures_do_not_follow_one_another(simrun: Run, bars_file: Path) -> None:
+    code, _, err = simrun("--source", bars_file, "--model", STROKES, "--hold", 3)
+    assert code == 2
+    assert "--hold 3 is of no use" in err

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -60,10 +61,24 @@ def _save(target: str, context: SinkContext) -> Sink:
     return open_save(target, context.info, overwrite=context.overwrite)
 
 
+def _crops(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.crops import CropsSink
+
+    return CropsSink(Path(target), overwrite=context.overwrite)
+
+
+def _show(_: str, context: SinkContext) -> Sink:
+    from simrun.sinks.window import WindowSink
+
+    return WindowSink(context.quit)
+
+
 KINDS: Final[Mapping[str, Opener]] = MappingProxyType(
     {
         "jsonl": _jsonl,
         "csv": _csv,
         "save": _save,
+        "crops": _crops,
+        "show": _show,
     }
 )

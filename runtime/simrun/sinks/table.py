@@ -13,7 +13,7 @@ from simrun.sources.base import BadFrame, Frame
 _FRAME: Final = ("frame", "file", "time_s", "width", "height")
 _QUAD: Final = ("x0", "y0", "x1", "y1", "x2", "y2", "x3", "y3")
 _BOX: Final = ("left", "top", "right", "bottom")
-_REGION: Final = ("score", "label", "label_score", "track")
+_REGION: Final = ("score", "label", "label_score", "track", "held")
 _STAGES: Final = ("capture", "preprocess", "infer", "regions", "classify", "total")
 
 
@@ -40,7 +40,7 @@ class CsvSink:
         tail = [*(data["latency_ms"][stage] for stage in _STAGES), None]
         for region in data["regions"]:
             quad = [value for corner in region["quad"] for value in corner]
-            self._row(*head, *quad, *region["box"], *(region[n] for n in _REGION), *tail)
+            self._row(*head, *quad, *region["box"], *(region.get(n) for n in _REGION), *tail)
         if not data["regions"]:
             self._row(*head, *[None] * len((*_QUAD, *_BOX, *_REGION)), *tail)
 
