@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# `pytest --hypothesis-profile=fuzz` gives malformed input in quantity.
+settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 
 ROOT = Path(__file__).resolve().parent.parent
 

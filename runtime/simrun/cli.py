@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from simrun.config import PREFIX, ConfigOption, configured, parse_settings
 from simrun.console import run_app
 from simrun.errors import SourceError, UsageError
 from simrun.options import expand_options
@@ -23,7 +24,15 @@ if TYPE_CHECKING:
 
     Guard = Callable[[Frames], Frames]
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"auto_envvar_prefix": PREFIX},
+)
+
+_PASSED_ON: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
+"""For a subcommand that takes the options of a run beside its own."""
 
 _EPILOG: Final = """Examples: simrun --camera 0 --jsonl -; simrun --source photos/ --save out/;
 simrun --demo --save demo.mp4. Exit codes: 0 done, 2 usage, 3 model, 4 source, 5 output,
@@ -41,21 +50,35 @@ _LINE_EVERY: Final = 100
 def simrun(
     context: typer.Context,
     settings: Settings,
+    config: ConfigOption = None,
     debug: Annotated[
-        bool, typer.Option("--debug", help="Log everything; show tracebacks of errors.")
+        bool,
+        typer.Option(
+            "--debug",
+            help="Log everything; show tracebacks of errors.",
+            allow_from_autoenv=False,
+        ),
     ] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", allow_from_autoenv=False)
+    ] = False,
 ) -> None:
     """Find and read text in pictures, videos and cameras.
 
     Results go to standard output or to files, everything else to standard error. A camera is read
     as fast as it delivers and the latest frame wins; files are read frame by frame. Without any
-    output option the results are printed as JSON lines.
+    output option the results are printed as JSON lines. Every option can also be set in the
+    configuration file (max-frames = 5) or, above that, in the environment (SIMRUN_MAX_FRAMES=5).
     """
     if version:
         _print_version()
     elif context.invoked_subcommand is None:
-        _run(settings)
+        configuration = configured(context, settings)
+        if configuration.file and config is None:
+            typer.echo(f"simrun: configuration from {configuration.file}", err=True)
+        _run(configuration.settings)
+    else:
+        _refuse_options_before(context.invoked_subcommand, context)
 
 
 @app.command()
@@ -72,9 +95,26 @@ def models() -> None:
         )
 
 
+@app.command("config", context_settings=_PASSED_ON)
+def show_config(context: typer.Context) -> None:
+    """Print the settings in force, as TOML, with the origin of each: simrun config --side 320."""
+    from simrun.config_toml import to_toml
+
+    typer.echo(to_toml(parse_settings(context.args)), nl=False)
+
+
 def main() -> None:
     """Entry point of the command `simrun`."""
     run_app(app, "simrun")
+
+
+def _refuse_options_before(subcommand: str, context: typer.Context) -> None:
+    """An option of a run before the subcommand would be lost: say so."""
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = f"--{name.replace('_', '-')}"
+            raise UsageError(f"{option} is in front of '{subcommand}'; write it behind, if it fits")
 
 
 def _print_version() -> None:

@@ -2,14 +2,85 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable
-from typing import Any, get_type_hints
+from dataclasses import dataclass
+from types import NoneType
+from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
+
+Returned = TypeVar("Returned")
+
+_EXPECTED: Final = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text in quotes",
+    list: "a list of texts in quotes",
+}
 
 
-def expand_options(function: Callable[..., None]) -> Callable[..., None]:
+@dataclass(frozen=True)
+class OptionType:
+    """What values an option takes."""
+
+    kind: type
+    """One of bool, int, float, str and list, the last being a list of str."""
+    least: float | None
+    most: float | None
+
+    def accepts(self, value: object) -> bool:
+        """Whether this is such a value, and within the bounds."""
+        if self.kind is list:
+            return isinstance(value, list) and all(_is_text(item) for item in value)
+        if self.kind is str:
+            return _is_text(value)
+        if type(value) is not self.kind:
+            return False
+        if not isinstance(value, int | float):
+            return True
+        low = -math.inf if self.least is None else self.least
+        high = math.inf if self.most is None else self.most
+        return low <= value <= high  # which NaN is not
+
+    @property
+    def expected(self) -> str:
+        """What `accepts` takes, for a message."""
+        least = f", at least {self.least:g}" if self.least is not None else ""
+        most = f", at most {self.most:g}" if self.most is not None else ""
+        return _EXPECTED[self.kind] + least + most
+
+
+def option_types(kind: type) -> dict[str, OptionType]:
+    """The type of each option of a dataclass as `expand_options` takes it.
+
+    Raises:
+        TypeError: a field has a type that no option has.
+    """
+    hints = get_type_hints(kind, include_extras=True)
+    return {f.name: _option_type(f.name, hints[f.name]) for f in dataclasses.fields(kind)}
+
+
+def _option_type(name: str, hint: Any) -> OptionType:  # noqa: ANN401 - a type
+    annotated, option = get_args(hint)
+    given = [part for part in get_args(annotated) or (annotated,) if part is not NoneType]
+    if get_origin(annotated) is list:
+        given = [annotated]
+    bare = get_origin(given[0]) or given[0]
+    if len(given) != 1 or bare not in _EXPECTED:
+        raise TypeError(f"option {name} is a {annotated}; it must be of one plain type")
+    return OptionType(bare, option.min, option.max)
+
+
+def _is_text(value: object) -> bool:
+    # No path, address or name has a NUL in it, and the system's calls choke on one.
+    return isinstance(value, str) and "\0" not in value
+
+
+def expand_options(function: Callable[..., Returned]) -> Callable[..., Returned]:
     """Replace a parameter whose type is a dataclass by one option for each of its fields.
 
     The fields are annotated as a typer command's parameters would be: `Annotated[type, Option]`,
@@ -19,14 +90,14 @@ def expand_options(function: Callable[..., None]) -> Callable[..., None]:
         function: for `typer.Typer.command` or `callback`; has one such parameter.
     """
     hints = get_type_hints(function, include_extras=True)
-    name = next(n for n, hint in hints.items() if dataclasses.is_dataclass(hint))
+    name = next(n for n, hint in hints.items() if dataclasses.is_dataclass(hint) and n != "return")
     kind: Any = hints[name]
     options = _parameters(kind)
 
     @functools.wraps(function)
-    def command(**given: Any) -> None:  # noqa: ANN401 - what typer parsed
+    def command(**given: Any) -> Returned:  # noqa: ANN401 - what typer parsed
         values = {option.name: given.pop(option.name) for option in options}
-        function(**given, **{name: kind(**values)})
+        return function(**given, **{name: kind(**values)})
 
     kept = [
         parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
@@ -47,7 +118,15 @@ def _parameters(kind: Any) -> list[inspect.Parameter]:  # noqa: ANN401 - a datac
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
-            annotation=hints[field.name],
+            annotation=_without_variable(hints[field.name]),
         )
         for field in dataclasses.fields(kind)
     ]
+
+
+def _without_variable(hint: Any) -> Any:  # noqa: ANN401 - a type
+    """The option without its environment variable in the help: one sentence tells them all."""
+    annotated, option = get_args(hint)
+    option = copy.copy(option)
+    option.show_envvar = False
+    return Annotated[annotated, option]

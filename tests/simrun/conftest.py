@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+from simrun.cli import main
 from simrun.images import Image
+
+Run = Callable[..., tuple[int, str, str]]
 
 STROKES = Path(__file__).parents[1] / "fixtures" / "strokes"
 
@@ -50,3 +55,31 @@ def bars_file(tmp_path: Path, bars: Image) -> Path:
     path = tmp_path / "bars.png"
     assert cv2.imwrite(str(path), bars)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_this_machine(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Keep the developer's own configuration away from the tests."""
+    for name in [name for name in os.environ if name.startswith("SIMRUN_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "nowhere"))
+
+
+@pytest.fixture
+def simrun(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command in this process: exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["simrun", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capsys.readouterr()
+        return int(str(code or 0)), out, err
+
+    return run

@@ -6,35 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from simrun.cli import main
-
-from .conftest import STROKES
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def simrun(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run the command in this process: exit code, stdout, stderr."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["simrun", *map(str, arguments)])
-        code: object = 0
-        try:
-            main()
-        except SystemExit as stop:
-            code = stop.code
-        out, err = capsys.readouterr()
-        return int(str(code or 0)), out, err
-
-    return run
+from .conftest import STROKES, Run
 
 
 def test_one_picture_gives_json_lines_on_stdout_alone(simrun: Run, bars_file: Path) -> None:

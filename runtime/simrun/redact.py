@@ -1,0 +1,34 @@
+"""What must not be seen in messages, printouts and files that others can read."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+HIDDEN: Final = "***"
+
+_SECRET_NAMES: Final = ("token", "password", "secret")
+# Greedy up to the last @ of the authority: a password may hold an @ that nobody escaped.
+_USERINFO: Final = re.compile(r"(?<=://)([^/?#\s:]*):([^/?#\s]*)(?=@)")
+_QUERY: Final = re.compile(
+    r"([?&](?:token|password|passwd|pass|pwd|secret|key)=)([^&#\s]+)", re.IGNORECASE
+)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether an option of this name holds a secret: `token`, `mqtt_password`, ..."""
+    return any(word in name.lower() for word in _SECRET_NAMES)
+
+
+def hide_passwords(text: str) -> str:
+    """The text with the passwords of the addresses in it replaced by `***`.
+
+    Those are the one before the host, as in `rtsp://user:password@host/`, and values such as
+    `?token=...` in the query.
+    """
+    return _QUERY.sub(rf"\1{HIDDEN}", _USERINFO.sub(rf"\1:{HIDDEN}", text))
+
+
+def holds_password(text: str) -> bool:
+    """Whether there is an address with a password in this text."""
+    return hide_passwords(text) != text
