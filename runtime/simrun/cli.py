@@ -16,6 +16,7 @@ from simrun.options import expand_options
 from simrun.settings import Settings
 
 if TYPE_CHECKING:
+    from simrun.notify import Notifier
     from simrun.pipeline import Localizer
     from simrun.result import Result
     from simrun.runner import Frames
@@ -126,6 +127,7 @@ def _print_version() -> None:
 def _run(settings: Settings) -> None:
     """One run, from the settings to the line that sums it up."""
     open_it = _one_source(settings)
+    from simrun.notify import open_notifier
     from simrun.pipeline import DEFAULT_MODEL, Localizer
     from simrun.signals import Stopped, StopSignals
 
@@ -136,12 +138,14 @@ def _run(settings: Settings) -> None:
         settings.provider,
         classify=settings.classify,
     )
+    notifier = open_notifier()
+    notifier.ready()
     try:
         with StopSignals() as signals:
             with signals.interruptible():
                 source = open_it()
             with closing(source):
-                stats = _work(settings, source, localizer, signals.guard)
+                stats = _work(settings, source, localizer, signals.guard, notifier)
     except Stopped:
         typer.echo("simrun: interrupted; what was written is complete", err=True)
         raise
@@ -163,7 +167,9 @@ def _one_source(settings: Settings) -> Callable[[], Source]:
     return lambda: open_demo(options)
 
 
-def _work(settings: Settings, source: Source, localizer: Localizer, guard: Guard) -> RunStats:
+def _work(
+    settings: Settings, source: Source, localizer: Localizer, guard: Guard, notifier: Notifier
+) -> RunStats:
     """Open the sinks and process frame by frame."""
     from simrun.runner import run
     from simrun.sinks import SinkContext, StreamInfo, open_sinks
@@ -182,7 +188,7 @@ def _work(settings: Settings, source: Source, localizer: Localizer, guard: Guard
             track=_tracker(settings, source),
             stats=stats,
             max_frames=most,
-            guard=guard,
+            guard=lambda frames: notifier.watch(guard(frames), stats),
             on_frame=on_frame,
         )
 
