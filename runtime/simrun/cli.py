@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simrun.runner import Frames
     from simrun.sources import Source
     from simrun.stats import RunStats, StatsSnapshot
+    from simrun.unit import UnitPlan
 
     Guard = Callable[[Frames], Frames]
 
@@ -104,6 +105,54 @@ def show_config(context: typer.Context) -> None:
     typer.echo(to_toml(parse_settings(context.args)), nl=False)
 
 
+service = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
+app.add_typer(
+    service, name="service", help="Run for months: a systemd service with the options of a run."
+)
+
+_ServiceName = Annotated[str, typer.Option(metavar="NAME", help="Name of the service.")]
+_ServiceUser = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Run as this user; systemd makes one up if not given."),
+]
+_Watchdog = Annotated[
+    float,
+    typer.Option(metavar="S", help="Start anew after this many seconds without a frame."),
+]
+
+
+@service.command("print", context_settings=_PASSED_ON)
+def service_print(
+    context: typer.Context,
+    name: _ServiceName = "simrun",
+    user: _ServiceUser = None,
+    watchdog: _Watchdog = 30.0,
+) -> None:
+    """Print the unit for a run: simrun service print --camera 0 --jsonl -."""
+    from simrun.unit import unit_text
+
+    typer.echo(unit_text(_plan_service(context.args, name, user, watchdog)), nl=False)
+
+
+@service.command("install", context_settings=_PASSED_ON)
+def service_install(
+    context: typer.Context,
+    name: _ServiceName = "simrun",
+    user: _ServiceUser = None,
+    watchdog: _Watchdog = 30.0,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a different unit of that name.")
+    ] = False,
+) -> None:
+    """Write the unit for systemd: sudo simrun service install --camera 0 --jsonl -."""
+    from simrun.service import UNIT_FOLDER, install_unit, next_steps
+
+    plan = _plan_service(context.args, name, user, watchdog)
+    path = install_unit(plan, folder=UNIT_FOLDER, replace=replace)
+    typer.echo(f"simrun: {path} is written; next:", err=True)
+    typer.echo(next_steps(name))
+
+
 def main() -> None:
     """Entry point of the command `simrun`."""
     run_app(app, "simrun")
@@ -128,16 +177,9 @@ def _run(settings: Settings) -> None:
     """One run, from the settings to the line that sums it up."""
     open_it = _one_source(settings)
     from simrun.notify import open_notifier
-    from simrun.pipeline import DEFAULT_MODEL, Localizer
     from simrun.signals import Stopped, StopSignals
 
-    localizer = Localizer.load(
-        settings.model or DEFAULT_MODEL,
-        settings.side,
-        settings.threads,
-        settings.provider,
-        classify=settings.classify,
-    )
+    localizer = _load(settings)
     notifier = open_notifier()
     notifier.ready()
     try:
@@ -150,6 +192,34 @@ def _run(settings: Settings) -> None:
         typer.echo("simrun: interrupted; what was written is complete", err=True)
         raise
     _sum_up(stats.snapshot())
+
+
+def _load(settings: Settings) -> Localizer:
+    from simrun.pipeline import DEFAULT_MODEL, Localizer
+
+    return Localizer.load(
+        settings.model or DEFAULT_MODEL,
+        settings.side,
+        settings.threads,
+        settings.provider,
+        classify=settings.classify,
+    )
+
+
+def _plan_service(arguments: list[str], name: str, user: str | None, watchdog_s: float) -> UnitPlan:
+    """Check the run as far as can be without its camera, then what a service adds to it."""
+    from simrun.service import Installation, plan_unit
+
+    configuration = parse_settings(arguments, environment=False)
+    _one_source(configuration.settings)
+    _load(configuration.settings)
+    return plan_unit(
+        configuration,
+        Installation.of_this_process(),
+        name=name,
+        user=user,
+        watchdog_s=watchdog_s,
+    )
 
 
 def _one_source(settings: Settings) -> Callable[[], Source]:
