@@ -105,6 +105,20 @@ def show_config(context: typer.Context) -> None:
     typer.echo(to_toml(parse_settings(context.args)), nl=False)
 
 
+@app.command("check", context_settings=_PASSED_ON)
+def check_all(
+    context: typer.Context,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Look at this computer and a run's settings; for bug reports: simrun check --camera 0."""
+    from simrun.check import Probes, check
+    from simrun.check_text import report_json, report_text
+
+    report = check(Probes(lambda: parse_settings(context.args), _load))
+    typer.echo(report_json(report) if json else report_text(report), nl=False)
+    raise typer.Exit(report.exit_code)
+
+
 service = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
 app.add_typer(
     service, name="service", help="Run for months: a systemd service with the options of a run."
