@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -35,6 +36,10 @@ app = typer.Typer(
 
 _PASSED_ON: Final = {"ignore_unknown_options": True, "allow_extra_args": True}
 """For a subcommand that takes the options of a run beside its own."""
+_OPTIONS: Final = "[OPTIONS] [OPTIONS OF A RUN]"
+
+_flag_only = functools.partial(typer.Option, allow_from_autoenv=False, show_envvar=False)
+"""An option that is no setting: neither in the file nor in the environment."""
 
 _EPILOG: Final = """Examples: simrun --camera 0 --jsonl -; simrun --source photos/ --save out/;
 simrun --demo --save demo.mp4. Exit codes: 0 done, 2 usage, 3 model, 4 source, 5 output,
@@ -54,16 +59,9 @@ def simrun(
     settings: Settings,
     config: ConfigOption = None,
     debug: Annotated[
-        bool,
-        typer.Option(
-            "--debug",
-            help="Log everything; show tracebacks of errors.",
-            allow_from_autoenv=False,
-        ),
+        bool, _flag_only("--debug", help="Log everything; show tracebacks of errors.")
     ] = False,
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", allow_from_autoenv=False)
-    ] = False,
+    version: Annotated[bool, _flag_only("--version", help="Print the version.")] = False,
 ) -> None:
     """Find and read text in pictures, videos and cameras.
 
@@ -97,7 +95,7 @@ def models() -> None:
         )
 
 
-@app.command("config", context_settings=_PASSED_ON)
+@app.command("config", context_settings=_PASSED_ON, options_metavar=_OPTIONS)
 def show_config(context: typer.Context) -> None:
     """Print the settings in force, as TOML, with the origin of each: simrun config --side 320."""
     from simrun.config_toml import to_toml
@@ -105,10 +103,10 @@ def show_config(context: typer.Context) -> None:
     typer.echo(to_toml(parse_settings(context.args)), nl=False)
 
 
-@app.command("check", context_settings=_PASSED_ON)
+@app.command("check", context_settings=_PASSED_ON, options_metavar=_OPTIONS)
 def check_all(
     context: typer.Context,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    json: Annotated[bool, _flag_only("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Look at this computer and a run's settings; for bug reports: simrun check --camera 0."""
     from simrun.check import Probes, check
@@ -124,18 +122,17 @@ app.add_typer(
     service, name="service", help="Run for months: a systemd service with the options of a run."
 )
 
-_ServiceName = Annotated[str, typer.Option(metavar="NAME", help="Name of the service.")]
+_ServiceName = Annotated[str, _flag_only(metavar="NAME", help="Name of the service.")]
 _ServiceUser = Annotated[
     str | None,
-    typer.Option(metavar="NAME", help="Run as this user; systemd makes one up if not given."),
+    _flag_only(metavar="NAME", help="Run as this user; systemd makes one up if not given."),
 ]
 _Watchdog = Annotated[
-    float,
-    typer.Option(metavar="S", help="Start anew after this many seconds without a frame."),
+    float, _flag_only(metavar="S", help="Start anew after this many seconds without a frame.")
 ]
 
 
-@service.command("print", context_settings=_PASSED_ON)
+@service.command("print", context_settings=_PASSED_ON, options_metavar=_OPTIONS)
 def service_print(
     context: typer.Context,
     name: _ServiceName = "simrun",
@@ -148,14 +145,14 @@ def service_print(
     typer.echo(unit_text(_plan_service(context.args, name, user, watchdog)), nl=False)
 
 
-@service.command("install", context_settings=_PASSED_ON)
+@service.command("install", context_settings=_PASSED_ON, options_metavar=_OPTIONS)
 def service_install(
     context: typer.Context,
     name: _ServiceName = "simrun",
     user: _ServiceUser = None,
     watchdog: _Watchdog = 30.0,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace a different unit of that name.")
+        bool, _flag_only("--replace", help="Replace a different unit of that name.")
     ] = False,
 ) -> None:
     """Write the unit for systemd: sudo simrun service install --camera 0 --jsonl -."""

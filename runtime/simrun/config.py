@@ -148,10 +148,10 @@ def default_file() -> Path | None:
     """`simrun/config.toml` in the user's folder for configuration, if it exists."""
     try:
         home = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser()
-    except RuntimeError:  # no home: the user of a service
+        path = home / "simrun" / "config.toml"
+        return path if path.is_file() else None
+    except (RuntimeError, OSError):  # no home, or one that is closed: the user of a service
         return None
-    path = home / "simrun" / "config.toml"
-    return path if path.is_file() else None
 
 
 def read_file(path: Path) -> dict[str, Any]:

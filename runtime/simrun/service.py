@@ -201,12 +201,20 @@ def _check_visible(path: Path, mode: Callable[[Path], int] | None) -> None:
     if mode is None:
         return
     for part in [*reversed(path.resolve().parents), path.resolve()]:
-        wanted = stat.S_IXOTH if stat.S_ISDIR(mode(part)) else stat.S_IROTH
-        if not mode(part) & wanted:
+        if _is_closed(part, mode):
             raise UsageError(
                 f"{part} is closed to other users, and the service needs {path}: add --user NAME "
                 "to run it as the owner, or install simrun in a virtual environment in /opt"
             )
+
+
+def _is_closed(path: Path, mode: Callable[[Path], int]) -> bool:
+    """Whether users other than the owner and the group cannot pass a folder or read a file."""
+    try:
+        bits = mode(path)
+    except OSError:
+        return True
+    return not bits & (stat.S_IXOTH if stat.S_ISDIR(bits) else stat.S_IROTH)
 
 
 def _lies_in(path: Path, folders: tuple[Path, ...]) -> bool:

@@ -103,6 +103,17 @@ def test_a_file_in_the_users_folder_is_found_and_said(
     assert err.startswith(f"simrun: configuration from {file}\nsimrun: no model 'nonesuch'")
 
 
+def test_a_home_that_is_closed_or_none_has_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bool:
+        raise PermissionError(13, "Permission denied")
+
+    assert parse_settings([]).file is None
+    monkeypatch.setattr(Path, "is_file", refuse)
+    assert parse_settings([]).file is None
+    monkeypatch.setenv("XDG_CONFIG_HOME", "~nonesuch/x")
+    assert parse_settings([]).file is None
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

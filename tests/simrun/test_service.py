@@ -198,6 +198,14 @@ def test_a_home_that_is_closed_to_others_is_said() -> None:
     assert "ProtectHome=read-only" in unit_text(_plan("--demo", installation=at_home, user="root"))
 
 
+def test_a_folder_that_cannot_be_looked_into_is_closed() -> None:
+    def mode(_: Path) -> int:
+        raise PermissionError(13, "Permission denied")
+
+    with pytest.raises(UsageError, match="is closed to other users"):
+        _plan("--demo", installation=Installation(("/srv/x",), (), mode))
+
+
 def test_an_installation_in_tmp_is_refused() -> None:
     in_tmp = Installation(("/tmp/venv/bin/simrun",), (), OPEN.mode)
     with pytest.raises(UsageError, match="folder for temporary files"):
