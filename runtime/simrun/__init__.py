@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Localizer", "Region", "Result", "__version__"]
 __version__ = "0.1.0"
+
+# ONNX Runtime from 1.32 has telemetry in its Linux builds: it numbers the computer in ~/.cache and
+# starts a thread to report with, as soon as it is imported. It must be told here, before that.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
 def __getattr__(name: str) -> object:

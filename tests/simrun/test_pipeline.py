@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,3 +99,13 @@ def test_help_loads_nothing_heavy() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_onnx_runtime_reports_nothing_to_anybody(tmp_path: Path) -> None:
+    """The telemetry in its Linux builds would leave a number of this computer in the home."""
+    code = "from simrun import Localizer; import sys; Localizer.load(sys.argv[1])"
+    environment = os.environ | {"HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    environment.pop("XDG_CACHE_HOME", None)
+    subprocess.run([sys.executable, "-c", code, STROKES], check=True, env=environment)
+    assert list(tmp_path.rglob("*")) == []
