@@ -167,7 +167,7 @@ def _check_power(machine: Machine) -> list[Finding]:
     if machine.temperature_c is not None:
         text = f"{machine.temperature_c:.0f} degrees Celsius"
         hot = machine.temperature_c >= _HOT_C
-        advice = "add a heat sink or a fan, or set --max-fps" if hot else ""
+        advice = "add a heat sink or a fan" if hot else ""
         findings.append(Finding("heat", NOTE if hot else OK, text, advice))
     if machine.throttled is not None:
         why = machine.throttling

@@ -7,11 +7,9 @@ under the prefix `SIMRUN_`. A file is checked here, before that, so that a messa
 
 from __future__ import annotations
 
-import difflib
 import logging
 import os
 import stat
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -186,6 +184,8 @@ def _read(path: Path) -> bytes:
 
 
 def _parse(path: Path, content: bytes) -> dict[str, Any]:
+    import tomllib
+
     try:
         return tomllib.loads(content.decode())
     except UnicodeDecodeError as error:
@@ -197,6 +197,8 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
 
 
 def _nearest(name: str, types: Mapping[str, OptionType]) -> str:
+    import difflib
+
     near = difflib.get_close_matches(name, types, n=1)
     known = ", ".join(key.replace("_", "-") for key in types)
     return f"did you mean '{near[0].replace('_', '-')}'?" if near else f"known: {known}"

@@ -28,12 +28,13 @@ from simrun.settings import Settings
 from simrun.unit import UnitPlan, unit_text
 
 UNIT_FOLDER: Final = Path("/etc/systemd/system")
+OUTPUT_FILES: Final = ("jsonl", "csv", "save")
+"""Settings that name files or folders to write."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}")
 _HOMES: Final = tuple(map(Path, ("/home", "/root", "/run/user")))
 _HIDDEN: Final = tuple(map(Path, ("/tmp", "/var/tmp")))
 _LIBCAMERA: Final = ("picam", "rpicam")
-_OUTPUTS: Final = ("jsonl", "csv", "save")
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def _check_name(name: str, user: str | None, watchdog_s: float) -> None:
 
 def _check_outputs(settings: Settings, folder: Path) -> None:
     """Every file of results has to lie in the service's own folder, and to survive a restart."""
-    targets = {kind: getattr(settings, kind) for kind in _OUTPUTS}
+    targets = {kind: getattr(settings, kind) for kind in OUTPUT_FILES}
     for kind, target in targets.items():
         if target in (None, "-"):
             continue

@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from simrun.config import parse_settings
 from simrun.errors import OutputError, SimError, UsageError
-from simrun.service import Installation, install_unit, next_steps, plan_unit
+from simrun.service import OUTPUT_FILES, Installation, install_unit, next_steps, plan_unit
 from simrun.settings import Settings
+from simrun.sinks import KINDS
 from simrun.unit import UnitPlan, quote, unit_text
 
 from .conftest import STROKES, Run
@@ -286,6 +287,11 @@ def test_a_wrong_run_is_not_installed(
 def test_no_option_of_a_run_is_taken_by_the_service() -> None:
     own = {"name", "user", "watchdog", "replace"}
     assert not own & {field.name for field in fields(Settings)}
+
+
+def test_every_kind_of_output_that_writes_files_is_checked() -> None:
+    """A new kind of sink: decide whether it writes files, which a service has to have room for."""
+    assert set(KINDS) == set(OUTPUT_FILES)
 
 
 def test_the_next_steps_name_the_service() -> None:
