@@ -7,6 +7,7 @@ the service alone (`LoadCredential=`).
 
 from __future__ import annotations
 
+import math
 import os
 import pwd
 import re
@@ -28,7 +29,7 @@ from simrun.settings import Settings
 from simrun.unit import UnitPlan, unit_text
 
 UNIT_FOLDER: Final = Path("/etc/systemd/system")
-OUTPUT_FILES: Final = ("jsonl", "csv", "save")
+OUTPUT_FILES: Final = ("jsonl", "csv", "save", "crops")
 """Settings that name files or folders to write."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}")
@@ -97,7 +98,8 @@ def plan_unit(
         libcamera=(settings.camera or "").startswith(_LIBCAMERA),
         compiles=(settings.provider or "cpu").lower()
         not in ("cpu", "cpuexecutionprovider", "xnnpack"),
-        watchdog_s=watchdog_s,
+        # What the run itself may take: awaiting its camera, and the pace that it was told.
+        watchdog_s=watchdog_s + settings.wait + 1 / (settings.max_fps or math.inf),
     )
 
 
@@ -165,6 +167,8 @@ def _check_name(name: str, user: str | None, watchdog_s: float) -> None:
 
 def _check_outputs(settings: Settings, folder: Path) -> None:
     """Every file of results has to lie in the service's own folder, and to survive a restart."""
+    if settings.show:
+        raise UsageError("--show needs a screen, which a service does not have; leave it out")
     targets = {kind: getattr(settings, kind) for kind in OUTPUT_FILES}
     for kind, target in targets.items():
         if target in (None, "-"):

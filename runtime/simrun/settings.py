@@ -82,7 +82,11 @@ class Settings:
         int | None,
         typer.Option(metavar="PX", help="Working size: longer side in pixels; smaller is faster."),
     ] = None
-    threads: Annotated[int, typer.Option(metavar="N", help="Threads of the network.")] = 1
+    threads: Annotated[
+        int,
+        # The upper bound is a guard against slips: each is a real thread.
+        typer.Option(metavar="N", max=256, help="Threads of the network."),
+    ] = 1
     provider: Annotated[
         str | None,
         typer.Option(

@@ -117,7 +117,7 @@ def test_a_home_that_is_closed_or_none_has_no_file(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("sdie = 3", "no setting 'sdie'; did you mean 'side'?"),
+        ("sidee = 3", "no setting 'sidee'; did you mean 'side'?"),
         ("xyzzy = 3", "no setting 'xyzzy'; known: source, camera, "),
         ("[run]\nside = 3", "no setting 'run'; "),
         ("side = 'abc'", "side is 'abc'; it must be a whole number"),
@@ -155,10 +155,10 @@ def test_a_file_that_is_missing_or_a_folder(tmp_path: Path) -> None:
 
 
 def test_a_bad_file_ends_a_run_with_2_but_not_the_help(simrun: Run, file: Path) -> None:
-    file.write_text("sdie = 3")
+    file.write_text("sidee = 3")
     code, out, err = simrun("--config", file, "--demo")
     assert (code, out) == (2, "")
-    assert err == f"simrun: {file}: no setting 'sdie'; did you mean 'side'?\n"
+    assert err == f"simrun: {file}: no setting 'sidee'; did you mean 'side'?\n"
     assert simrun("--config", file, "--help")[0] == 0
 
 

@@ -118,6 +118,11 @@ def test_options_of_the_service() -> None:
     assert "MemoryDenyWriteExecute" not in text
 
 
+def test_the_watchdog_leaves_time_to_await_the_camera_and_to_keep_the_pace() -> None:
+    text = unit_text(_plan("--camera", "0", "--wait", "60", "--max-fps", "0.1"))
+    assert _setting(text, "WatchdogSec") == ["100"]
+
+
 def test_a_stream_waits_for_the_network() -> None:
     assert "After=" in unit_text(_plan("--source", "rtsp://cam/1"))
     assert "network-online.target" in unit_text(_plan("--source", "rtsp://cam/1"))
@@ -160,6 +165,7 @@ def test_the_environment_of_the_installer_is_no_part_of_it(
         (["--camera", "0", "--jsonl", "r.jsonl"], "--jsonl r.jsonl would end the service"),
         (["--camera", "0", "--csv", "/srv/r.csv", "--overwrite"], "--csv is /srv/r.csv; "),
         (["--camera", "0", "--save", "../x", "--overwrite"], "--save is ../x; "),
+        (["--camera", "0", "--show"], "--show needs a screen"),
         (["--demo", "--model", "nonesuch"], "no model 'nonesuch'"),
     ],
 )
@@ -291,7 +297,7 @@ def test_no_option_of_a_run_is_taken_by_the_service() -> None:
 
 def test_every_kind_of_output_that_writes_files_is_checked() -> None:
     """A new kind of sink: decide whether it writes files, which a service has to have room for."""
-    assert set(KINDS) == set(OUTPUT_FILES)
+    assert set(KINDS) - {"show"} == set(OUTPUT_FILES)
 
 
 def test_the_next_steps_name_the_service() -> None:
