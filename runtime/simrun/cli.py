@@ -291,10 +291,15 @@ def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:
 
 def _wanted_sinks(settings: Settings) -> list[tuple[str, str]]:
     """Kind and target of each output; standard output where none is named."""
-    named = {kind: getattr(settings, kind) for kind in ("jsonl", "csv", "save", "crops")}
+    named = {kind: getattr(settings, kind) for kind in ("jsonl", "csv", "save", "crops", "mqtt")}
     wanted = [(kind, to) for kind, to in named.items() if to is not None]
     if settings.show:
         wanted.append(("show", ""))
+    for text in settings.sink or ():
+        kind, sign, to = text.partition("=")
+        if not sign:
+            raise UsageError(f"--sink is {text}; it must be NAME=TARGET, for instance csv=out.csv")
+        wanted.append((kind, to))
     return wanted or [("jsonl", "-")]
 
 

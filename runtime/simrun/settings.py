@@ -128,6 +128,16 @@ class Settings:
         typer.Option(metavar="DIR", help="Write each region as a picture, upright, one a track."),
     ] = None
     show: Annotated[bool, typer.Option("--show", help="Show a window; q ends the run.")] = False
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Publish results: mqtt[s]://[user[:password]@]host[:port]/topic."
+        ),
+    ] = None
+    sink: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=TARGET", help="One more output of any kind; may be repeated."),
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
     ] = False

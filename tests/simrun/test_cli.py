@@ -69,6 +69,9 @@ def test_a_bad_picture_is_reported_and_the_rest_go_on(
         (["--demo", "--model", "nonesuch"], 3, "no model 'nonesuch'"),
         (["--source", "missing.png"], 4, "no such file or folder: missing.png"),
         (["--camera", "97"], 4, "no camera /dev/video97"),
+        (["--demo", "--sink", "csv"], 2, "--sink is csv; it must be NAME=TARGET"),
+        (["--demo", "--sink", "cvs=x"], 2, "no sink 'cvs'; known: jsonl, csv"),
+        (["--demo", "--mqtt", "mqtt://h"], 2, "the topic is missing"),
         (["--demo", "--jsonl", "/nonesuch/x.jsonl"], 5, "cannot write /nonesuch/x.jsonl"),
         (["--demo", "--jsonl", "/dev/full", "--overwrite"], 5, "No space left"),
     ],
@@ -83,6 +86,36 @@ def test_an_error_is_one_line_and_its_exit_code(
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_new_kind_of_output_is_one_module_and_one_line_of_the_table(
+    simrun: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from simrun import sinks
+
+    (tmp_path / "tally.py").write_text(
+        "class TallySink:\n"
+        "    def __init__(self, target, context):\n"
+        "        self.target, self.count = target, 0\n"
+        "    def write(self, frame, result):\n"
+        "        self.count += 1\n"
+        "    def write_bad(self, frame):\n"
+        "        pass\n"
+        "    def close(self):\n"
+        "        open(self.target, 'w').write(str(self.count))\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from tally import TallySink  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(sinks, "KINDS", {**sinks.KINDS, "tally": TallySink})
+    first, second, rows = tmp_path / "a", tmp_path / "b=c", tmp_path / "out.csv"
+    code, out, _ = simrun(
+        *("--demo", "--model", STROKES, "--max-frames", 2),
+        *("--sink", f"tally={first}", "--sink", f"tally={second}", "--sink", f"csv={rows}"),
+    )
+    assert (code, out) == (0, "")
+    assert first.read_text() == second.read_text() == "2"
+    assert rows.stat().st_size > 100
 
 
 def test_a_typing_error_of_the_user_exits_with_2(simrun: Run) -> None:

@@ -73,6 +73,12 @@ def _show(_: str, context: SinkContext) -> Sink:
     return WindowSink(context.quit)
 
 
+def _mqtt(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.mqtt import MqttSink
+
+    return MqttSink(target, context)
+
+
 KINDS: Final[Mapping[str, Opener]] = MappingProxyType(
     {
         "jsonl": _jsonl,
@@ -80,5 +86,6 @@ KINDS: Final[Mapping[str, Opener]] = MappingProxyType(
         "save": _save,
         "crops": _crops,
         "show": _show,
+        "mqtt": _mqtt,
     }
 )
