@@ -12,6 +12,7 @@ import difflib
 import hashlib
 import json
 import os
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -26,6 +27,10 @@ CLASSIFIER_FILE: Final = "classifier.onnx"
 METADATA_FILE: Final = "model.json"
 
 _POLARITIES: Final = ("bright", "dark", "both")
+_MOST_NESTED: Final = 20
+"""Levels of lists and objects that metadata may have; what `simtool export` writes has six."""
+_LARGEST: Final = 1e9
+"""Greatest number, without its sign, in a field that the runtime works with."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,14 @@ class BundleMeta:
         Raises:
             ModelError: a field has an impossible value; the message names field and value.
         """
-        self._require("stride", self.stride >= 1, "at least 1")
-        self._require("receptive_field", self.receptive_field >= 1, "at least 1")
+        self._require("stride", 1 <= self.stride <= 1024, "1 to 1024")
+        self._require("receptive_field", 1 <= self.receptive_field <= 4096, "1 to 4096")
+        self._require("offset", abs(self.offset) <= 4096, "-4096 to 4096")
+        self._require(
+            "static_size",
+            self.static_size is None or all(8 <= size <= 4096 for size in self.static_size),
+            "null or two sizes of 8 to 4096",
+        )
         self._require("polarity", self.polarity in _POLARITIES, f"one of {', '.join(_POLARITIES)}")
         self._require("side", 32 <= self.side <= 16384, "32 to 16384")
         self._require("crop_size", 8 <= self.crop_size <= 512, "8 to 512")
@@ -101,7 +112,7 @@ class BundleMeta:
     def _require(self, name: str, ok: bool, wanted: str) -> None:
         if not ok:
             raise ModelError(
-                f"bundle field '{name}' is {getattr(self, name)!r}; it must be {wanted}"
+                f"bundle field '{name}' is {_short(getattr(self, name))}; it must be {wanted}"
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -121,7 +132,7 @@ class BundleMeta:
         schema = data.get("schema")
         if schema != SCHEMA:
             raise ModelError(
-                f"bundle schema is {schema!r}, this version reads {SCHEMA!r}; export it again"
+                f"bundle schema is {_short(schema)}, this version reads {SCHEMA!r}; export it again"
             )
         values = {key: value for key, value in data.items() if key not in ("schema", "files")}
         known = {f.name for f in fields(cls)}
@@ -129,9 +140,8 @@ class BundleMeta:
         if missing := sorted(required - values.keys()):
             raise ModelError(f"bundle metadata lacks {', '.join(missing)}; export the model again")
         if unknown := sorted(values.keys() - known):
-            raise ModelError(
-                f"bundle metadata has unknown fields: {', '.join(unknown)}; update similarnet"
-            )
+            names = ", ".join(_short(name)[1:-1] for name in unknown[:5])
+            raise ModelError(f"bundle metadata has unknown fields: {names}; update similarnet")
         return cls(**{key: _typed(key, value) for key, value in values.items()})
 
 
@@ -157,29 +167,52 @@ _STRING_LISTS: Final = frozenset({"classes", "heatmap_channels"})
 def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - the dataclass field says which type
     """Turn a JSON value into the type of the field `name`, or say what it is instead."""
 
-    def is_number(x: object) -> bool:
-        return isinstance(x, int | float) and not isinstance(x, bool)
-
-    if name in _INTS and isinstance(value, int) and not isinstance(value, bool):
+    if name in _INTS and _is_number(value) and isinstance(value, int):
         return value
-    if name in _FLOATS and is_number(value):
+    if name in _FLOATS and _is_number(value):
         return float(value)  # type: ignore[arg-type]
-    if name in _STRINGS and isinstance(value, str):
+    if name in _STRINGS and _is_text(value):
         return value
     if isinstance(value, list):
-        if name in _STRING_LISTS and all(isinstance(x, str) for x in value):
+        if name in _STRING_LISTS and all(map(_is_text, value)):
             return tuple(value)
-        if name == "scales" and all(is_number(x) for x in value):
+        if name == "scales" and all(map(_is_number, value)):
             return tuple(float(x) for x in value)
-        if name == "static_size" and len(value) == 2 and all(isinstance(x, int) for x in value):
+        if name == "static_size" and len(value) == 2 and all(type(x) is int for x in value):
             return tuple(value)
-    if name == "regions" and isinstance(value, dict) and all(map(is_number, value.values())):
+    if name == "regions" and isinstance(value, dict) and all(map(_is_number, value.values())):
         return {str(key): float(number) for key, number in value.items()}
     if name == "static_size" and value is None:
         return None
     if name in _OPTIONAL - {"regions", "static_size", "channels"} and isinstance(value, dict):
         return value
-    raise ModelError(f"bundle field '{name}' has the wrong type: {value!r}")
+    raise ModelError(f"bundle field '{name}' has the wrong type: {_short(value)}")
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number of a size to work with; NaN and infinities are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string that can be written out; JSON allows half of a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+
+
+def _is_deep(value: object, levels: int = _MOST_NESTED) -> bool:
+    """Whether lists and objects are nested deeper than code that walks through them can follow."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    return isinstance(value, list) and (
+        levels == 0 or any(_is_deep(inner, levels - 1) for inner in value)
+    )
+
+
+def _short(value: object) -> str:
+    """The value for a message: one line of printable ASCII, cut where it is long."""
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxother = 60
+    return brief.repr(value).encode("ascii", "backslashreplace").decode()
 
 
 @dataclass(frozen=True)
@@ -208,7 +241,7 @@ def load_bundle(name_or_dir: str | os.PathLike[str]) -> Bundle:
     files = data.get("files")
     if not isinstance(files, dict) or LOCALIZER_FILE not in files:
         raise ModelError(f"{path / METADATA_FILE} lists no hash of {LOCALIZER_FILE}; export again")
-    contents = {name: _read_verified(path / name, digest) for name, digest in files.items()}
+    contents = {name: _read_verified(path, name, digest) for name, digest in files.items()}
     return Bundle(
         path=path,
         meta=meta,
@@ -230,7 +263,7 @@ def verify_embedded(bundle: Bundle, custom_metadata: Mapping[str, str]) -> None:
             f"{bundle.path / LOCALIZER_FILE} has no '{METADATA_KEY}' metadata: it was not made by "
             "'simtool export'"
         )
-    if json.loads(embedded) != bundle.meta.to_json():
+    if _parse(embedded, f"the metadata inside {LOCALIZER_FILE}") != bundle.meta.to_json():
         raise ModelError(
             f"{bundle.path / METADATA_FILE} differs from the metadata inside {LOCALIZER_FILE}; "
             "restore it or export the model again"
@@ -279,17 +312,35 @@ def find_bundle(name_or_dir: str | os.PathLike[str]) -> Path:
 
 def _read_metadata(path: Path) -> dict[str, Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"cannot read {path}: {error}") from error
+    data = _parse(text, str(path))
     if not isinstance(data, dict):
         raise ModelError(f"{path} holds a JSON {type(data).__name__}, not an object")
     return data
 
 
-def _read_verified(path: Path, digest: object) -> bytes:
-    if path.name not in (LOCALIZER_FILE, CLASSIFIER_FILE):
-        raise ModelError(f"bundle lists an unknown file '{path.name}'; a newer similarnet made it")
+def _parse(text: str, what: str) -> object:
+    """JSON of a depth that is safe to work with."""
+    try:
+        data: object = json.loads(text)
+        too_deep = _is_deep(data)
+    # Beside bad JSON: numbers of more digits than Python reads.
+    except ValueError as error:
+        raise ModelError(f"cannot read {what}: {error}") from error
+    except RecursionError:
+        too_deep = True
+    if too_deep:
+        raise ModelError(f"cannot read {what}: it is nested deeper than {_MOST_NESTED} levels")
+    return data
+
+
+def _read_verified(folder: Path, name: str, digest: object) -> bytes:
+    # The whole name: a bundle has no business outside its folder.
+    if name not in (LOCALIZER_FILE, CLASSIFIER_FILE):
+        raise ModelError(f"bundle lists an unknown file {_short(name)}; a newer similarnet made it")
+    path = folder / name
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -297,7 +348,7 @@ def _read_verified(path: Path, digest: object) -> bytes:
     actual = hashlib.sha256(content).hexdigest()
     if actual != digest:
         raise ModelError(
-            f"{path} does not verify: SHA-256 is {actual[:12]}..., model.json says "
-            f"{str(digest)[:12]}...; the file is damaged or was replaced, export the model again"
+            f"{path} does not verify: its SHA-256 is {actual}, model.json says {_short(digest)}; "
+            "the file is damaged or was replaced, export the model again"
         )
     return content

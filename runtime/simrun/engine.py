@@ -51,42 +51,50 @@ class Engine:
 
         Raises:
             UsageError: the provider asked for is not in this build of ONNX Runtime.
-            ModelError: ONNX Runtime cannot load the graph.
+            ModelError: ONNX Runtime cannot load the graph, or its inputs and outputs are not one
+                each.
         """
         provider = _provider_name(config.provider)
         try:
             # ONNX Runtime has an exception type per status code and no public base.
             self._session = ort.InferenceSession(
-                graph, _session_options(config), providers=[provider]
+                graph,
+                _session_options(config),
+                providers=[provider],
+                # Trying again would print lines on standard output, among the results.
+                enable_fallback=0,
             )
+            inputs = [value.name for value in self._session.get_inputs()]
+            outputs = [value.name for value in self._session.get_outputs()]
+            self.custom_metadata: Mapping[str, str] = dict(
+                self._session.get_modelmeta().custom_metadata_map
+            )
+            """The `metadata_props` of the graph."""
         except Exception as error:
             raise ModelError(f"ONNX Runtime cannot load {what}: {_first_line(error)}") from error
         self.provider = self._session.get_providers()[0]
         if self.provider != provider:
             raise ModelError(f"asked for {provider}, ONNX Runtime chose {self.provider} for {what}")
         self._what = what
-        self._input = self._session.get_inputs()[0].name
-        self._output = self._session.get_outputs()[0].name
-
-    @property
-    def custom_metadata(self) -> Mapping[str, str]:
-        """The `metadata_props` of the graph."""
-        metadata: Mapping[str, str] = self._session.get_modelmeta().custom_metadata_map
-        return metadata
+        if len(inputs) != 1 or len(outputs) != 1:
+            raise ModelError(
+                f"{what} has {len(inputs)} inputs and {len(outputs)} outputs; it must have one each"
+            )
+        self._input, self._output = inputs[0], outputs[0]
 
     def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The graph's output, float32, for a batch of uint8 (N, C, H, W).
 
         Raises:
-            ModelError: the graph does not take this input.
+            ModelError: the graph does not take this input, or gives no array of numbers.
         """
         try:
             (output,) = self._session.run([self._output], {self._input: batch})
+            return np.asarray(output, np.float32)
         except Exception as error:
             raise ModelError(
                 f"{self._what} failed on an input of shape {batch.shape}: {_first_line(error)}"
             ) from error
-        return np.asarray(output, np.float32)
 
 
 def _session_options(config: EngineConfig) -> ort.SessionOptions:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import struct
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
+from simrun.picture_size import declared_size, is_jpeg, is_png
 
 Image = NDArray[np.uint8]
 """(H, W) grey or (H, W, 3) BGR."""
@@ -41,16 +41,18 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         raise SourceError(f"{path} is empty (0 bytes)")
     if _is_cut_short(data):
         raise SourceError(f"{path} is cut short: the end of the picture is missing")
-    _refuse_huge(path, data)
+    _refuse_size(path, data)
     # Only PNG and its kin carry alpha, and only IMREAD_UNCHANGED keeps it, at the price of EXIF.
-    flags = cv2.IMREAD_COLOR if _is_jpeg(data) else cv2.IMREAD_UNCHANGED
+    flags = cv2.IMREAD_COLOR if is_jpeg(data) else cv2.IMREAD_UNCHANGED
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        if image is None or image.size == 0:
+            raise SourceError(f"{path} is not a picture that OpenCV can decode")
+        return check_frame(_to_uint8_bgr(np.asarray(image)))
     except cv2.error as error:
-        raise SourceError(f"cannot decode {path}: {error.err or error}") from error
-    if image is None or image.size == 0:
-        raise SourceError(f"{path} is not a picture that OpenCV can decode")
-    return _to_uint8_bgr(np.asarray(image))
+        raise SourceError(f"cannot decode {path}: {_one_line(error)}") from error
+    except MemoryError as error:
+        raise SourceError(f"{path} takes more memory than there is; shrink it first") from error
 
 
 def to_grey(image: Image) -> Image:
@@ -84,55 +86,30 @@ def check_frame(frame: object) -> Image:
     raise SourceError(f"a frame must be uint8 (H, W) or (H, W, 3) with pixels in it, not {got}")
 
 
-def _is_jpeg(data: bytes) -> bool:
-    return data.startswith(b"\xff\xd8\xff")
-
-
-def _is_png(data: bytes) -> bool:
-    return data.startswith(b"\x89PNG\r\n\x1a\n")
-
-
 def _is_cut_short(data: bytes) -> bool:
     """Whether a JPEG or PNG lacks its end: decoders fill the rest with grey and go on."""
-    if _is_jpeg(data):
+    if is_jpeg(data):
         # Within a scan 0xFF is always escaped, so an end marker must follow the last scan header.
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") or b"\xff\xda" not in data
-    return _is_png(data) and b"IEND" not in data[-64:]
+    return is_png(data) and b"IEND" not in data[-64:]
 
 
-def _refuse_huge(path: Path, data: bytes) -> None:
-    size = _declared_size(data)
-    if size and size[0] * size[1] > MAX_MEGAPIXELS * 1e6:
+def _refuse_size(path: Path, data: bytes) -> None:
+    size = declared_size(data)
+    if size is None:
+        raise SourceError(f"{path} is not a picture of a kind that is read, or its header is bad")
+    if size[0] * size[1] > MAX_MEGAPIXELS * 1e6:
         raise SourceError(
             f"{path} has {size[0]}x{size[1]} pixels ({size[0] * size[1] / 1e6:.0f} megapixels); "
             f"at most {MAX_MEGAPIXELS} are read, shrink it first"
         )
 
 
-def _declared_size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) from the header of a PNG or JPEG, before anything is decoded."""
-    if _is_png(data) and len(data) >= 24:
-        width, height = struct.unpack(">II", data[16:24])
-        return width, height
-    if not _is_jpeg(data):
-        return None
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        # Start of frame: C0..CF but for the tables C4, C8 and CC (ITU-T T.81, table B.1).
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            return width, height
-        at += 2 + length
-    return None
-
-
 def _to_uint8_bgr(image: NDArray[Any]) -> Image:
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     elif image.dtype != np.uint8:
-        low, high = float(image.min()), float(image.max())
-        image = ((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+        image = _stretch(image)
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim == 3 and image.shape[2] == 4:
@@ -140,3 +117,16 @@ def _to_uint8_bgr(image: NDArray[Any]) -> Image:
         colour = image[:, :, :3].astype(np.uint16)
         image = ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
     return np.ascontiguousarray(image, np.uint8)
+
+
+def _stretch(image: NDArray[Any]) -> Image:
+    """Other numbers, floating ones above all, with the lowest at 0 and the highest at 255."""
+    finite = np.nan_to_num(image.astype(np.float64), posinf=0.0, neginf=0.0)
+    # Within -1..1 first: the difference of two of the largest floats is infinite.
+    finite /= max(float(np.abs(finite).max()), 1e-300)
+    low, high = float(finite.min()), float(finite.max())
+    return ((finite - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+
+
+def _one_line(error: cv2.error) -> str:
+    return " ".join(str(error.err or error).split())

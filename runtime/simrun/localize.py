@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from simrun.bundle import BundleMeta
 from simrun.engine import Engine
+from simrun.errors import ModelError
 from simrun.images import Image
 
 _SIZE_STEP = 8
@@ -93,8 +94,14 @@ def _run_once(engine: Engine, meta: BundleMeta, batch: Image) -> NDArray[np.floa
     if any(missing):
         pad = ((0, 0), (0, 0), (0, missing[0]), (0, missing[1]))
         batch = np.pad(batch, pad, mode="edge")
-    (values,) = engine.run(batch)
-    return np.asarray(values, np.float32)
+    maps = engine.run(batch)
+    if maps.ndim != 4 or maps.shape[:2] != (1, len(meta.heatmap_channels)) or 0 in maps.shape:
+        raise ModelError(
+            f"the graph gives maps of shape {maps.shape}; the bundle names "
+            f"{len(meta.heatmap_channels)} channels, so it must be "
+            f"(1, {len(meta.heatmap_channels)}, h, w); export the model again"
+        )
+    return np.asarray(maps[0], np.float32)
 
 
 def _shrink_working(batch: Image, factor: float) -> Image:

@@ -152,8 +152,8 @@ class Localizer:
         logits = classifier.run(np.zeros((1, self.meta.channels, size, size), np.uint8))
         if logits.shape != (1, len(self.meta.classes)):
             raise ModelError(
-                f"{CLASSIFIER_FILE} gives {logits.shape[-1]} classes, the bundle names "
-                f"{len(self.meta.classes)}; export the model again"
+                f"{CLASSIFIER_FILE} gives {logits.shape[-1] if logits.ndim else 0} classes, the "
+                f"bundle names {len(self.meta.classes)}; export the model again"
             )
 
 

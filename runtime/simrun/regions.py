@@ -28,6 +28,9 @@ Labels = NDArray[np.int32]
 MAX_COMPONENTS: Final = 512
 """Components looked at in one map, the largest: the bound on the work."""
 
+LARGEST_RULE: Final = 10_000.0
+"""Greatest value of any rule: more cells than a map has on a side."""
+
 _LONG: Final = 3.0
 """Ratio of the variances along and across from which a component has a direction of its own."""
 
@@ -75,14 +78,17 @@ class RegionOptions:
         """The two thresholds and the rules that a bundle carries.
 
         Raises:
-            ModelError: a rule is not known or negative.
+            ModelError: a rule is not known, negative or absurdly large.
         """
         if unknown := sorted(rules.keys() - RULES):
             raise ModelError(
                 f"bundle field 'regions' has unknown rules: {', '.join(unknown)}; update similarnet"
             )
-        if negative := sorted(name for name, value in rules.items() if not value >= 0):
-            raise ModelError(f"bundle field 'regions' has negative rules: {', '.join(negative)}")
+        if wrong := sorted(name for name, value in rules.items() if not 0 <= value <= LARGEST_RULE):
+            raise ModelError(
+                f"bundle field 'regions' has rules outside 0 to {LARGEST_RULE:g}: "
+                f"{', '.join(wrong)}"
+            )
         return cls(map_threshold, region_threshold, **rules)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -55,6 +56,18 @@ def test_a_graph_cut_short_is_one_line_even_with_a_matching_hash(strokes: Path) 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("word", [b"similarnet", b"image", b"heatmap"])
+def test_a_graph_with_names_that_are_no_text_is_one_line(
+    strokes: Path, word: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = strokes / "localizer.onnx"
+    path.write_bytes(path.read_bytes().replace(word, b"\xff" + word[1:]))
+    rehash(strokes, "localizer.onnx")
+    with pytest.raises(ModelError, match=r"cannot load localizer\.onnx"):
+        Localizer.load(strokes)
+    assert capsys.readouterr().out == ""
+
+
 def test_a_graph_of_somebody_else_is_refused(strokes: Path) -> None:
     model = onnx.load(strokes / "localizer.onnx")
     del model.metadata_props[:]
@@ -78,6 +91,61 @@ def test_an_unknown_rule_for_regions_is_refused(strokes: Path) -> None:
         Localizer(replace(bundle, meta=meta))
 
 
+@pytest.mark.parametrize("value", [-1.0, 1e5, float("nan")])
+def test_a_rule_out_of_range_is_refused(strokes: Path, value: float) -> None:
+    bundle = load_bundle(strokes)
+    meta = replace(bundle.meta, regions={"valley_reach": value})
+    with pytest.raises(ModelError, match="rules outside 0 to 10000: valley_reach"):
+        Localizer(replace(bundle, meta=meta))
+
+
+def test_metadata_in_the_graph_that_is_no_json_is_refused(strokes: Path) -> None:
+    model = onnx.load(strokes / "localizer.onnx")
+    onnx.helper.set_model_props(model, {"similarnet": "{"})
+    onnx.save(model, strokes / "localizer.onnx")
+    rehash(strokes, "localizer.onnx")
+    with pytest.raises(ModelError, match=r"cannot read the metadata inside localizer\.onnx"):
+        Localizer.load(strokes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("ReduceMax", r"maps of shape \(\)"),
+        ("Concat", r"maps of shape \(1, 2, "),
+        ("Shape", r"maps of shape \(4,\)"),
+    ],
+)
+def test_a_graph_with_another_output_is_refused(
+    strokes: Path, bars: np.ndarray, kind: str, message: str
+) -> None:
+    model = onnx.load(strokes / "localizer.onnx")
+    name = model.graph.output[0].name
+    given = [name, name] if kind == "Concat" else [name]
+    options = {"Concat": {"axis": 1}, "ReduceMax": {"keepdims": 0}}.get(kind, {})
+    model.graph.node.append(onnx.helper.make_node(kind, given, ["changed"], **options))
+    del model.graph.output[:]
+    element = onnx.TensorProto.INT64 if kind == "Shape" else onnx.TensorProto.FLOAT
+    model.graph.output.append(onnx.helper.make_tensor_value_info("changed", element, None))
+    onnx.save(model, strokes / "localizer.onnx")
+    rehash(strokes, "localizer.onnx")
+    with pytest.raises(ModelError, match=message):
+        Localizer.load(strokes)(bars)
+
+
+def test_a_graph_with_two_outputs_is_refused(strokes: Path) -> None:
+    model = onnx.load(strokes / "localizer.onnx")
+    again = onnx.helper.make_node("Identity", [model.graph.output[0].name], ["again"])
+    model.graph.node.append(again)
+    model.graph.output.append(
+        onnx.helper.make_tensor_value_info("again", onnx.TensorProto.FLOAT, None)
+    )
+    onnx.save(model, strokes / "localizer.onnx")
+    rehash(strokes, "localizer.onnx")
+    with pytest.raises(ModelError, match="1 inputs and 2 outputs"):
+        Localizer.load(strokes)
+
+
 def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
     labels = ["-", "|", "/"]
     path = strokes / "model.json"
@@ -96,7 +164,7 @@ def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
     ("changes", "message"),
     [
         ({"schema": "similarnet-bundle/9"}, "schema is 'similarnet-bundle/9'"),
-        ({"stride": 0}, "'stride' is 0; it must be at least 1"),
+        ({"stride": 0}, "'stride' is 0; it must be 1 to 1024"),
         ({"stride": "2"}, "'stride' has the wrong type: '2'"),
         ({"stride": True}, "'stride' has the wrong type: True"),
         ({"polarity": "grey"}, "'polarity' is 'grey'"),
@@ -108,7 +176,17 @@ def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
         ({"regions": {"min_height": "tall"}}, "'regions' has the wrong type"),
         ({"colour": "red"}, "unknown fields: colour"),
         ({"files": ...}, "lists no hash"),
-        ({"files": {"localizer.onnx": "0", "../x": "0"}}, "unknown file 'x'"),
+        ({"files": {"localizer.onnx": "0", "../x": "0"}}, "unknown file '../x'"),
+        ({"files": {"localizer.onnx": "0", "a/localizer.onnx": "0"}}, "unknown file 'a/local"),
+        ({"files": {"localizer.onnx": "0", "a\0/localizer.onnx": "0"}}, r"file 'a\x00/local"),
+        ({"offset": float("nan")}, "'offset' has the wrong type: nan"),
+        ({"offset": 10**400}, "'offset' has the wrong type: 1000"),
+        ({"map_threshold": float("inf")}, "'map_threshold' has the wrong type: inf"),
+        ({"receptive_field": 10**8}, "'receptive_field' is 100000000; it must be 1 to 4096"),
+        ({"static_size": [16384, 16384]}, "two sizes of 8 to 4096"),
+        ({"static_size": [True, 64]}, "'static_size' has the wrong type"),
+        ({"classes": ["\ud800", "|"]}, r"'classes' has the wrong type: ['\ud800', '|']"),
+        ({"name": ["x" * 9999]}, "...x"),
     ],
 )
 def test_bad_metadata_is_named(
@@ -126,7 +204,10 @@ def test_bad_metadata_is_named(
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "\xff"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", "\xff", "[" * 99_999, "[" * 99 + "]" * 99, '{"a": ' + "1" * 9999 + "}"],
+)
 def test_metadata_that_is_no_json_object(strokes: Path, content: str) -> None:
     (strokes / "model.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(ModelError, match=r"model\.json"):

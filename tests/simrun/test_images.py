@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from simrun.errors import SourceError
 from simrun.images import check_frame, read_image, to_bgr, to_grey
+from simrun.picture_size import declared_size
 
 
 def gradient(height: int = 24, width: int = 40) -> np.ndarray:
@@ -81,6 +82,8 @@ def test_exif_orientation_turns_the_picture(tmp_path: Path) -> None:
     [
         (b"", "is empty (0 bytes)"),
         (b"hello, this is text", "is not a picture"),
+        (b"GIF89a" + b"\1" * 50, "is not a picture of a kind that is read"),
+        (encode(".bmp", gradient())[:20], "its header is bad"),
         (encode(".jpg", gradient())[:-20], "is cut short"),
         (encode(".jpg", gradient())[:30], "is cut short"),
         (encode(".png", gradient())[:-20], "is cut short"),
@@ -101,6 +104,92 @@ def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
         read_image(tmp_path / "none.png")
     with pytest.raises(SourceError, match="Is a directory"):
         read_image(tmp_path)
+
+
+def as_bytes(image: Pillow.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("width", [40, 300])
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("PNG", {}),
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("BMP", {}),
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("WEBP", {"exif": Pillow.Exif()}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"big_tiff": True}),
+        ("PPM", {}),
+    ],
+)
+def test_the_size_in_a_header_is_read(kind: str, options: dict[str, object], width: int) -> None:
+    image = Pillow.fromarray(cv2.resize(gradient(), (width, 24))).convert("RGB")
+    assert declared_size(as_bytes(image, kind, **options)) == (width, 24)
+
+
+def test_sizes_that_other_programs_write() -> None:
+    grey = Pillow.fromarray(gradient())
+    assert declared_size(as_bytes(grey, "PPM")) == (40, 24)
+    assert declared_size(as_bytes(grey.convert("1"), "PPM")) == (40, 24)
+    assert declared_size(b"P2\n# a comment\n3 # another\n 2\n255\n0 0 0 0 0 0") == (3, 2)
+    small = as_bytes(Pillow.new("RGBA", (5, 4)), "WEBP", lossless=True)
+    assert declared_size(small) == (5, 4)
+    swapped = struct.pack(">2sHIH", b"MM", 42, 8, 2)
+    swapped += struct.pack(">HHIHHHHIHH", 256, 3, 1, 7, 0, 257, 3, 1, 6, 0)
+    assert declared_size(swapped) == (7, 6)
+    filled = as_bytes(grey, "JPEG").replace(b"\xff\xc0", b"\xff\xff\xff\xc0")
+    assert declared_size(filled) == (40, 24)
+    upside_down = struct.pack("<2s12xIii", b"BM", 40, 9, -8)
+    assert declared_size(upside_down) == (9, 8)
+    old = struct.pack("<2s12xIHH", b"BM", 12, 9, 8)
+    assert declared_size(old) == (9, 8)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        struct.pack("<2s12xIii", b"BM", 40, 60000, 60000),
+        b"RIFF\0\0\0\0WEBPVP8X" + bytes(8) + b"\xff\xff\xff" * 2,
+        struct.pack("<2sHIH", b"II", 42, 8, 2)
+        + struct.pack("<HHIIHHII", 256, 4, 1, 60000, 257, 4, 1, 60000),
+        b"P5 60000 60000 255\n",
+    ],
+)
+def test_other_huge_pictures_are_refused_too(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "huge.bmp"
+    path.write_bytes(data)
+    with pytest.raises(SourceError, match="at most 256 are read"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -np.inf, 3e38])
+def test_odd_numbers_in_a_float_tiff(tmp_path: Path, odd: float) -> None:
+    image = gradient().astype(np.float32)
+    image[0, 0] = odd
+    path = tmp_path / "odd.tiff"
+    path.write_bytes(encode(".tiff", image))
+    with np.errstate(all="raise"):
+        assert read_image(path).shape == image.shape
+
+
+def test_a_picture_that_memory_does_not_suffice_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MemoryError
+
+    path = tmp_path / "large.png"
+    path.write_bytes(encode(".png", gradient()))
+    monkeypatch.setattr(cv2, "imdecode", refuse)
+    with pytest.raises(SourceError, match="takes more memory than there is"):
+        read_image(path)
 
 
 def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:

@@ -1,0 +1,122 @@
+"""The size that a picture's header declares, read before anything is decoded.
+
+A file of a hundred bytes can ask a decoder for gigabytes. It knows the formats that simrun reads;
+what is of no such format is not given to a decoder at all.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Callable
+from typing import Final
+
+Size = tuple[int, int]
+
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+_NETPBM: Final = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\s")
+_TIFF_SIZES: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
+"""Types of whole numbers, by their number in the file."""
+_MOST_TAGS: Final = 4096
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether it begins like a JPEG."""
+    return data.startswith(b"\xff\xd8\xff")
+
+
+def is_png(data: bytes) -> bool:
+    """Whether it begins like a PNG."""
+    return data.startswith(_PNG)
+
+
+def declared_size(data: bytes) -> Size | None:
+    """(width, height) from the header of a JPEG, PNG, BMP, WebP, TIFF, PGM, PPM or PBM.
+
+    None where it is none of them or its header does not hold a size.
+    """
+    for begins, read in _FORMATS:
+        if data.startswith(begins):
+            try:
+                size = read(data)
+            except struct.error:
+                return None
+            return size if size and min(size) > 0 else None
+    return None
+
+
+def _png(data: bytes) -> Size | None:
+    width, height = struct.unpack_from(">II", data, 16)
+    return width, height
+
+
+def _jpeg(data: bytes) -> Size | None:
+    at = 2
+    while True:
+        start, marker = struct.unpack_from(">BB", data, at)
+        if start != 0xFF:
+            return None
+        # Fill bytes, and markers that stand alone: TEM, RST0..7 and SOI.
+        if marker == 0xFF or marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            at += 1 if marker == 0xFF else 2
+            continue
+        # Start of frame: C0..CF but for the tables C4, C8 and CC (ITU-T T.81, table B.1).
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        at += 2 + int(struct.unpack_from(">H", data, at + 2)[0])
+
+
+def _bmp(data: bytes) -> Size | None:
+    (header,) = struct.unpack_from("<I", data, 14)
+    width, height = struct.unpack_from("<HH" if header == 12 else "<ii", data, 18)
+    # A negative height means rows from top to bottom.
+    return width, abs(height)
+
+
+def _webp(data: bytes) -> Size | None:
+    kind = data[8:16]
+    if kind == b"WEBPVP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    if kind == b"WEBPVP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"WEBPVP8X":
+        width_low, width_high, height_low, height_high = struct.unpack_from("<HBHB", data, 24)
+        return (width_high << 16 | width_low) + 1, (height_high << 16 | height_low) + 1
+    return None
+
+
+def _tiff(data: bytes) -> Size | None:
+    order = "<" if data.startswith(b"II") else ">"
+    big = struct.unpack_from(order + "H", data, 2)[0] == 43
+    pointer, count, step = ("Q", "Q", 20) if big else ("I", "H", 12)
+    (at,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    if at > len(data):
+        return None
+    (tags,) = struct.unpack_from(order + count, data, at)
+    at += struct.calcsize(order + count)
+    found: dict[int, int] = {}
+    for place in range(at, at + step * min(tags, _MOST_TAGS), step):
+        tag, kind = struct.unpack_from(order + "HH", data, place)
+        if tag in (256, 257) and kind in _TIFF_SIZES:
+            (found[tag],) = struct.unpack_from(
+                order + _TIFF_SIZES[kind], data, place + (12 if big else 8)
+            )
+    return (found[256], found[257]) if len(found) == 2 else None
+
+
+def _netpbm(data: bytes) -> Size | None:
+    match = _NETPBM.match(data[:4096])
+    return (int(match[1]), int(match[2])) if match else None
+
+
+_FORMATS: Final[tuple[tuple[bytes | tuple[bytes, ...], Callable[[bytes], Size | None]], ...]] = (
+    (_PNG, _png),
+    (b"\xff\xd8\xff", _jpeg),
+    (b"BM", _bmp),
+    (b"RIFF", _webp),
+    ((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), _tiff),
+    (b"P", _netpbm),
+)
