@@ -22,6 +22,12 @@ IMAGE_SUFFIXES: Final = frozenset(
 MAX_MEGAPIXELS: Final = 256
 """Larger pictures are refused: decoded they would take most of a small computer's memory."""
 
+_PLAUSIBLE_MEGAPIXELS: Final = 16
+_MOST_PIXELS_PER_BYTE: Final = 10_000
+"""Of a file with more pixels than the constant above; an empty page as PNG has 8000 at most."""
+_BAND: Final = 64
+"""Rows that are worked on at a time where intermediate values take more memory than a picture."""
+
 
 def read_image(path: str | os.PathLike[str]) -> Image:
     """Read a picture as uint8, (H, W) or (H, W, 3) BGR.
@@ -98,10 +104,16 @@ def _refuse_size(path: Path, data: bytes) -> None:
     size = declared_size(data)
     if size is None:
         raise SourceError(f"{path} is not a picture of a kind that is read, or its header is bad")
-    if size[0] * size[1] > MAX_MEGAPIXELS * 1e6:
+    pixels = size[0] * size[1]
+    if pixels > MAX_MEGAPIXELS * 1e6:
         raise SourceError(
-            f"{path} has {size[0]}x{size[1]} pixels ({size[0] * size[1] / 1e6:.0f} megapixels); "
+            f"{path} has {size[0]}x{size[1]} pixels ({pixels / 1e6:.0f} megapixels); "
             f"at most {MAX_MEGAPIXELS} are read, shrink it first"
+        )
+    if pixels > max(_PLAUSIBLE_MEGAPIXELS * 1e6, _MOST_PIXELS_PER_BYTE * len(data)):
+        raise SourceError(
+            f"{path} claims {size[0]}x{size[1]} pixels in {len(data)} bytes: it is cut short or "
+            "its header is damaged"
         )
 
 
@@ -113,10 +125,18 @@ def _to_uint8_bgr(image: NDArray[Any]) -> Image:
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
     if image.ndim == 3 and image.shape[2] == 4:
-        alpha = image[:, :, 3:].astype(np.uint16)
-        colour = image[:, :, :3].astype(np.uint16)
-        image = ((colour * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        image = _over_white(image)
     return np.ascontiguousarray(image, np.uint8)
+
+
+def _over_white(image: NDArray[Any]) -> Image:
+    """A (H, W, 4) BGRA picture on a white ground."""
+    flat = np.empty((*image.shape[:2], 3), np.uint8)
+    for top in range(0, len(image), _BAND):
+        band = image[top : top + _BAND].astype(np.uint16)
+        colour, alpha = band[:, :, :3], band[:, :, 3:]
+        flat[top : top + _BAND] = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+    return flat
 
 
 def _stretch(image: NDArray[Any]) -> Image:

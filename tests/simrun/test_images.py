@@ -46,6 +46,21 @@ def test_float_tiff_is_stretched_to_eight_bits(tmp_path: Path) -> None:
     assert np.abs(image.astype(int) - gradient()).max() <= 1
 
 
+def test_an_empty_page_of_many_pixels_is_no_false_claim(tmp_path: Path) -> None:
+    path = tmp_path / "page.png"
+    path.write_bytes(as_bytes(Pillow.new("1", (6000, 5000)), "PNG"))
+    assert read_image(path).shape == (5000, 6000)
+
+
+def test_a_tall_transparent_picture_is_laid_on_white_in_every_band(tmp_path: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 256, (150, 20, 4), np.uint8)
+    path = tmp_path / "tall.png"
+    path.write_bytes(encode(".png", image))
+    alpha = image[:, :, 3:] / 255
+    expected = image[:, :, :3] * alpha + 255 * (1 - alpha)
+    assert np.abs(read_image(path) - expected).max() <= 0.51
+
+
 def test_transparent_pixels_show_white_not_what_hides_below(tmp_path: Path) -> None:
     image = np.zeros((4, 6, 4), np.uint8)
     image[:, 3:] = (10, 20, 30, 255)
@@ -197,6 +212,9 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = tmp_path / "huge.png"
     path.write_bytes(png[:16] + struct.pack(">II", 30000, 20000) + png[24:])
     with pytest.raises(SourceError, match="30000x20000 pixels"):
+        read_image(path)
+    path.write_bytes(png[:16] + struct.pack(">II", 10000, 20000) + png[24:])
+    with pytest.raises(SourceError, match=r"claims 10000x20000 pixels in \d+ bytes"):
         read_image(path)
     buffer = io.BytesIO()
     Pillow.new("L", (8, 8)).save(buffer, "JPEG")

@@ -50,8 +50,8 @@ class PictureSink:
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write one picture, complete or not at all."""
-        stem = Path(frame.file).stem if frame.file else f"frame-{frame.index:06d}"
-        name = self._unused(stem)
+        # Only names of files can come twice; a camera's frames would fill memory over the months.
+        name = self._unused(Path(frame.file).stem) if frame.file else f"frame-{frame.index:06d}"
         picture = draw_overlay(frame.image, result)
         ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
         if not ok:

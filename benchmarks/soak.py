@@ -1,0 +1,274 @@
+"""Whether memory stays flat: simrun at full rate for minutes, on frames of 200 sizes.
+
+python -m benchmarks.soak --minutes 20    # writes benchmarks/soak.json, prints a row
+
+The command `simrun` runs in a process of its own, unpaced, with every output that writes files and,
+where this version has one, the page with browsers coming and going. Only its source is another one:
+200 sizes in random order and demo frames between them, without end. After each round of them come a
+few demo frames, and then resident memory is read: with frames of another size in work it would
+differ by tens of MB, whatever is lost or not. A line is fitted after the warm-up to the means of
+blocks, because neighbouring samples are not independent. Exits with 1 where memory grows by 1 MB an
+hour or more beyond twice the slope's standard error, or where the run does not end as it should.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import os
+import platform
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from simrun.images import Image
+from simrun.settings import Settings
+from simrun.sinks import KINDS
+from simrun.sources.base import BadFrame, Frame
+from simrun.sources.demo import HEIGHT, WIDTH, draw_scene
+
+OUT: Final = Path(__file__).with_suffix(".json")
+SIZES: Final = 200
+MOST_MB_PER_HOUR: Final = 1.0
+_CALM: Final = 8
+"""Demo frames before memory is read."""
+_TIDY_S: Final = 2.0
+_WARM_SHARE: Final = 0.25
+"""Share of the run that is left out of the fit, at its start."""
+_BLOCKS: Final = 12
+_FILES: Final = {"jsonl": "results.jsonl", "csv": "results.csv", "save": "save", "crops": "crops"}
+"""Outputs that are used, where this version has them, and what they write to."""
+_PATHS: Final = ("/", "/stream.mjpg", "/snapshot.jpg", "/events", "/healthz", "/metrics")
+_BROWSERS: Final = 8
+"""Clients of the page at a time; each is gone within three seconds, and another comes."""
+
+
+class LiveMix:
+    """Demo frames in 200 sizes, in random order, without end and as fast as they are taken."""
+
+    name = "soak"
+    live = True
+    length: int | None = None
+    rate: float | None = None
+
+    def __init__(self, samples: Path) -> None:
+        """Choose the sizes; `samples` is the file for lines of seconds and MB."""
+        self._rng = random.Random(1)
+        self._sizes = [
+            (self._rng.randint(160, 1280), self._rng.randint(120, 960)) for _ in range(SIZES)
+        ]
+        self._samples = samples
+        self._start = time.monotonic()
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Frame | BadFrame]:
+        """Rounds of all sizes, each with a reading of memory at its end."""
+        numbers = itertools.count()
+        while not self._closed:
+            self._rng.shuffle(self._sizes)
+            for size in (*self._sizes, *[(WIDTH, HEIGHT)] * _CALM):
+                if self._closed:
+                    return
+                index, time_s = next(numbers), time.monotonic() - self._start
+                yield Frame(_scene(time_s, size), index, time_s)
+            with self._samples.open("a") as out:
+                out.write(f"{time.monotonic() - self._start:.1f} {resident_mb():.3f}\n")
+
+    def close(self) -> None:
+        """End the iteration."""
+        self._closed = True
+
+
+def _scene(time_s: float, size: tuple[int, int]) -> Image:
+    return np.asarray(cv2.resize(draw_scene(time_s), size), np.uint8)
+
+
+def resident_mb() -> float:
+    """Resident memory of this process; `smaps_rollup` is exact where `statm` lags."""
+    for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        if line.startswith("Rss:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    raise RuntimeError("/proc/self/smaps_rollup holds no Rss")
+
+
+@dataclasses.dataclass(frozen=True)
+class Slope:
+    """A line through resident memory."""
+
+    mb_per_hour: float
+    standard_error: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether it grows by less than is allowed, beyond its error."""
+        return self.mb_per_hour - 2 * self.standard_error < MOST_MB_PER_HOUR
+
+
+def fit(samples: Sequence[tuple[float, float]]) -> Slope:
+    """The slope after the warm-up.
+
+    Args:
+        samples: (seconds, MB), in order of time.
+    """
+    values = np.array(samples)
+    begin, end = values[0, 0], values[-1, 0]
+    kept = values[values[:, 0] >= begin + _WARM_SHARE * (end - begin)]
+    blocks = np.array([block.mean(axis=0) for block in np.array_split(kept, _BLOCKS)])
+    hours = (blocks[:, 0] - blocks[:, 0].mean()) / 3600
+    slope = float((hours * blocks[:, 1]).sum() / (hours**2).sum())
+    residuals = blocks[:, 1] - blocks[:, 1].mean() - slope * hours
+    variance = (residuals**2).sum() / (_BLOCKS - 2) / (hours**2).sum()
+    return Slope(slope, float(np.sqrt(variance)))
+
+
+def run_child(samples: str, arguments: Sequence[str]) -> None:
+    """The command `simrun --demo`, with the demo replaced by `LiveMix`."""
+    from simrun import sources
+    from simrun.cli import app
+    from simrun.console import run_app
+
+    sources.open_demo = lambda: LiveMix(Path(samples))
+    run_app(app, "simrun", ["--demo", *arguments])
+
+
+class Browsers:
+    """Clients of the page that come, look and go, half of them in the middle of an answer."""
+
+    def __init__(self, port: int | None) -> None:
+        """Begin to come, if there is a page."""
+        self.visits = self.refused = 0
+        self._port = port
+        self._lock = threading.Lock()
+        self._over = threading.Event()
+        count = _BROWSERS if port else 0
+        self._threads = [threading.Thread(target=self._come, args=(n,)) for n in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Stay away."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _come(self, number: int) -> None:
+        rng = random.Random(number)
+        while not self._over.wait(rng.uniform(0, 0.5)):
+            answered = self._visit(rng.choice(_PATHS), rng.uniform(0.05, 3.0))
+            with self._lock:
+                self.visits += 1
+                self.refused += not answered
+
+    def _visit(self, path: str, stay_s: float) -> bool:
+        leave_at, got = time.monotonic() + stay_s, 0
+        try:
+            with socket.create_connection(("127.0.0.1", self._port), timeout=1.0) as connection:
+                connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+                while time.monotonic() < leave_at and not self._over.is_set():
+                    data = connection.recv(65536)
+                    got += len(data)
+                    if not data:
+                        break
+        except OSError:
+            return got > 0
+        return got > 0
+
+
+def tidy(process: subprocess.Popen[bytes], seconds: float, folder: Path) -> None:
+    """Wait so long, or until the process ends; delete pictures meanwhile, to spare the disk."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and process.poll() is None:
+        for name in ("save", "crops"):
+            for path in (folder / name).glob("**/*.jpg"):
+                path.unlink()
+        time.sleep(_TIDY_S)
+
+
+def soak(minutes: float, page: bool, more: Sequence[str]) -> dict[str, Any]:
+    """One run, from start to its end by SIGTERM."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        outputs = {kind: str(folder / file) for kind, file in _FILES.items() if kind in KINDS}
+        arguments = [text for kind, to in outputs.items() for text in ("--sink", f"{kind}={to}")]
+        port = _free_port() if page else None
+        arguments += ["--serve", str(port)] if page else []
+        readings = folder / "readings"
+        call = f"run_child({str(readings)!r}, {[*arguments, *more]!r})"
+        script = f"from benchmarks.soak import run_child; {call}"
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen([sys.executable, "-c", script], stderr=log)
+        browsers = Browsers(port)
+        try:
+            tidy(process, minutes * 60, folder)
+        finally:
+            browsers.close()
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(timeout=60)
+        if code != 128 + signal.SIGTERM:
+            sys.stderr.write((folder / "log").read_text()[-3000:])
+        with (folder / _FILES["jsonl"]).open() as lines:
+            frames = sum(1 for _ in lines) - 1
+        samples = [tuple(map(float, line.split())) for line in readings.read_text().splitlines()]
+    return {
+        "exit_code": code,
+        "outputs": [*outputs, *(["serve"] if page else []), *more],
+        "frames": frames,
+        "seconds": samples[-1][0],
+        "visits": browsers.visits,
+        "visits_refused": browsers.refused,
+        "samples": samples,
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def main() -> int:
+    """Run, fit, write; 1 where memory grows or the run did not end as it should."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=20)
+    parser.add_argument("--no-page", action="store_true", help="leave the page out")
+    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("more", nargs="*", help="further options of simrun, after --")
+    options = parser.parse_args()
+    page = not options.no_page and any(f.name == "serve" for f in dataclasses.fields(Settings))
+    found = soak(options.minutes, page, options.more)
+    slope = fit(found["samples"])
+    record = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "mb_per_hour": round(slope.mb_per_hour, 3),
+        "standard_error": round(slope.standard_error, 3),
+        **found,
+    }
+    options.out.write_text(json.dumps(record) + "\n", encoding="utf-8")
+    first, last = found["samples"][0][1], found["samples"][-1][1]
+    print(
+        f"| {options.minutes:g} min | {found['frames']} frames | {', '.join(found['outputs'])} "
+        f"| {found['visits']} visits | {first:.1f} MB | {last:.1f} MB "
+        f"| {slope.mb_per_hour:.2f} +- {slope.standard_error:.2f} MB/hour |"
+    )
+    return int(not slope.is_flat or found["exit_code"] != 128 + signal.SIGTERM)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
