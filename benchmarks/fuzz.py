@@ -27,8 +27,8 @@ from tests.simrun.fuzz.inputs import inputs
 from tests.simrun.fuzz.worker import EXPECTED, Input, Outcome, Worker
 
 OUT: Final = Path(__file__).with_suffix(".json")
-MOST_GROWTH_MB: Final = 16.0
-"""Heap that is fragmented, not lost: a leak of 2 KB an example would be more."""
+MOST_GROWTH_MB: Final = 4.0
+"""Room for a heap that is fragmented: 440 bytes lost with each of 9000 pictures would be more."""
 _KINDS_OF_BUNDLES: Final = sum("ModelError" in words for words in EXPECTED.values())
 _MOST_KEPT: Final = 20
 """Bad inputs that are written down."""
@@ -102,7 +102,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--examples", type=int, default=10_000, help="pictures, clips, bundles")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kind", action="append", choices=list(EXPECTED), help="only this one")
+    parser.add_argument(
+        "--kind", action="append", choices=list(EXPECTED), help="redo this one only"
+    )
     parser.add_argument("--out", type=Path, default=OUT)
     options = parser.parse_args()
     kinds: dict[str, dict[str, Any]] = {}
@@ -125,6 +127,8 @@ def main() -> int:
             f"| {found['slowest_ms']} | {found['resident_warm_mb']} | {found['resident_end_mb']} |",
             flush=True,
         )
+    if options.kind and options.out.exists():
+        kinds = json.loads(options.out.read_text(encoding="utf-8"))["kinds"] | kinds
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),

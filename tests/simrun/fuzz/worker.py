@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import multiprocessing
@@ -17,8 +18,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-TIMEOUT_S: Final = 30.0
-"""An input that takes longer is a hang."""
+TIMEOUT_S: Final = 60.0
+"""An input that takes longer is a hang, on a machine that has other things to do as well."""
+START_S: Final = 300.0
+"""How long a new process may take to load what it needs."""
 MEMORY_BYTES: Final = 6 << 30
 """Address space of the process: beyond it memory is refused, as on a small computer."""
 
@@ -55,7 +58,6 @@ class Worker:
     def __init__(self) -> None:
         """Start the process."""
         self._context = multiprocessing.get_context("spawn")
-        self.started = 0
         self._start()
 
     def attempt(self, given: Input) -> Outcome:
@@ -84,7 +86,9 @@ class Worker:
         self._process = self._context.Process(target=_serve, args=(theirs,), daemon=True)
         self._process.start()
         theirs.close()
-        self.started += 1
+        if not self._ours.poll(START_S):
+            raise TimeoutError(f"the worker did not start within {START_S:.0f} s")
+        self._ours.recv()
 
 
 def _serve(inputs: Connection) -> None:
@@ -92,8 +96,13 @@ def _serve(inputs: Connection) -> None:
     # Decoders write what they think of a picture straight to stderr.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    import onnx  # noqa: F401 - loaded here, so that the first input does not wait for it
+
+    import simrun.pipeline  # noqa: F401
+
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        inputs.send(None)
         while True:
             try:
                 given = inputs.recv()
@@ -116,9 +125,10 @@ def _outcome(given: Input, folder: Path) -> Outcome:
     return Outcome(word, detail, resident_bytes())
 
 
-def resident_bytes(process: int | str = "self") -> int:
-    """Resident memory of a process."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+def resident_bytes() -> int:
+    """Resident memory of this process, less what the C library only keeps for later."""
+    ctypes.CDLL(None).malloc_trim(0)
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
