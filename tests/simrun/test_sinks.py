@@ -145,6 +145,14 @@ def test_pictures_are_named_after_their_files_and_none_is_lost(tmp_path: Path) -
     assert np.abs(overlay.astype(int) - 90).max() > 60
 
 
+def test_pictures_of_a_camera_leave_nothing_in_memory(tmp_path: Path) -> None:
+    sink = PictureSink(tmp_path / "out")
+    for index in range(5):
+        sink.write(replace(FRAME, file=None, index=index), RESULT)
+    assert len(list((tmp_path / "out").iterdir())) == 5
+    assert not sink._used
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "avi"])
 def test_a_clip_holds_every_frame_and_appears_when_complete(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"clip.{suffix}"

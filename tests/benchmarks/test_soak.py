@@ -1,0 +1,43 @@
+"""The soak's arithmetic and its source."""
+
+from __future__ import annotations
+
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.soak import SIZES, LiveMix, Slope, fit
+
+
+def test_a_slope_is_found_after_the_warm_up_and_through_noise() -> None:
+    seconds = np.arange(0, 1200, 2.0)
+    noise = np.random.default_rng(1).normal(0, 0.2, len(seconds))
+    warm_up = 40 * np.minimum(seconds / 200, 1)
+    found = fit(np.column_stack([seconds, 150 + warm_up + 12 * seconds / 3600 + noise]))
+    assert abs(found.mb_per_hour - 12) < 3 * found.standard_error
+    assert found.standard_error < 0.5
+    assert not found.is_flat
+
+
+def test_flat_means_less_than_a_megabyte_an_hour_beyond_the_error() -> None:
+    assert Slope(0.9, 0.0).is_flat
+    assert Slope(1.5, 0.3).is_flat
+    assert not Slope(1.5, 0.2).is_flat
+
+
+def test_too_short_a_run_is_no_result() -> None:
+    with pytest.raises(SystemExit, match="let it run for longer"):
+        fit(np.ones((10, 2)))
+
+
+def test_the_source_shows_every_size_and_reads_memory(tmp_path: Path) -> None:
+    readings = tmp_path / "readings"
+    source = LiveMix(readings)
+    sizes = {frame.image.shape for frame in islice(source, 240)}
+    source.close()
+    assert SIZES * 0.95 < len(sizes) <= SIZES + 1
+    table = np.loadtxt(readings, ndmin=2)
+    assert table.shape == (4, 3)
+    assert (table[:, 1:] > 10).all()
