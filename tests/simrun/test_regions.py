@@ -159,5 +159,5 @@ def test_rules_of_a_bundle_are_checked() -> None:
     assert RegionOptions.from_rules(0.5, 0.6, {"valley": 0.9}).valley == 0.9
     with pytest.raises(ModelError, match="unknown rules: vally"):
         RegionOptions.from_rules(0.5, 0.6, {"vally": 0.9})
-    with pytest.raises(ModelError, match="negative rules: join_gap"):
+    with pytest.raises(ModelError, match="rules outside 0 to 10000: join_gap"):
         RegionOptions.from_rules(0.5, 0.6, {"join_gap": -1.0})
