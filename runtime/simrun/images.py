@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,7 +98,21 @@ def _is_cut_short(data: bytes) -> bool:
     if is_jpeg(data):
         # Within a scan 0xFF is always escaped, so an end marker must follow the last scan header.
         return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") or b"\xff\xda" not in data
-    return is_png(data) and b"IEND" not in data[-64:]
+    return is_png(data) and not _has_png_end(data)
+
+
+def _has_png_end(data: bytes) -> bool:
+    """Whether the chunks of a PNG lead to the last one.
+
+    OpenCV 5 makes room for as many bytes as a chunk claims to have, up to 4 GB, before it reads.
+    """
+    at = 8
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"IEND":
+            return True
+        at += 12 + length
+    return False
 
 
 def _refuse_size(path: Path, data: bytes) -> None:

@@ -102,7 +102,11 @@ def test_exif_orientation_turns_the_picture(tmp_path: Path) -> None:
         (encode(".jpg", gradient())[:-20], "is cut short"),
         (encode(".jpg", gradient())[:30], "is cut short"),
         (encode(".png", gradient())[:-20], "is cut short"),
-        (b"\x89PNG\r\n\x1a\n" + b"IEND", "is not a picture"),
+        (b"\x89PNG\r\n\x1a\n" + b"IEND", "is cut short"),
+        (
+            encode(".png", gradient())[:33] + b"\xff" + encode(".png", gradient())[34:],
+            "is cut short",
+        ),
     ],
 )
 def test_what_only_looks_like_a_picture(tmp_path: Path, content: bytes, message: str) -> None:
