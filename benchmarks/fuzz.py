@@ -28,7 +28,7 @@ from tests.simrun.fuzz.worker import EXPECTED, Input, Outcome, Worker
 
 OUT: Final = Path(__file__).with_suffix(".json")
 MOST_GROWTH_MB: Final = 20.0
-"""Room for what FFmpeg's decoders set up when they are first used; see RESULTS.md."""
+"""Room for what FFmpeg's decoders set up when they are first used."""
 _KINDS_OF_BUNDLES: Final = sum("ModelError" in words for words in EXPECTED.values())
 _MOST_KEPT: Final = 20
 """Bad inputs that are written down."""
