@@ -149,11 +149,11 @@ def fit(values: NDArray[np.float64]) -> Slope:
 
 def run_child(samples: str, arguments: Sequence[str]) -> None:
     """The command `simrun --demo`, with the demo replaced by `LiveMix`."""
-    from simrun import sources
     from simrun.cli import app
     from simrun.console import run_app
+    from simrun.sources import opening
 
-    sources.open_demo = lambda: LiveMix(Path(samples))
+    opening.open_demo = lambda _: LiveMix(Path(samples))
     run_app(app, "simrun", ["--demo", *arguments])
 
 

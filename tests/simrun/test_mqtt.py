@@ -192,12 +192,13 @@ def test_a_broker_that_hangs_costs_neither_time_nor_memory(
     assert len(sink._sent) == PENDING
     log.wait("is too slow; results are dropped")
     broker.freeze(signal.SIGCONT)
-    listener = listen(broker)
-    listener.next("results")
     for info in tuple(sink._sent):
         info.wait_for_publish(PATIENCE_S)
-    sink.write(FRAME, RESULT)
+    listener = listen(broker)
+    sink.write(FRAME, replace(RESULT, frame=99))
     log.wait("keeps up again")
+    while json.loads(listener.next("results").payload)["frame"] != 99:
+        pass
     sink.close()
 
 

@@ -142,7 +142,8 @@ def _read_picture(given: Input, folder: Path) -> str:
 
 def _read_clip(given: Input, folder: Path) -> str:
     from simrun.images import check_frame
-    from simrun.sources import BadFrame, open_source
+    from simrun.sources import BadFrame
+    from simrun.sources.opening import open_source
 
     path = folder / f"clip{given.suffix}"
     path.write_bytes(given.data)
