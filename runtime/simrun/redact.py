@@ -10,8 +10,9 @@ HIDDEN: Final = "***"
 _SECRET_NAMES: Final = ("token", "password", "secret")
 # Greedy up to the last @ of the authority: a password may hold an @ that nobody escaped.
 _USERINFO: Final = re.compile(r"(?<=://)([^/?#\s:]*):([^/?#\s]*)(?=@)")
-_QUERY: Final = re.compile(
-    r"([?&](?:token|password|passwd|pass|pwd|secret|key)=)([^&#\s]+)", re.IGNORECASE
+# In a query, and in the properties of a GStreamer pipeline.
+_VALUES: Final = re.compile(
+    r"([?&\s](?:[\w-]*pass\w*|[\w-]*pw|pwd|token|key|auth\w*|secret)=)[^&#\s]+", re.IGNORECASE
 )
 
 
@@ -24,9 +25,9 @@ def hide_passwords(text: str) -> str:
     """The text with the passwords of the addresses in it replaced by `***`.
 
     Those are the one before the host, as in `rtsp://user:password@host/`, and values such as
-    `?token=...` in the query.
+    `?token=...` in the query, or ` user-pw=...` in a pipeline.
     """
-    return _QUERY.sub(rf"\1{HIDDEN}", _USERINFO.sub(rf"\1:{HIDDEN}", text))
+    return _VALUES.sub(rf"\1{HIDDEN}", _USERINFO.sub(rf"\1:{HIDDEN}", text))
 
 
 def holds_password(text: str) -> bool:

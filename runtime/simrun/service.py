@@ -169,8 +169,10 @@ def _check_outputs(settings: Settings, folder: Path) -> None:
     """Every file of results has to lie in the service's own folder, and to survive a restart."""
     if settings.show:
         raise UsageError("--show needs a screen, which a service does not have; leave it out")
-    targets = {kind: getattr(settings, kind) for kind in OUTPUT_FILES}
-    for kind, target in targets.items():
+    targets = [(kind, getattr(settings, kind)) for kind in OUTPUT_FILES]
+    others = [entry.partition("=")[::2] for entry in settings.sink or ()]
+    targets += [(kind, target) for kind, target in others if kind in OUTPUT_FILES]
+    for kind, target in targets:
         if target in (None, "-"):
             continue
         if ".." in Path(target).parts or not (folder / target).is_relative_to(folder):

@@ -278,6 +278,7 @@ def test_the_command_prints_and_installs(
     [
         (["--sdie", "3"], 2, "No such option"),
         ([], 2, "name one source"),
+        (["--demo", "--sink", "csv=/srv/r.csv"], 2, "--csv is /srv/r.csv; a service writes below"),
         (["--demo", "--side", "5"], 2, "--side is 5"),
         (["--demo", "--model", "nonesuch"], 3, "no model 'nonesuch'"),
     ],
@@ -297,7 +298,7 @@ def test_no_option_of_a_run_is_taken_by_the_service() -> None:
 
 def test_every_kind_of_output_that_writes_files_is_checked() -> None:
     """A new kind of sink: decide whether it writes files, which a service has to have room for."""
-    assert set(KINDS) - {"show"} == set(OUTPUT_FILES)
+    assert set(KINDS) - {"show", "mqtt", "serve"} == set(OUTPUT_FILES)
 
 
 def test_the_next_steps_name_the_service() -> None:

@@ -8,9 +8,9 @@ from typing import Final
 import cv2
 
 from simrun.errors import SourceError, UsageError
+from simrun.redact import hide_passwords
 from simrun.sources.device import DeviceUnusableError, Stream
 from simrun.sources.opencv import Capture, CaptureStream
-from simrun.sources.stream import masked
 
 PREFIX: Final = "gst:"
 
@@ -43,7 +43,7 @@ class GstreamerDevice:
                 f"the pipeline {pipeline!r} has to end in an appsink: "
                 "gst:videotestsrc ! videoconvert ! video/x-raw,format=BGR ! appsink drop=1"
             )
-        self.name = f"{PREFIX}{masked(pipeline)}"
+        self.name = f"{PREFIX}{hide_passwords(pipeline)}"
         self._pipeline = pipeline
         self._open_capture = open_capture
         self._has_gstreamer = has_gstreamer

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable
 from typing import Final
 
 import cv2
 
 from simrun.errors import SourceError
+from simrun.redact import hide_passwords
 from simrun.sources.device import Stream
 from simrun.sources.opencv import Capture, CaptureStream
 
@@ -17,11 +17,6 @@ SCHEMES: Final = frozenset({"rtsp", "rtsps", "http", "https", "rtmp", "udp", "tc
 
 _OPEN_MS: Final = 10_000
 _READ_MS: Final = 5_000
-
-_LOGIN: Final = re.compile(r"(://[^:/\s]*):[^/\s]*@")
-_SECRETS: Final = re.compile(
-    r"(?i)([?&\s](?:[\w-]*pass\w*|[\w-]*pw|pwd|token|key|auth\w*|secret)=)[^&\s]*"
-)
 
 
 def _open_ffmpeg(url: str) -> Capture:
@@ -42,7 +37,7 @@ class StreamDevice:
 
     def __init__(self, url: str, *, open_capture: Callable[[str], Capture] = _open_ffmpeg) -> None:
         """Name the stream; nothing is opened yet."""
-        self.name = masked(url)
+        self.name = hide_passwords(url)
         self._url = url
         self._open_capture = open_capture
 
@@ -66,8 +61,3 @@ def is_url(spec: str) -> bool:
     """Whether it names a network stream."""
     scheme, mark, _ = spec.partition("://")
     return bool(mark) and scheme.lower() in SCHEMES
-
-
-def masked(text: str) -> str:
-    """A URL, or a text with URLs in it, with stars for passwords and what looks like one."""
-    return _SECRETS.sub(r"\1***", _LOGIN.sub(r"\1:***@", text))
