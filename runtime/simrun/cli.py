@@ -207,11 +207,12 @@ def _run(settings: Settings) -> None:
 
 def _load(settings: Settings) -> Localizer:
     from simrun.pipeline import DEFAULT_MODEL, Localizer
+    from simrun.probe import parse_threads
 
     return Localizer.load(
         settings.model or DEFAULT_MODEL,
         settings.side,
-        settings.threads,
+        parse_threads(settings.threads),
         settings.provider,
         classify=settings.classify,
     )

@@ -23,6 +23,7 @@ from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
 from simrun.localize import Heatmap, compute_heatmap, prepare
+from simrun.probe import probe_threads
 from simrun.regions import RegionOptions, TextLine, find_regions
 from simrun.result import Latency, Quad, Region, Result
 
@@ -54,12 +55,12 @@ class Localizer:
             UsageError: `side` is out of range, or the provider is not there.
             ModelError: a graph does not load, is not ours or does not match its metadata.
         """
-        if side is not None and not 32 <= side <= 16384:
-            raise UsageError(f"--side is {side}; it must be 32 to 16384 pixels")
+        require_side(side)
         config = engine_config or EngineConfig()
         self.bundle = bundle
         self.meta = bundle.meta
         self.side = side or bundle.meta.side
+        self.threads = config.threads
         self._clock = clock
         self.region_options = RegionOptions.from_rules(
             bundle.meta.map_threshold, bundle.meta.region_threshold, dict(bundle.meta.regions)
@@ -77,14 +78,20 @@ class Localizer:
         cls,
         name_or_dir: str | os.PathLike[str] = DEFAULT_MODEL,
         side: int | None = None,
-        threads: int = 1,
+        threads: int | None = 1,
         provider: str | None = None,
         *,
         classify: bool = True,
     ) -> Localizer:
-        """Load a shipped model by name, or the bundle in a folder. Raises as the constructor."""
-        config = EngineConfig(threads=threads, provider=provider)
+        """Load a shipped model by name, or the bundle in a folder. Raises as the constructor.
+
+        `threads` None takes the number that a short probe finds the fastest.
+        """
         bundle = load_bundle(name_or_dir)
+        if threads is None:
+            require_side(side)
+            threads = probe_threads(bundle, side or bundle.meta.side, provider).threads
+        config = EngineConfig(threads=threads, provider=provider)
         return cls(bundle, side=side, classify=classify, engine_config=config)
 
     @property
@@ -155,6 +162,12 @@ class Localizer:
                 f"{CLASSIFIER_FILE} gives {logits.shape[-1] if logits.ndim else 0} classes, the "
                 f"bundle names {len(self.meta.classes)}; export the model again"
             )
+
+
+def require_side(side: int | None) -> None:
+    """Raise UsageError where a working side is out of range; None, the model's own, is not."""
+    if side is not None and not 32 <= side <= 16384:
+        raise UsageError(f"--side is {side}; it must be 32 to 16384 pixels")
 
 
 def _quads(cells: list[NDArray[np.float32]], heatmap: Heatmap) -> list[Quad]:

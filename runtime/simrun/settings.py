@@ -83,10 +83,11 @@ class Settings:
         typer.Option(metavar="PX", help="Working size: longer side in pixels; smaller is faster."),
     ] = None
     threads: Annotated[
-        int,
-        # The upper bound is a guard against slips: each is a real thread.
-        typer.Option(metavar="N", max=256, help="Threads of the network."),
-    ] = 1
+        str,
+        typer.Option(
+            metavar="N|auto", help="Threads of the network; auto tries 1, 2 and 4 at the start."
+        ),
+    ] = "1"
     provider: Annotated[
         str | None,
         typer.Option(
