@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from simrun.bench.settings import BenchSettings
 from simrun.config import PREFIX, ConfigOption, configured, parse_settings
 from simrun.console import run_app
 from simrun.errors import SourceError, UsageError
@@ -162,6 +163,19 @@ def service_install(
     path = install_unit(plan, folder=UNIT_FOLDER, replace=replace)
     typer.echo(f"simrun: {path} is written; next:", err=True)
     typer.echo(next_steps(name))
+
+
+@app.command()
+@expand_options
+def bench(settings: BenchSettings) -> None:
+    """Measure what a frame costs on this machine.
+
+    Kinds of run (sides, threads, paces) take turns. Example: simrun bench --side 320,456 --threads
+    1,auto --paced 30 --json mine.json.
+    """
+    from simrun.bench.command import bench
+
+    bench(settings)
 
 
 def main() -> None:

@@ -99,6 +99,11 @@ class Localizer:
         """Execution provider that really runs the graph."""
         return str(self._localizer.provider)
 
+    @property
+    def classifies(self) -> bool:
+        """Whether the regions that are found are read."""
+        return self._classifier is not None
+
     def __call__(self, frame: Image) -> Result:
         """Localize and read the text of one frame.
 

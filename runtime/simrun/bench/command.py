@@ -1,0 +1,147 @@
+"""`simrun bench` from the options to the record and the tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from simrun.bench.compare import compare, require_same_model
+from simrun.bench.measure import Clocks, Feed, Kind, Series, measure
+from simrun.bench.record import Conditions, Machine, make_record, read_record, write_record
+from simrun.bench.report import to_markdown, to_ratios, to_table
+from simrun.bench.settings import DEFAULT_FRAMES, BenchSettings, parse_side, split_list
+from simrun.bundle import Bundle, load_bundle
+from simrun.engine import EngineConfig
+from simrun.outputs import refuse_existing
+from simrun.pipeline import DEFAULT_MODEL, Localizer, require_side
+from simrun.probe import ThreadProbe, parse_threads, probe_threads
+from simrun.sources import Source, open_camera, open_demo, open_source
+
+_LINE_EVERY = 0.25
+"""Share of the work between two lines of progress where there is no terminal."""
+
+
+def bench(settings: BenchSettings, machine: Machine, clocks: Clocks | None = None) -> None:
+    """Measure, print and write what the options ask for.
+
+    Raises:
+        UsageError: an option has an impossible value, or a record cannot be compared.
+        ModelError, SourceError, OutputError: as their names say.
+    """
+    if settings.json is not None and settings.json != "-":
+        refuse_existing(Path(settings.json), overwrite=settings.overwrite)
+    bundle = load_bundle(settings.model or DEFAULT_MODEL)
+    others = {path: read_record(path) for path in settings.compare or []}
+    for path, other in others.items():
+        require_same_model(other, path, bundle.sha256)
+    record = _measure(settings, bundle, machine, clocks or Clocks())
+    if settings.json is not None:
+        write_record(record, settings.json)
+    # Standard output is the record's where it goes there.
+    aside = settings.json == "-"
+    typer.echo(to_table(record), err=aside)
+    if settings.markdown:
+        typer.echo("\n" + to_markdown(record), err=aside)
+    for path, other in others.items():
+        typer.echo("\n" + to_ratios(compare(record, other, path), Path(path).name), err=aside)
+
+
+def _measure(
+    settings: BenchSettings, bundle: Bundle, machine: Machine, clocks: Clocks
+) -> dict[str, Any]:
+    localizers, probes = _localizers(settings, bundle)
+    with ExitStack() as stack:
+        series = _series(settings, localizers, clocks, stack)
+        before = machine.state()
+        with _progress() as on_turn:
+            measure(
+                series,
+                frames=None if settings.seconds else settings.frames or DEFAULT_FRAMES,
+                seconds=settings.seconds,
+                warmup=settings.warmup,
+                on_turn=on_turn,
+            )
+        conditions = Conditions(
+            machine=machine.describe(),
+            before=before,
+            after=machine.state(),
+            peak_memory_mib=machine.peak_memory_mib(),
+            warmup=settings.warmup,
+            probes=probes,
+        )
+    return make_record(next(iter(localizers.values())), series, conditions)
+
+
+def _localizers(
+    settings: BenchSettings, bundle: Bundle
+) -> tuple[dict[tuple[int, int], Localizer], dict[int, ThreadProbe]]:
+    """A localizer for each side and number of threads, and how `auto` was decided."""
+    sides = split_list(settings.side or [str(bundle.meta.side)], parse_side)
+    threads = split_list(settings.threads or ["1"], parse_threads)
+    localizers: dict[tuple[int, int], Localizer] = {}
+    probes: dict[int, ThreadProbe] = {}
+    for side in sides:
+        require_side(side)
+        if None in threads:
+            probes[side] = probe_threads(bundle, side, settings.provider)
+        for count in (probes[side].threads if n is None else n for n in threads):
+            localizers[side, count] = Localizer(
+                bundle,
+                side=side,
+                classify=settings.classify,
+                engine_config=EngineConfig(count, settings.provider),
+            )
+    return localizers, probes
+
+
+def _series(
+    settings: BenchSettings,
+    localizers: Mapping[tuple[int, int], Localizer],
+    clocks: Clocks,
+    stack: ExitStack,
+) -> list[Series]:
+    """A series for each localizer and pace; all see the same frames, but for a camera's."""
+    open_it = _opener(settings)
+    feed = Feed(open_it)
+    stack.callback(feed.close)
+    paces = [None] if settings.paced is None else [None, settings.paced]
+    series: list[Series] = []
+    for (side, threads), localizer in localizers.items():
+        for pace in paces:
+            if series and not feed.live:
+                feed = Feed(open_it)
+                stack.callback(feed.close)
+            series.append(Series(Kind(side, threads, pace), localizer, feed, clocks))
+    return series
+
+
+def _opener(settings: BenchSettings) -> Callable[[], Source]:
+    source, camera = settings.source, settings.camera
+    if source is not None:
+        return lambda: open_source(source)
+    if camera is not None:
+        return lambda: open_camera(camera)
+    return open_demo
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[float], None]]:
+    """A bar, or a line now and then; always on standard error."""
+    if sys.stderr.isatty():
+        with typer.progressbar(length=100, label="measuring", file=sys.stderr) as bar:
+            yield lambda share: bar.update(round(share * 100) - bar.pos)
+        return
+    told = 0.0
+
+    def line(share: float) -> None:
+        nonlocal told
+        if share >= told + _LINE_EVERY:
+            told = share
+            typer.echo(f"simrun: measuring, {share:.0%}", err=True)
+
+    yield line

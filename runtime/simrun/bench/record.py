@@ -1,0 +1,170 @@
+"""The record of a measurement: every sample and all its circumstances, as JSON."""
+
+from __future__ import annotations
+
+import json
+import platform
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import cv2
+import numpy as np
+import onnxruntime as ort
+
+import simrun
+from simrun.bench.figures import JITTER, columns, summarise
+from simrun.bench.measure import Series
+from simrun.engine import EngineConfig
+from simrun.errors import UsageError
+from simrun.outputs import output_errors
+from simrun.pipeline import Localizer
+from simrun.probe import ThreadProbe
+
+SCHEMA: Final = "simrun-bench/1"
+
+_NUMBERS: Final = re.compile(r"\[\s+((?:-?[\d.e+-]+,?\s+)+)\]")
+
+
+class Machine(Protocol):
+    """The computer, and the state it is in."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """What does not change: board, CPU, cores, system."""
+        ...
+
+    def state(self) -> Mapping[str, Any]:
+        """What does: temperature, clock, governor, throttling; None where it cannot be known."""
+        ...
+
+    def peak_memory_mib(self) -> float | None:
+        """Most resident memory that this process has had."""
+        ...
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the samples do not tell."""
+
+    machine: Mapping[str, Any]
+    before: Mapping[str, Any]
+    """State of the machine before the first sample."""
+    after: Mapping[str, Any]
+    """State of the machine after the last one."""
+    peak_memory_mib: float | None
+    warmup: int
+    """Frames of each series before the first sample."""
+    probes: Mapping[int, ThreadProbe]
+    """How `--threads auto` chose, by side."""
+
+
+def make_record(
+    localizer: Localizer, series: Sequence[Series], conditions: Conditions
+) -> dict[str, Any]:
+    """The JSON object of a measurement.
+
+    Args:
+        localizer: one of those that ran; they share model, provider and what they do.
+        series: each with at least one sample.
+        conditions: the rest.
+    """
+    feed, frame_size = series[0].feed, series[0].frame_size
+    return {
+        "schema": SCHEMA,
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": {
+            "name": localizer.meta.name,
+            "sha256": localizer.bundle.sha256,
+            "classify": localizer.classifies,
+        },
+        "source": {
+            # The last part alone: a record that is passed on does not tell where things lay.
+            "name": Path(feed.name).name,
+            "live": feed.live,
+            "width": frame_size[0],
+            "height": frame_size[1],
+        },
+        "session": {
+            "provider": localizer.provider,
+            "spin": EngineConfig.spin,
+            "arena": EngineConfig.arena,
+        },
+        "versions": _versions(),
+        "machine": dict(conditions.machine),
+        "state": {"before": dict(conditions.before), "after": dict(conditions.after)},
+        "memory": {
+            "peak_mib": conditions.peak_memory_mib,
+            "configurations_in_process": len({(s.kind.side, s.kind.threads) for s in series}),
+        },
+        "warmup": conditions.warmup,
+        "threads_auto": {str(side): _probe(probe) for side, probe in conditions.probes.items()},
+        "jitter": JITTER,
+        "results": [
+            {
+                **asdict(one.kind),
+                **summarise(one.samples, one.kind, feed.live),
+                "samples_ms": columns(one.samples),
+            }
+            for one in series
+        ],
+    }
+
+
+def to_text(record: Mapping[str, Any]) -> str:
+    """The record as a JSON document, lists of numbers on one line each."""
+    text = json.dumps(record, indent=1, ensure_ascii=False)
+    return _NUMBERS.sub(lambda found: "[" + " ".join(found[1].split()) + "]", text) + "\n"
+
+
+def write_record(record: Mapping[str, Any], target: str) -> None:
+    """Write the record to a file, or to standard output for `-`.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    with output_errors("standard output" if target == "-" else target):
+        if target == "-":
+            sys.stdout.write(to_text(record))
+            sys.stdout.flush()
+        else:
+            Path(target).write_text(to_text(record), encoding="utf-8")
+
+
+def read_record(path: str) -> dict[str, Any]:
+    """A record of an earlier measurement.
+
+    Raises:
+        UsageError: the file cannot be read, or is no such record.
+    """
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--compare {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"--compare {path} is no JSON: {error}") from error
+    schema = record.get("schema") if isinstance(record, dict) else None
+    if not isinstance(record, dict) or schema != SCHEMA:
+        raise UsageError(
+            f"--compare {path} has the schema {schema!r}, not {SCHEMA!r}; "
+            "name a file that 'simrun bench --json' wrote"
+        )
+    return record
+
+
+def _probe(probe: ThreadProbe) -> dict[str, Any]:
+    times = {str(n): [round(one * 1000, 4) for one in times] for n, times in probe.times_s.items()}
+    return {"chosen": probe.threads, "times_ms": times}
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "simrun": simrun.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "onnxruntime": ort.__version__,
+    }
