@@ -8,7 +8,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -33,6 +32,7 @@ from simrun.bench.report import to_markdown, to_table
 from simrun.bench.settings import BenchSettings, parse_side, split_list
 from simrun.errors import OutputError, SourceError, UsageError
 from simrun.images import Image
+from simrun.machine import Machine
 from simrun.result import Latency, Result
 from simrun.sources import BadFrame, Frame, Source
 
@@ -95,17 +95,25 @@ class Frames:
         self.closed = True
 
 
-class Bench:
-    """A computer that stays cool."""
-
-    def describe(self) -> dict[str, Any]:
-        return {"board": "Test board", "cores": 4}
-
-    def state(self) -> dict[str, Any]:
-        return {"temperature_c": 40.0, "throttled": None}
-
-    def peak_memory_mib(self) -> float | None:
-        return 12.5
+def pi(temperature_c: float = 40.0, throttled: int = 0) -> Machine:
+    """A Raspberry Pi 4."""
+    return Machine(
+        board="Raspberry Pi 4 Model B Rev 1.5",
+        system="Debian GNU/Linux 12 (bookworm)",
+        kernel="6.6.31+rpt-rpi-v8",
+        architecture="aarch64",
+        userland_bits=64,
+        cpu="Cortex-A72",
+        cores=4,
+        features=("neon",),
+        memory_mb=3794,
+        available_mb=3000,
+        temperature_c=temperature_c,
+        clock_mhz=1500,
+        clock_max_mhz=1800,
+        governor="ondemand",
+        throttled=throttled,
+    )
 
 
 def series(world: World, name: str, *costs_ms: float, fps: float | None = None) -> Series:
@@ -272,7 +280,7 @@ def record_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         paced=1000.0,
         json=str(tmp_path / "record.json"),
     )
-    bench(settings, Bench())
+    bench(settings, read_state=pi)
     assert "side 320, 1 thread, paced 1000/s: 4 frames" in capsys.readouterr().out
     return tmp_path / "record.json"
 
@@ -284,9 +292,13 @@ def test_the_record_has_every_sample_and_all_circumstances(record_file: Path) ->
     assert len(record["model"]["sha256"]) == 64
     assert record["source"] == {"name": "demo", "live": False, "width": 640, "height": 480}
     assert record["session"] == {"provider": "CPUExecutionProvider", "spin": False, "arena": True}
-    assert record["machine"] == {"board": "Test board", "cores": 4}
-    assert record["state"]["before"] == record["state"]["after"] == Bench().state()
-    assert record["memory"] == {"peak_mib": 12.5, "configurations_in_process": 2}
+    assert record["machine"]["board"] == "Raspberry Pi 4 Model B Rev 1.5"
+    assert record["machine"]["clock_max_mhz"] == 1800
+    assert set(record["machine"]).isdisjoint(record["state"]["before"])
+    assert record["state"]["before"]["temperature_c"] == 40
+    assert record["state"]["after"]["throttling"] == []
+    assert record["memory"]["configurations_in_process"] == 2
+    assert record["memory"]["peak_mib"] > 20
     assert set(record["versions"]) == {"simrun", "python", "numpy", "opencv", "onnxruntime"}
     kinds = [(r["side"], r["threads"], r["paced_fps"]) for r in record["results"]]
     assert kinds == [(160, 1, None), (160, 1, 1000), (320, 1, None), (320, 1, 1000)]
@@ -304,7 +316,9 @@ def test_the_table_fits_80_columns_and_the_markdown_has_a_row_a_kind(record_file
     record = read_record(str(record_file))
     table = to_table(record)
     assert max(map(len, table.splitlines())) <= 80
-    assert "12.5 MiB at the peak, all 2 configurations in one process" in table
+    assert "MiB at the peak, all 2 configurations in one process" in table
+    assert "Raspberry Pi 4 Model B Rev 1.5, Cortex-A72, 4 cores, aarch64" in table
+    assert "before   40.0 °C, 1500 MHz, governor ondemand, not throttled, load " in table
     header, rule, *rows = to_markdown(record).splitlines()
     assert len(rows) == 4
     assert {line.count("|") for line in (header, rule, *rows)} == {header.count("|")}
@@ -362,7 +376,7 @@ def test_another_models_record_is_refused_before_anything_is_measured(
     path.write_text(json.dumps(other))
     monkeypatch.setattr("simrun.bench.command.measure", lambda *_, **__: pytest.fail("measured"))
     with pytest.raises(UsageError, match="another model"):
-        bench(BenchSettings(model=str(STROKES), compare=[str(path)]), Bench())
+        bench(BenchSettings(model=str(STROKES), compare=[str(path)]), read_state=pi)
 
 
 @pytest.mark.parametrize(
@@ -379,16 +393,28 @@ def test_what_is_no_record_is_named(tmp_path: Path, content: str | None, message
 
 def test_the_record_on_stdout_is_alone_there(capsys: pytest.CaptureFixture[str]) -> None:
     settings = BenchSettings(model=str(STROKES), frames=2, warmup=0, json="-", markdown=True)
-    bench(settings, Bench())
+    bench(settings, read_state=pi)
     out, err = capsys.readouterr()
     assert json.loads(out)["results"][0]["frames"] == 2
     assert "back to back: 2 frames" in err
-    assert "| Test board" in err
+    assert "| Raspberry Pi 4" in err
+
+
+def test_a_computer_that_was_held_back_is_said_to_have_been(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    states = iter([pi(), pi(temperature_c=81.0, throttled=0x4)])
+    settings = BenchSettings(str(STROKES), frames=2, warmup=0, json=str(tmp_path / "r.json"))
+    bench(settings, read_state=lambda: next(states))
+    assert "throttled now: the figures are those of a computer that is held back" in caplog.text
+    assert "after    81.0 °C, 1500 MHz, governor ondemand, throttled now" in capsys.readouterr().out
+    state = read_record(str(tmp_path / "r.json"))["state"]
+    assert [state[when]["throttled"] for when in ("before", "after")] == [0, 4]
 
 
 def test_a_record_that_is_there_is_kept(record_file: Path) -> None:
     with pytest.raises(OutputError, match="there already"):
-        bench(BenchSettings(model=str(STROKES), json=str(record_file)), Bench())
+        bench(BenchSettings(model=str(STROKES), json=str(record_file)), read_state=pi)
 
 
 def test_a_picture_is_read_anew_for_every_frame(tmp_path: Path) -> None:
@@ -396,7 +422,7 @@ def test_a_picture_is_read_anew_for_every_frame(tmp_path: Path) -> None:
     target = tmp_path / "r.json"
     source = str(tmp_path / "bars.png")
     settings = BenchSettings(str(STROKES), source=source, frames=3, warmup=0, json=str(target))
-    bench(settings, Bench())
+    bench(settings, read_state=pi)
     record = read_record(str(target))
     assert record["source"]["name"] == "bars.png"
     assert min(record["results"][0]["samples_ms"]["capture"]) > 0
@@ -408,7 +434,7 @@ def test_auto_and_a_number_that_are_the_same_are_measured_once(
     monkeypatch.setattr("simrun.probe.usable_cores", lambda: 1)
     target = tmp_path / "r.json"
     settings = BenchSettings(str(STROKES), threads=["1,auto"], frames=2, warmup=0, json=str(target))
-    bench(settings, Bench())
+    bench(settings, read_state=pi)
     record = read_record(str(target))
     assert [result["threads"] for result in record["results"]] == [1]
     assert record["threads_auto"]["320"]["chosen"] == 1

@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import typer
 
 from simrun.bench.compare import compare, require_same_model
 from simrun.bench.measure import Clocks, Feed, Kind, Series, measure
-from simrun.bench.record import Conditions, Machine, make_record, read_record, write_record
+from simrun.bench.record import Conditions, make_record, read_record, write_record
 from simrun.bench.report import to_markdown, to_ratios, to_table
 from simrun.bench.settings import DEFAULT_FRAMES, BenchSettings, parse_side, split_list
 from simrun.bundle import Bundle, load_bundle
 from simrun.engine import EngineConfig
+from simrun.machine import Machine, read_machine, read_peak_memory_mib
 from simrun.outputs import refuse_existing
 from simrun.pipeline import DEFAULT_MODEL, Localizer, require_side
 from simrun.probe import ThreadProbe, parse_threads, probe_threads
 from simrun.sources import Source, open_camera, open_demo, open_source
 
-_LINE_EVERY = 0.25
+_log = logging.getLogger(__name__)
+
+_LINE_EVERY: Final = 0.25
 """Share of the work between two lines of progress where there is no terminal."""
 
 
-def bench(settings: BenchSettings, machine: Machine, clocks: Clocks | None = None) -> None:
+def bench(
+    settings: BenchSettings,
+    *,
+    clocks: Clocks | None = None,
+    read_state: Callable[[], Machine] = read_machine,
+) -> None:
     """Measure, print and write what the options ask for.
+
+    Args:
+        settings: the options.
+        clocks: time; the computer's own if not given.
+        read_state: how the computer is doing.
 
     Raises:
         UsageError: an option has an impossible value, or a record cannot be compared.
@@ -39,7 +54,7 @@ def bench(settings: BenchSettings, machine: Machine, clocks: Clocks | None = Non
     others = {path: read_record(path) for path in settings.compare or []}
     for path, other in others.items():
         require_same_model(other, path, bundle.sha256)
-    record = _measure(settings, bundle, machine, clocks or Clocks())
+    record = _measure(settings, bundle, clocks or Clocks(), read_state)
     if settings.json is not None:
         write_record(record, settings.json)
     # Standard output is the record's where it goes there.
@@ -52,12 +67,12 @@ def bench(settings: BenchSettings, machine: Machine, clocks: Clocks | None = Non
 
 
 def _measure(
-    settings: BenchSettings, bundle: Bundle, machine: Machine, clocks: Clocks
+    settings: BenchSettings, bundle: Bundle, clocks: Clocks, read_state: Callable[[], Machine]
 ) -> dict[str, Any]:
     localizers, probes = _localizers(settings, bundle)
     with ExitStack() as stack:
         series = _series(settings, localizers, clocks, stack)
-        before = machine.state()
+        before, load = read_state(), os.getloadavg()[0]
         with _progress() as on_turn:
             measure(
                 series,
@@ -67,14 +82,29 @@ def _measure(
                 on_turn=on_turn,
             )
         conditions = Conditions(
-            machine=machine.describe(),
             before=before,
-            after=machine.state(),
-            peak_memory_mib=machine.peak_memory_mib(),
+            after=read_state(),
+            load=(load, os.getloadavg()[0]),
+            peak_memory_mib=read_peak_memory_mib(),
             warmup=settings.warmup,
             probes=probes,
         )
+    _warn(conditions)
     return make_record(next(iter(localizers.values())), series, conditions)
+
+
+def _warn(conditions: Conditions) -> None:
+    """Say what makes the figures worse than the computer is."""
+    for trouble in conditions.after.throttling:
+        _log.warning("%s: the figures are those of a computer that is held back", trouble)
+    load, cores = conditions.load[0], conditions.before.cores
+    if load > cores:
+        _log.warning(
+            "load %.1f on %d cores before the measurement: others use them too, so wall times are "
+            "too long; CPU times suffer less",
+            load,
+            cores,
+        )
 
 
 def _localizers(

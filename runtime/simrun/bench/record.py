@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -21,6 +21,7 @@ from simrun.bench.figures import JITTER, columns, summarise
 from simrun.bench.measure import Series
 from simrun.engine import EngineConfig
 from simrun.errors import UsageError
+from simrun.machine import Machine
 from simrun.outputs import output_errors
 from simrun.pipeline import Localizer
 from simrun.probe import ThreadProbe
@@ -30,31 +31,22 @@ SCHEMA: Final = "simrun-bench/1"
 _NUMBERS: Final = re.compile(r"\[\s+((?:-?[\d.e+-]+,?\s+)+)\]")
 
 
-class Machine(Protocol):
-    """The computer, and the state it is in."""
-
-    def describe(self) -> Mapping[str, Any]:
-        """What does not change: board, CPU, cores, system."""
-        ...
-
-    def state(self) -> Mapping[str, Any]:
-        """What does: temperature, clock, governor, throttling; None where it cannot be known."""
-        ...
-
-    def peak_memory_mib(self) -> float | None:
-        """Most resident memory that this process has had."""
-        ...
+_STATE: Final = frozenset(
+    {"available_mb", "temperature_c", "clock_mhz", "governor", "throttled", "throttling"}
+)
+"""What may change while it is measured; the rest of a `Machine` does not."""
 
 
 @dataclass(frozen=True)
 class Conditions:
     """What the samples do not tell."""
 
-    machine: Mapping[str, Any]
-    before: Mapping[str, Any]
-    """State of the machine before the first sample."""
-    after: Mapping[str, Any]
-    """State of the machine after the last one."""
+    before: Machine
+    """The computer before the first sample."""
+    after: Machine
+    """The computer after the last one."""
+    load: tuple[float, float]
+    """Processes that wanted a core in the last minute, before and after."""
     peak_memory_mib: float | None
     warmup: int
     """Frames of each series before the first sample."""
@@ -94,8 +86,18 @@ def make_record(
             "arena": EngineConfig.arena,
         },
         "versions": _versions(),
-        "machine": dict(conditions.machine),
-        "state": {"before": dict(conditions.before), "after": dict(conditions.after)},
+        "machine": {
+            name: value for name, value in conditions.before.to_json().items() if name not in _STATE
+        },
+        "state": {
+            when: _state(machine, load)
+            for when, machine, load in zip(
+                ("before", "after"),
+                (conditions.before, conditions.after),
+                conditions.load,
+                strict=True,
+            )
+        },
         "memory": {
             "peak_mib": conditions.peak_memory_mib,
             "configurations_in_process": len({(s.kind.side, s.kind.threads) for s in series}),
@@ -153,6 +155,11 @@ def read_record(path: str) -> dict[str, Any]:
             "name a file that 'simrun bench --json' wrote"
         )
     return record
+
+
+def _state(machine: Machine, load: float) -> dict[str, Any]:
+    values = {name: value for name, value in machine.to_json().items() if name in _STATE}
+    return {**values, "load": round(load, 2)}
 
 
 def _probe(probe: ThreadProbe) -> dict[str, Any]:

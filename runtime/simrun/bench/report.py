@@ -15,7 +15,7 @@ _FIGURES: Final = ("p50", "p95", "p99", "mean", "jitter")
 
 MARKDOWN_COLUMNS: Final = (
     *("machine", "model", "frame", "side", "threads", "mode", "p50 ms", "p95", "p99", "jitter"),
-    *("CPU ms", "frames/s", "missed", "peak MiB", "°C", "throttled", "ONNX Runtime", "date"),
+    *("CPU ms", "frames/s", "missed", "peak MiB", "°C", "throttling", "ONNX Runtime", "date"),
 )
 
 
@@ -65,12 +65,28 @@ def to_ratios(comparison: Comparison, name: str) -> str:
 
 def describe_machine(machine: Record) -> str:
     """The computer in a line."""
-    return ", ".join(str(value) for value in machine.values() if value is not None)
+    cores = "1 core" if machine["cores"] == 1 else f"{machine['cores']} cores"
+    parts = [machine["board"], machine["cpu"], cores, machine["architecture"]]
+    return ", ".join(part for part in parts if part)
 
 
 def describe_state(state: Record) -> str:
-    """The state of the computer in a line."""
-    return ", ".join(f"{name} {value}" for name, value in state.items() if value is not None)
+    """The state of the computer in a line; what it does not say is left out."""
+    parts = [
+        _if_known(state["temperature_c"], "{:.1f} °C"),
+        _if_known(state["clock_mhz"], "{} MHz"),
+        _if_known(state["governor"], "governor {}"),
+        describe_throttling(state),
+        f"load {state['load']:.2f}",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def describe_throttling(state: Record) -> str:
+    """What holds the computer back."""
+    if state["throttled"] is None:
+        return "throttling not told"
+    return "; ".join(state["throttling"]) or "not throttled"
 
 
 def _heading(record: Record) -> Iterator[str]:
@@ -88,7 +104,7 @@ def _heading(record: Record) -> Iterator[str]:
     )
     many = memory["configurations_in_process"]
     whose = "" if many == 1 else f", all {many} configurations in one process"
-    yield f"memory   {_or_unknown(memory['peak_mib'], '{:.1f} MiB')} at the peak{whose}"
+    yield f"memory   {_if_known(memory['peak_mib'], '{:.1f} MiB', 'not told')} at the peak{whose}"
 
 
 def _stages(result: Record) -> Iterator[str]:
@@ -129,11 +145,11 @@ def _cells(record: Record, result: Record) -> list[str]:
         "back to back" if result["paced_fps"] is None else f"paced {result['paced_fps']:g}/s",
         *(f"{total[figure]:.1f}" for figure in ("p50", "p95", "p99", "jitter")),
         f"{result['cpu_ms']['p50']:.1f}",
-        _or_unknown(result["frames_per_s"], "{:.1f}", "-"),
-        _or_unknown(result["missed"], "{:.1%}", "-"),
-        _or_unknown(record["memory"]["peak_mib"], "{:.0f}"),
-        " to ".join(_or_unknown(state[w]["temperature_c"], "{:.0f}") for w in ("before", "after")),
-        state["after"]["throttled"] or "?",
+        _if_known(result["frames_per_s"], "{:.1f}", "-"),
+        _if_known(result["missed"], "{:.1%}", "-"),
+        _if_known(record["memory"]["peak_mib"], "{:.0f}", "-"),
+        " to ".join(_if_known(state[w]["temperature_c"], "{:.0f}", "-") for w in state),
+        describe_throttling(state["after"]),
         record["versions"]["onnxruntime"],
         record["date"][:10],
     ]
@@ -147,5 +163,5 @@ def _on(flag: bool) -> str:
     return "on" if flag else "off"
 
 
-def _or_unknown(value: float | None, form: str, unknown: str = "?") -> str:
-    return unknown if value is None else form.format(value)
+def _if_known(value: float | str | None, form: str, otherwise: str = "") -> str:
+    return otherwise if value is None else form.format(value)

@@ -1,0 +1,93 @@
+"""Measure one point in a process of its own, so that its memory is its own too.
+
+python -m benchmarks.growth.point POINT.json-as-text [PEERS-FOLDER]
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import onnxruntime as ort
+
+from benchmarks.growth.points import OURS, PEER, Point
+from benchmarks.peers.detector import Card
+from benchmarks.peers.ppocr import RECIPES, PpOcr, read_model
+from simrun.bundle import load_bundle
+from simrun.engine import EngineConfig
+from simrun.images import Image
+from simrun.machine import read_peak_memory_mib
+from simrun.pipeline import Localizer
+from simrun.result import Latency
+
+WARMUP: Final = 2
+MOST: Final = 15
+LEAST: Final = 3
+BUDGET_S: Final = 0.6
+
+Call = Callable[[Image], tuple[int, Latency | None]]
+"""Number of regions of a frame, and CPU time by stage where it is known."""
+
+
+def main() -> None:
+    """Print the samples of the point as JSON."""
+    point = Point(**json.loads(sys.argv[1]))
+    peers = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    frame = point.draw()
+    before = read_peak_memory_mib()
+    call = _ours(point) if point.detector == OURS else _peer(point, peers)
+    samples = _sample(call, frame)
+    print(json.dumps({**samples, "start_mib": before, "peak_mib": read_peak_memory_mib()}))
+
+
+def _ours(point: Point) -> Call:
+    # Stages by the CPU's clock: what else the machine does is not in them.
+    localizer = Localizer(
+        load_bundle(OURS),
+        side=point.side,
+        engine_config=EngineConfig(point.threads),
+        clock=time.process_time,
+    )
+
+    def call(frame: Image) -> tuple[int, Latency]:
+        result = localizer(frame)
+        return len(result.regions), result.latency_ms
+
+    return call
+
+
+def _peer(point: Point, folder: Path | None) -> Call:
+    if folder is None:
+        raise ValueError(f"{PEER} needs the folder with its model")
+    (recipe,) = (recipe for recipe in RECIPES if recipe.family == PEER)
+    model = read_model(recipe, folder)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = point.threads, 1
+    options.log_severity_level = 3
+    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    detector = PpOcr(model, Card(PEER, point.side), recipe.options, session)
+    return lambda frame: (len(detector.detect(frame)), None)
+
+
+def _sample(call: Call, frame: Image) -> dict[str, Any]:
+    """Times of several calls, milliseconds."""
+    for _ in range(WARMUP):
+        call(frame)
+    cpu, wall, stages = [], [], []
+    begin = time.perf_counter()
+    while len(cpu) < LEAST or (len(cpu) < MOST and time.perf_counter() - begin < BUDGET_S):
+        start, cpu_start = time.perf_counter(), time.process_time()
+        found, latency = call(frame)
+        cpu.append((time.process_time() - cpu_start) * 1000)
+        wall.append((time.perf_counter() - start) * 1000)
+        if latency is not None:
+            stages.append(latency.to_json())
+    return {"found": found, "cpu_ms": cpu, "wall_ms": wall, "stages_cpu_ms": stages}
+
+
+if __name__ == "__main__":
+    main()
