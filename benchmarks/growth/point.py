@@ -24,7 +24,7 @@ from simrun.machine import read_peak_memory_mib
 from simrun.pipeline import Localizer
 from simrun.result import Latency
 
-WARMUP: Final = 2
+WARMUP: Final = 1
 MOST: Final = 15
 LEAST: Final = 3
 BUDGET_S: Final = 0.6

@@ -285,6 +285,8 @@ def _draw_threads(panel: Axes, record: Record) -> None:
             )
     cores = record["machine"]["cores"]
     _dress(panel, f"threads, on {cores} cores that others use too", "wall ms a call, quartiles")
+    # Room for the legend above the curves.
+    panel.set_ylim(top=panel.get_ylim()[1] * 10)
     panel.set_xticks([1, 2, 4], ["1", "2", "4"])
     panel.xaxis.minorticks_off()
 
