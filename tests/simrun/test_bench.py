@@ -324,6 +324,16 @@ def test_the_table_fits_80_columns_and_the_markdown_has_a_row_a_kind(record_file
     assert {line.count("|") for line in (header, rule, *rows)} == {header.count("|")}
 
 
+def test_the_gain_by_threads_is_told(record_file: Path) -> None:
+    record = read_record(str(record_file))
+    one, _, two, _ = record["results"]
+    two["side"], two["threads"] = one["side"], 2
+    two["stages_ms"]["total"]["p50"] = one["stages_ms"]["total"]["p50"] / 1.25
+    two["cpu_ms"]["p50"] = one["cpu_ms"]["p50"] * 1.5
+    line = "side 160, 2 threads, back to back: 1.25 times as fast as 1, 1.50 times the CPU"
+    assert line in to_table(record).splitlines()
+
+
 def test_a_comparison_names_what_only_one_has_and_what_differs(record_file: Path) -> None:
     here = read_record(str(record_file))
     there = copy.deepcopy(here)

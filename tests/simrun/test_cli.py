@@ -66,6 +66,9 @@ def test_a_bad_picture_is_reported_and_the_rest_go_on(
         (["--demo", "--camera", "0"], 2, "name one source"),
         (["--demo", "--side", "5"], 2, "--side is 5"),
         (["--demo", "--provider", "toaster"], 2, "--provider toaster"),
+        (["--demo", "--threads", "many"], 2, "--threads is many; it must be 1 or more, or the"),
+        (["bench", "--side", "320,big"], 2, "--side is big"),
+        (["bench", "--source", "missing.png"], 4, "no such file or folder: missing.png"),
         (["--demo", "--model", "nonesuch"], 3, "no model 'nonesuch'"),
         (["--source", "missing.png"], 4, "no such file or folder: missing.png"),
         (["--camera", "97"], 4, "no camera /dev/video97"),
@@ -172,6 +175,17 @@ def test_a_closed_pipe_ends_quietly_with_5() -> None:
         errors = process.stderr.read()
     assert process.returncode == 5
     assert errors == "simrun: standard output was closed by its reader\n"
+
+
+def test_the_bench_measures_and_compares(simrun: Run, tmp_path: Path) -> None:
+    given = ("bench", "--model", STROKES, "--frames", 3, "--warmup", 0)
+    code, out, err = simrun(*given, "--json", tmp_path / "a.json")
+    assert (code, "3 frames" in out) == (0, True)
+    code, out, _ = simrun(*given, "--side", "320,160", "--compare", tmp_path / "a.json")
+    assert code == 0
+    assert "This run over a.json: ratio of medians" in out
+    assert "not in a.json: side 160, 1 thread, back to back" in out
+    assert err.splitlines()[0].startswith(("simrun: measuring", "warning: load"))
 
 
 def test_version_and_models(simrun: Run) -> None:

@@ -25,7 +25,7 @@ def to_table(record: Record) -> str:
     for result in record["results"]:
         lines += ["", *_stages(result)]
     if len(record["results"]) > 1:
-        lines += ["", *_summary(record)]
+        lines += ["", *_summary(record), *_speedups(record)]
     lines += [
         "",
         f"Stages are wall time; jitter: {record['jitter']}.",
@@ -132,6 +132,20 @@ def _summary(record: Record) -> Iterator[str]:
             f"{total['p95']:7.2f} {total['p99']:7.2f} {result['cpu_ms']['p50']:7.2f} "
             f"{rate:>8} {missed:>7}"
         )
+
+
+def _speedups(record: Record) -> Iterator[str]:
+    """What more threads gain over the fewest, at the same side and pace."""
+    fewest: dict[tuple[int, float | None], Record] = {}
+    for result in sorted(record["results"], key=lambda one: int(one["threads"])):
+        base = fewest.setdefault((result["side"], result["paced_fps"]), result)
+        if result is not base:
+            faster = base["stages_ms"]["total"]["p50"] / result["stages_ms"]["total"]["p50"]
+            dearer = result["cpu_ms"]["p50"] / base["cpu_ms"]["p50"]
+            yield (
+                f"{_kind(result).describe()}: {faster:.2f} times as fast as "
+                f"{base['threads']}, {dearer:.2f} times the CPU"
+            )
 
 
 def _cells(record: Record, result: Record) -> list[str]:
