@@ -37,6 +37,12 @@ def seconds(arguments: list[str]) -> float:
     return time.perf_counter() - start
 
 
+def quartiles(samples: list[float]) -> tuple[float, float]:
+    """Lower and upper quartile."""
+    low, _, high = statistics.quantiles(samples, n=4, method="inclusive")
+    return round(low, 4), round(high, 4)
+
+
 def main() -> None:
     """Run every command in turn, many times over, and compare medians."""
     samples: dict[str, list[float]] = {name: [] for name in COMMANDS}
@@ -51,13 +57,16 @@ def main() -> None:
         "rounds": ROUNDS,
         "seconds": samples,
         "median_s": {name: round(statistics.median(s), 4) for name, s in samples.items()},
+        "quartiles_s": {name: quartiles(s) for name, s in samples.items()},
         "ratio_to_bare": {
             name: round(statistics.median(s) / bare, 2) for name, s in samples.items()
         },
     }
     OUT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for name, value in record["median_s"].items():
-        print(f"{name:28} {value:7.3f} s   {record['ratio_to_bare'][name]:5.1f} x a bare python")
+        low, high = record["quartiles_s"][name]
+        times = f"{record['ratio_to_bare'][name]:5.1f} x a bare python"
+        print(f"{name:28} {value:7.3f} s ({low:.3f} to {high:.3f})   {times}")
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def draw_scene(time_s: float) -> Image:
 
 def _wall() -> Image:
     shade = np.linspace(25, 70, WIDTH, dtype=np.float32) + np.linspace(0, 25, HEIGHT)[:, None]
-    return np.repeat(shade[:, :, None], 3, axis=2).astype(np.uint8)
+    return np.repeat(shade.astype(np.uint8)[:, :, None], 3, axis=2)
 
 
 def _write(
