@@ -166,6 +166,22 @@ def test_paced_frames_begin_on_time_and_a_slow_one_costs_the_periods_it_runs_int
     assert paced.elapsed_s == pytest.approx(0.62)
 
 
+def test_a_paced_camera_is_asked_for_its_frame_when_it_is_due() -> None:
+    world = World()
+    taken: list[float] = []
+
+    class Camera(Frames):
+        def __iter__(self) -> Iterator[Frame | BadFrame]:
+            for frame in super().__iter__():
+                taken.append(world.now)
+                yield frame
+
+    feed = Feed(lambda: Camera(3, capture_s=0.09, live=True))
+    paced = Series(Kind(320, 1, 10.0), world.localizer("a", 20), feed, world.clocks)
+    paced.turn(settle=0, frames=3)
+    assert taken == pytest.approx([0, 0.1, 0.2])
+
+
 @pytest.mark.parametrize(
     ("busy_ms", "periods"), [(0, 1), (99.9, 1), (100, 1), (100.1, 2), (250, 3)]
 )
@@ -261,6 +277,11 @@ def test_the_ratio_of_a_record_to_itself_is_one_and_to_another_has_an_interval()
     assert ratio.low < 0.8 < ratio.high
 
 
+def test_a_short_series_has_an_interval_too() -> None:
+    ratio = ratio_of_medians([1.0, 2.0, 3.0, 4.0], [2.0, 2.0, 2.0, 2.0])
+    assert (ratio.value, ratio.low, ratio.high) == (1.25, 0.5, 2)
+
+
 def test_the_interval_is_wider_where_successive_samples_are_alike() -> None:
     random = np.random.default_rng(7)
     alike = list(np.repeat(random.gamma(20, 0.5, 30), 10))
@@ -303,7 +324,7 @@ def test_the_record_has_every_sample_and_all_circumstances(record_file: Path) ->
     kinds = [(r["side"], r["threads"], r["paced_fps"]) for r in record["results"]]
     assert kinds == [(160, 1, None), (160, 1, 1000), (320, 1, None), (320, 1, 1000)]
     for result in record["results"]:
-        samples = result["samples_ms"]
+        samples = result["samples"]
         assert {len(values) for values in samples.values()} == {4}
         assert set(samples) == {*result["stages_ms"], "cpu", "found"}
         parts = [samples[stage] for stage in ("preprocess", "infer", "regions", "classify")]
@@ -340,7 +361,7 @@ def test_a_comparison_names_what_only_one_has_and_what_differs(record_file: Path
     there["versions"]["onnxruntime"] = "1.0"
     del there["results"][2:]
     for result in there["results"]:
-        result["samples_ms"]["infer"] = [2 * x for x in result["samples_ms"]["infer"]]
+        result["samples"]["infer"] = [2 * x for x in result["samples"]["infer"]]
     found = compare(here, there, "other.json")
     assert [ratios["infer"].value for ratios in found.ratios.values()] == [0.5, 0.5]
     assert all("capture" not in ratios for ratios in found.ratios.values())
@@ -435,7 +456,7 @@ def test_a_picture_is_read_anew_for_every_frame(tmp_path: Path) -> None:
     bench(settings, read_state=pi)
     record = read_record(str(target))
     assert record["source"]["name"] == "bars.png"
-    assert min(record["results"][0]["samples_ms"]["capture"]) > 0
+    assert min(record["results"][0]["samples"]["capture"]) > 0
 
 
 def test_auto_and_a_number_that_are_the_same_are_measured_once(

@@ -16,6 +16,8 @@ COMPARED: Final = ("preprocess", "infer", "regions", "classify", "total", "cpu")
 
 _RESAMPLES: Final = 2000
 _SEED: Final = 0
+_LEAST_RUNS: Final = 5
+"""Runs that a series is drawn from at least: fewer would leave nothing to choose."""
 
 Record = Mapping[str, Any]
 
@@ -79,9 +81,7 @@ def compare(here: Record, there: Record, path: str) -> Comparison:
             + "; ".join(kind.describe() for kind in theirs)
         )
     return Comparison(
-        ratios={
-            kind: _ratios(ours[kind]["samples_ms"], theirs[kind]["samples_ms"]) for kind in shared
-        },
+        ratios={kind: _ratios(ours[kind]["samples"], theirs[kind]["samples"]) for kind in shared},
         only_here=[kind for kind in ours if kind not in theirs],
         only_there=[kind for kind in theirs if kind not in ours],
         differences=_differences(here, there),
@@ -92,7 +92,7 @@ def ratio_of_medians(these: Sequence[float], those: Sequence[float]) -> Ratio:
     """The ratio and its 95 % interval by a bootstrap over runs of successive samples.
 
     Samples that follow each other are alike; drawn one by one they would make the interval too
-    narrow. Runs of the length of a turn are drawn instead.
+    narrow. Runs of the length of a turn are drawn instead, shorter ones from a short series.
     """
     random = np.random.default_rng(_SEED)
     drawn = _medians(np.asarray(these), random) / _medians(np.asarray(those), random)
@@ -102,7 +102,7 @@ def ratio_of_medians(these: Sequence[float], those: Sequence[float]) -> Ratio:
 
 def _medians(values: NDArray[np.float64], random: np.random.Generator) -> NDArray[np.float64]:
     """Medians of resamples of a series, (resamples,)."""
-    length = min(TURN, len(values))
+    length = min(TURN, max(1, len(values) // _LEAST_RUNS))
     runs = -(-len(values) // length)
     starts = random.integers(0, len(values) - length + 1, (_RESAMPLES, runs, 1))
     picked = (starts + np.arange(length)).reshape(_RESAMPLES, -1)[:, : len(values)]

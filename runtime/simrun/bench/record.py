@@ -109,7 +109,7 @@ def make_record(
             {
                 **asdict(one.kind),
                 **summarise(one.samples, one.kind, feed.live),
-                "samples_ms": columns(one.samples),
+                "samples": columns(one.samples),
             }
             for one in series
         ],
