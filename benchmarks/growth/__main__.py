@@ -21,6 +21,7 @@ from typing import Any, Final
 from benchmarks.growth.points import Point, all_points
 from benchmarks.growth.report import draw, to_markdown
 from benchmarks.peers.report import replace_between, require_markers
+from simrun.bench.record import to_text
 from simrun.bundle import load_bundle
 from simrun.machine import read_machine
 
@@ -43,8 +44,7 @@ def main() -> None:
         record = json.loads((HERE / "growth.json").read_text(encoding="utf-8"))
     else:
         record = measure(list(all_points(options.peers is not None)), options.rounds, options.peers)
-        text = json.dumps(record, indent=1)
-        (HERE / "growth.json").write_text(text + "\n", encoding="utf-8")
+        (HERE / "growth.json").write_text(to_text(record), encoding="utf-8")
     draw(record, HERE / "growth.png")
     replace_between(RESULTS, "growth", to_markdown(record))
 

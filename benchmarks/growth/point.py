@@ -82,8 +82,8 @@ def _sample(call: Call, frame: Image) -> dict[str, Any]:
     while len(cpu) < LEAST or (len(cpu) < MOST and time.perf_counter() - begin < BUDGET_S):
         start, cpu_start = time.perf_counter(), time.process_time()
         found, latency = call(frame)
-        cpu.append((time.process_time() - cpu_start) * 1000)
-        wall.append((time.perf_counter() - start) * 1000)
+        cpu.append(round((time.process_time() - cpu_start) * 1000, 3))
+        wall.append(round((time.perf_counter() - start) * 1000, 3))
         if latency is not None:
             stages.append(latency.to_json())
     return {"found": found, "cpu_ms": cpu, "wall_ms": wall, "stages_cpu_ms": stages}

@@ -212,13 +212,18 @@ def _slopes_table(record: Record) -> Iterator[str]:
     yield "| what | detector | slope | of the large |"
     yield "|---" * 4 + "|"
     for one in slopes(record):
-        large = "-" if one.large is None else f"{one.large:.2f}"
-        yield f"| {one.what} | {one.detector} | {one.whole:.2f} | {large} |"
+        large = "-" if one.large is None else _slope_text(one.large)
+        yield f"| {one.what} | {one.detector} | {_slope_text(one.whole)} | {large} |"
 
 
 def _cpu_text(point: Record) -> str:
     times = point["cpu_ms"]
     return f"{times['median']:.1f} ({times['lower']:.1f} to {times['upper']:.1f})"
+
+
+def _slope_text(value: float) -> str:
+    """To a hundredth, with no minus before a zero."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def draw(record: Record, path: Path) -> None:
@@ -243,7 +248,7 @@ def _draw_pixels(panel: Axes, record: Record, read: Quantity) -> None:
         ):
             points = select(record, sweep, detector)
             xs, ys = [frame_pixels(p) for p in points], [read(p) for p in points]
-            text = f"{detector}, {label}: slope {slope(xs, ys):.2f}"
+            text = f"{detector}, {label}: slope {_slope_text(slope(xs, ys))}"
             panel.plot(xs, ys, style, color=COLOURS[detector], label=text, markersize=4)
     unit = "CPU ms a call" if read is cpu else "peak MiB above imports and frame"
     _dress(panel, "pixels of the frame", unit)
@@ -258,7 +263,7 @@ def _draw_lines(panel: Axes, record: Record) -> None:
             curves += [(name, "--", stage_cpu(name)) for name in ("classify", "regions")]
         for (name, style, read), width in zip(curves, (1.8, 1.2, 0.7), strict=False):
             ys = [read(p) for p in points]
-            text = f"{detector}, {name}: slope {slope(xs, ys):.2f}"
+            text = f"{detector}, {name}: slope {_slope_text(slope(xs, ys))}"
             look = {"color": COLOURS[detector], "linewidth": width, "markersize": 4}
             panel.plot(xs, ys, style, label=text, **look)
     _dress(panel, "regions found on 1920x1080, not shrunk", "CPU ms")

@@ -15,7 +15,17 @@ _FIGURES: Final = ("p50", "p95", "p99", "mean", "jitter")
 
 MARKDOWN_COLUMNS: Final = (
     *("machine", "model", "frame", "side", "threads", "mode", "p50 ms", "p95", "p99", "jitter"),
-    *("CPU ms", "frames/s", "missed", "peak MiB", "°C", "throttling", "ONNX Runtime", "date"),
+    *(
+        "CPU ms",
+        "frames/s",
+        "missed",
+        "peak MiB",
+        "°C",
+        "throttling",
+        "load",
+        "ONNX Runtime",
+        "date",
+    ),
 )
 
 
@@ -164,6 +174,7 @@ def _cells(record: Record, result: Record) -> list[str]:
         _if_known(record["memory"]["peak_mib"], "{:.0f}", "-"),
         " to ".join(_if_known(state[w]["temperature_c"], "{:.0f}", "-") for w in state),
         describe_throttling(state["after"]),
+        f"{state['before']['load']:.1f}",
         record["versions"]["onnxruntime"],
         record["date"][:10],
     ]

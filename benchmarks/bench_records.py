@@ -1,0 +1,33 @@
+"""Records of `simrun bench` from any machine, as one table of RESULTS.md.
+
+python -m benchmarks.bench_records    # after a record was put into benchmarks/records
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from benchmarks.peers.report import replace_between
+from simrun.bench.record import read_record
+from simrun.bench.report import to_markdown
+
+HERE: Final = Path(__file__).parent
+RECORDS: Final = HERE / "records"
+
+
+def table(folder: Path) -> str:
+    """One Markdown table of all records in a folder, in the order of their names."""
+    tables = [
+        to_markdown(read_record(str(path))).splitlines() for path in sorted(folder.glob("*.json"))
+    ]
+    return "\n".join([*tables[0][:2], *(row for lines in tables for row in lines[2:])])
+
+
+def main() -> None:
+    """Rewrite the table."""
+    replace_between(HERE / "RESULTS.md", "bench", table(RECORDS))
+
+
+if __name__ == "__main__":
+    main()
