@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import onnxruntime as ort
@@ -13,6 +14,9 @@ from numpy.typing import NDArray
 from simrun.errors import ModelError, UsageError
 
 _CPU = "CPUExecutionProvider"
+
+MAX_THREADS: Final = 256
+"""ONNX Runtime starts as many as it is told to, until the computer stands still."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,9 @@ class EngineConfig:
     """Let ONNX Runtime keep its memory between frames, and plan it once for each size of input."""
 
     def __post_init__(self) -> None:
-        """Raise UsageError where the number of threads is not 1 or more."""
-        if self.threads < 1:
-            raise UsageError(f"--threads is {self.threads}; it must be 1 or more")
+        """Raise UsageError where the number of threads is not 1 to 256."""
+        if not 1 <= self.threads <= MAX_THREADS:
+            raise UsageError(f"--threads is {self.threads}; it must be 1 to {MAX_THREADS}")
 
 
 class Engine:

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from simrun.bundle import LOCALIZER_FILE, Bundle
-from simrun.engine import Engine, EngineConfig
+from simrun.engine import MAX_THREADS, Engine, EngineConfig
 from simrun.errors import UsageError
 from simrun.localize import prepare
 
@@ -29,6 +29,9 @@ CANDIDATES: Final = (1, 2, 4)
 
 _LEAST_GAIN: Final = 0.05
 """Share of the time that more threads must save: each of them is a core that others lack."""
+_DIGITS: Final = 9
+_SHOWN: Final = 40
+"""Characters of a wrong value that a message repeats."""
 _ROUNDS: Final = 9
 _LEAST_ROUNDS: Final = 3
 _BUDGET_S: Final = 1.5
@@ -61,9 +64,11 @@ def parse_threads(text: str) -> int | None:
     """
     if text == AUTO:
         return None
-    if text.isdecimal() and int(text) >= 1:
+    if text.isdecimal() and len(text) <= _DIGITS and 1 <= int(text) <= MAX_THREADS:
         return int(text)
-    raise UsageError(f"--threads is {text}; it must be 1 or more, or the word {AUTO}")
+    raise UsageError(
+        f"--threads is {text[:_SHOWN]}; it must be 1 to {MAX_THREADS}, or the word {AUTO}"
+    )
 
 
 def usable_cores() -> int:

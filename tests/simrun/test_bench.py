@@ -27,7 +27,7 @@ from simrun.bench.measure import (
     measure,
     periods_taken,
 )
-from simrun.bench.record import read_record
+from simrun.bench.record import public_name, read_record
 from simrun.bench.report import to_markdown, to_table
 from simrun.bench.settings import BenchSettings, parse_side, split_list
 from simrun.errors import OutputError, SourceError, UsageError
@@ -255,6 +255,8 @@ def test_lists_take_commas_and_repetition_and_keep_each_value_once() -> None:
     assert split_list(["320,640", "320", " 160 "], parse_side) == [320, 640, 160]
     with pytest.raises(UsageError, match="--side is big; it must be a number of pixels"):
         split_list(["320,big"], parse_side)
+    with pytest.raises(UsageError, match="--side is 9{40}; it must"):
+        parse_side("9" * 5000)
     with pytest.raises(UsageError, match="--side is empty"):
         split_list(["320,"], parse_side)
 
@@ -457,6 +459,23 @@ def test_a_picture_is_read_anew_for_every_frame(tmp_path: Path) -> None:
     record = read_record(str(target))
     assert record["source"]["name"] == "bars.png"
     assert min(record["results"][0]["samples"]["capture"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "public"),
+    [
+        ("demo", "demo"),
+        ("photos/shop/a.jpg", "a.jpg"),
+        ("photos/", "photos"),
+        ("/dev/video0", "video0"),
+        ("rtsp://user:secret@camera", "rtsp"),
+        ("https://host/x?token=secret", "https"),
+        ("gst:rtspsrc location=rtsp://user:secret@camera/x ! appsink", "gst"),
+        ("-", "-"),
+    ],
+)
+def test_a_record_does_not_tell_where_things_lie(name: str, public: str) -> None:
+    assert public_name(name) == public
 
 
 def test_auto_and_a_number_that_are_the_same_are_measured_once(

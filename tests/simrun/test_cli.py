@@ -66,7 +66,7 @@ def test_a_bad_picture_is_reported_and_the_rest_go_on(
         (["--demo", "--camera", "0"], 2, "name one source"),
         (["--demo", "--side", "5"], 2, "--side is 5"),
         (["--demo", "--provider", "toaster"], 2, "--provider toaster"),
-        (["--demo", "--threads", "many"], 2, "--threads is many; it must be 1 or more, or the"),
+        (["--demo", "--threads", "many"], 2, "--threads is many; it must be 1 to 256, or the"),
         (["bench", "--side", "320,big"], 2, "--side is big"),
         (["bench", "--source", "missing.png"], 4, "no such file or folder: missing.png"),
         (["--demo", "--model", "nonesuch"], 3, "no model 'nonesuch'"),

@@ -80,7 +80,9 @@ def test_threads_are_a_number_or_auto(text: str, expected: int | None) -> None:
     assert parse_threads(text) == expected
 
 
-@pytest.mark.parametrize("text", ["0", "-1", "fast", "", "1.5"])
+@pytest.mark.parametrize("text", ["0", "-1", "fast", "", "1.5", "257", "9" * 5000, "²"])
 def test_other_words_are_named(text: str) -> None:
-    with pytest.raises(UsageError, match=f"--threads is {text}; it must be 1 or more, or the word"):
+    with pytest.raises(
+        UsageError, match=f"--threads is {text[:40]}; it must be 1 to 256, or the word"
+    ):
         parse_threads(text)

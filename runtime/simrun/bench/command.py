@@ -23,7 +23,8 @@ from simrun.machine import Machine, read_machine, read_peak_memory_mib
 from simrun.outputs import refuse_existing
 from simrun.pipeline import DEFAULT_MODEL, Localizer, require_side
 from simrun.probe import ThreadProbe, parse_threads, probe_threads
-from simrun.sources import Source, open_camera, open_demo, open_source
+from simrun.sources import Source
+from simrun.sources.opening import open_camera, open_demo, open_source
 
 _log = logging.getLogger(__name__)
 

@@ -74,8 +74,7 @@ def make_record(
             "classify": localizer.classifies,
         },
         "source": {
-            # The last part alone: a record that is passed on does not tell where things lay.
-            "name": Path(feed.name).name,
+            "name": public_name(feed.name),
             "live": feed.live,
             "width": frame_size[0],
             "height": frame_size[1],
@@ -155,6 +154,14 @@ def read_record(path: str) -> dict[str, Any]:
             "name a file that 'simrun bench --json' wrote"
         )
     return record
+
+
+def public_name(source: str) -> str:
+    """What a record that is passed on may tell of a source: no folder, address or password."""
+    kind, colon, _ = source.partition(":")
+    if colon and "/" not in kind:
+        return kind  # a URL's scheme, or `gst`
+    return Path(source).name or source
 
 
 def _state(machine: Machine, load: float) -> dict[str, Any]:

@@ -14,6 +14,8 @@ Value = TypeVar("Value")
 
 DEFAULT_FRAMES: Final = 200
 
+_DIGITS: Final = 9
+
 
 @dataclass(frozen=True)
 class BenchSettings:
@@ -42,7 +44,7 @@ class BenchSettings:
         typer.Option(metavar="PATH", help="A picture, folder or clip; otherwise the demo scene."),
     ] = None
     camera: Annotated[
-        str | None, typer.Option(metavar="N", help="Number N of the camera /dev/videoN.")
+        str | None, typer.Option(metavar="NAME", help="A camera: 0, /dev/video0, rpicam or picam.")
     ] = None
     frames: Annotated[
         int | None,
@@ -99,6 +101,6 @@ def parse_side(text: str) -> int:
     Raises:
         UsageError: it is not a whole number.
     """
-    if not text.isdecimal():
-        raise UsageError(f"--side is {text or 'empty'}; it must be a number of pixels")
+    if not text.isdecimal() or len(text) > _DIGITS:
+        raise UsageError(f"--side is {text[:40] or 'empty'}; it must be a number of pixels")
     return int(text)
