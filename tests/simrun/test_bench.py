@@ -255,7 +255,7 @@ def test_lists_take_commas_and_repetition_and_keep_each_value_once() -> None:
     assert split_list(["320,640", "320", " 160 "], parse_side) == [320, 640, 160]
     with pytest.raises(UsageError, match="--side is big; it must be a number of pixels"):
         split_list(["320,big"], parse_side)
-    with pytest.raises(UsageError, match="--side is 9{40}; it must"):
+    with pytest.raises(UsageError, match=r"--side is 9{40}; it must"):
         parse_side("9" * 5000)
     with pytest.raises(UsageError, match="--side is empty"):
         split_list(["320,"], parse_side)
