@@ -19,6 +19,8 @@ from simrun.engine import Engine
 from simrun.images import Image
 from simrun.result import Quad
 
+_BATCH: Final = 64
+"""Crops that are classified at once."""
 _MARGIN: Final = 0.15
 """Share of its lesser side by which a region is widened before it is cut out."""
 _MAX_CROP_HEIGHT: Final = 96
@@ -60,7 +62,7 @@ def read_regions(
     flat = [glyph for region in glyphs for glyph in region]
     if not flat:
         return [Reading("", ()) for _ in quads]
-    probabilities = _softmax(engine.run(np.stack(flat)[:, None]))
+    probabilities = _probabilities(engine, np.stack(flat)[:, None])
     best = probabilities.argmax(axis=1)
     readings, at = [], 0
     for region in glyphs:
@@ -94,12 +96,22 @@ def label_regions(
     if not quads:
         return []
     crops = np.stack([_square_crop(rgb, quad, crop_size) for quad in quads])
-    probabilities = _softmax(engine.run(crops.transpose(0, 3, 1, 2)))
+    probabilities = _probabilities(engine, crops.transpose(0, 3, 1, 2))
     best = probabilities.argmax(axis=1)
     return [
         Reading(classes[index], (float(row[index]),))
         for row, index in zip(probabilities, best, strict=True)
     ]
+
+
+def _probabilities(engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Probabilities (N, C) of crops (N, K, S, S), a batch of bounded size at a time.
+
+    A page of text has thousands of characters; in one batch they would take hundreds of megabytes,
+    which ONNX Runtime keeps.
+    """
+    parts = [crops[at : at + _BATCH] for at in range(0, len(crops), _BATCH)]
+    return _softmax(np.concatenate([engine.run(part) for part in parts]))
 
 
 def _square_crop(rgb: Image, quad: Quad, size: int) -> Image:

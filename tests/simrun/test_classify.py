@@ -78,3 +78,30 @@ def test_regions_are_read_in_one_batch_and_keep_their_order(bars: np.ndarray) ->
     assert [reading.text for reading in readings] == ["|", "", "-"]
     assert readings[0].probabilities[0] > 0.9
     assert readings[1].probabilities == ()
+
+
+def test_a_page_of_text_is_classified_in_batches_of_bounded_size() -> None:
+    class Halves:
+        """Takes the left half of a crop for the first class, the right half for the second."""
+
+        def __init__(self) -> None:
+            self.batches: list[int] = []
+
+        def run(self, batch: np.ndarray) -> np.ndarray:
+            self.batches.append(len(batch))
+            left, right = np.array_split(batch[:, 0].astype(np.float32), 2, axis=2)
+            return np.stack([left.mean(axis=(1, 2)), right.mean(axis=(1, 2))], axis=1)
+
+    frame = np.zeros((40, 3200), np.uint8)
+    starts = list(range(0, 3200, 20))
+    for i, x in enumerate(starts):
+        frame[10:30, x + 4 : x + 6] = 255
+        # A foot at one side of the bar or the other makes two kinds of characters.
+        frame[26:30, slice(x + 6, x + 14) if i % 2 else slice(x, x + 4)] = 255
+    quads = [((x + 0.0, 6.0), (x + 19.0, 6.0), (x + 19.0, 34.0), (x + 0.0, 34.0)) for x in starts]
+    engine = Halves()
+    readings = read_regions(engine, ["L", "R"], 28, frame, quads)
+    assert engine.batches == [64, 64, 32]
+    alone = [read_regions(engine, ["L", "R"], 28, frame, [quad])[0].text for quad in quads]
+    assert [reading.text for reading in readings] == alone
+    assert set(alone) == {"L", "R"}
