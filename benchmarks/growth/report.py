@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,10 @@ def to_markdown(record: Record) -> str:
             f"`{record['command']}`",
             "",
             f"({record['date']}, {machine['processor']}, {machine['cores']} cores that others use "
-            f"too, load {record['load'][0]} to {record['load'][1]}, Python {record['python']}, "
-            f"{versions}; {record['rounds']} rounds over all points in random turns, each in a "
-            "process of its own; median process-CPU ms (quartiles), peak resident MiB of the "
-            "process; `growth/growth.json` has every sample.)",
+            f"too, wall over CPU time {crowding(record):.2f} in the median of one thread, Python "
+            f"{record['python']}, {versions}; {record['rounds']} rounds over all points in random "
+            "turns, each in a process of its own; median process-CPU ms (quartiles), peak resident "
+            "MiB of the process; `growth/growth.json` has every sample.)",
             "",
             *_pixels_table(record),
             "",
@@ -114,6 +115,12 @@ def _relations(
     yield "CPU time by regions", points, found, cpu
     for stage in ("regions", "classify") if detector == OURS else ():
         yield f"stage {stage} by regions", points, found, stage_cpu(stage)
+
+
+def crowding(record: Record) -> float:
+    """Wall over CPU time of the points with one thread, median: 1 where nothing else ran."""
+    alone = [p for p in record["points"] if p["threads"] == 1]
+    return statistics.median(p["wall_ms"]["median"] / p["cpu_ms"]["median"] for p in alone)
 
 
 def detectors(record: Record) -> list[str]:

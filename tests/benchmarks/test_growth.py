@@ -97,7 +97,7 @@ def test_tables_have_as_many_cells_as_heads_and_the_plot_is_drawn(tmp_path: Path
     assert len(tables) == 4
     for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
-    assert "Test CPU, 4 cores that others use too, load 0.1 to 0.2" in to_markdown(record)
+    assert "Test CPU, 4 cores that others use too, wall over CPU time 1.00" in to_markdown(record)
     draw(record, tmp_path / "growth.png")
     assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
 
