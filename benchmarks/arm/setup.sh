@@ -18,7 +18,9 @@ case "$target/" in "$(cd "$here/../.." && pwd)"/*)
 esac
 
 # Counts differ between releases of the wheels, so these are pinned.
-wheels=(numpy==2.4.6 opencv-python-headless==5.0.0.93 onnxruntime==1.32.0)
+wheels=(numpy==2.4.6 opencv-python-headless==5.0.0.93 onnxruntime==1.32.0 typer==0.29.2)
+# What the runtime's own tests need besides.
+wheels+=(pytest==9.2.0 hypothesis==6.170.15 onnx==1.23.2 pillow==13.0.0)
 packages=(python3.11 python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libgcc-s1
     libstdc++6 zlib1g libexpat1 libssl3 libffi8 libbz2-1.0 liblzma5 libsqlite3-0 libuuid1 libcrypt1
     libncursesw6 libtinfo6 libreadline8 media-types)
@@ -63,6 +65,8 @@ export QEMU_LD_PREFIX="$target/root" QEMU_CPU="\${QEMU_CPU:-cortex-a72}"
 exec setarch -R qemu-aarch64 "\$@"
 LAUNCHER
     chmod +x "$target/python"
+    # The kernel cannot start the emulated interpreter itself, but it can start the launcher.
+    printf 'import sys\n\nsys.executable = "%s"\n' "$target/python" > "$target/site/sitecustomize.py"
 }
 
 install_qemu
