@@ -58,15 +58,16 @@ write_launcher() {
     # Hash seed and address layout are fixed, so that two runs count alike.
     cat > "$target/python" << LAUNCHER
 #!/bin/sh
-export PYTHONPATH="$target/site\${PYTHONPATH:+:\$PYTHONPATH}" PYTHONHASHSEED=0
+export PYTHONPATH="$target/launched:$target/site\${PYTHONPATH:+:\$PYTHONPATH}" PYTHONHASHSEED=0
 export QEMU_LD_PREFIX="$target/root" QEMU_CPU="\${QEMU_CPU:-cortex-a72}"
 [ -z "\$COUNT" ] || set -- -plugin "$target/marks.so,out=\$COUNT" "$target/root/usr/bin/python3.11" "\$@"
 [ -n "\$COUNT" ] || set -- "$target/root/usr/bin/python3.11" "\$@"
 exec setarch -R qemu-aarch64 "\$@"
 LAUNCHER
     chmod +x "$target/python"
-    # The kernel cannot start the emulated interpreter itself, but it can start the launcher.
-    printf 'import sys\n\nsys.executable = "%s"\n' "$target/python" > "$target/site/sitecustomize.py"
+    # The kernel cannot start the emulated interpreter from a program under it, but the launcher.
+    mkdir -p "$target/launched"
+    printf 'import sys\n\nsys.executable = "%s"\n' "$target/python" > "$target/launched/sitecustomize.py"
 }
 
 install_qemu

@@ -25,8 +25,8 @@ _FORMAT_BYTES: Final = 208
 def draw_number(text: str) -> NDArray[np.uint8]:
     """(480, 640, 2) YUYV picture of bright digits on a dark wall."""
     luma = np.full((HEIGHT, WIDTH), 30, np.uint8)
-    at = (180, 260)
-    cv2.putText(luma, text, at, cv2.FONT_HERSHEY_DUPLEX, 1.9, 230, 4, cv2.LINE_AA)
+    at = (150, 280)
+    cv2.putText(luma, text, at, cv2.FONT_HERSHEY_DUPLEX, 3.0, 230, 7, cv2.LINE_AA)
     return np.stack([luma, np.full_like(luma, 128)], axis=2)
 
 

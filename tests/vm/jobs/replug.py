@@ -1,0 +1,32 @@
+"""A camera's module is removed and put back while simrun runs, on a machine with little memory."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.vm.guest import Simrun, plug_in, report, say, unplug
+
+FRAMES: Final = 4
+"""Results to wait for before and after."""
+
+
+def main() -> None:
+    """Run simrun as a user would, with nothing but the camera named."""
+    plug_in("vivid")
+    simrun = Simrun("--camera", "0")
+    try:
+        simrun.wait_for_frames(FRAMES, limit_s=120)
+        say(f"{FRAMES} frames, {simrun.memory()['peak_mb']:.1f} MB")
+        unplug("vivid")
+        before = len(simrun.results)
+        plug_in("vivid")
+        simrun.wait_for_frames(before + FRAMES, limit_s=120)
+        memory = simrun.memory()
+    finally:
+        code = simrun.stop()
+        say(f"simrun ended with {code} after {len(simrun.results)} frames")
+    report(code=code, before=before, frames=simrun.results, memory=memory, log=simrun.log())
+
+
+if __name__ == "__main__":
+    main()
