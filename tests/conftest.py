@@ -1,4 +1,4 @@
-"""What all tests share: where the full data sets are, and skipping where they are not."""
+"""What all tests share: where data sets and emulated machines are, and skipping without them."""
 
 from __future__ import annotations
 
@@ -37,3 +37,12 @@ def mnist_folder(data: Path) -> Path:
         if list(folder.glob("train-images-idx3-ubyte*")):
             return folder
     pytest.skip(f"needs MNIST: no train-images-idx3-ubyte in {data} or {data / 'mnist'}")
+
+
+@pytest.fixture(scope="session")
+def emulated() -> Path:
+    """The folder of emulated machines that `make pi` and `make vm` fill; skipped without it."""
+    value = os.environ.get("SIMILARNET_EMULATED")
+    if not value:
+        pytest.skip("needs emulated machines: `make pi` and `make vm` set them up")
+    return Path(value).resolve()

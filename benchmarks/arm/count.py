@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +23,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arm.emulator import CORES, Emulator
 from benchmarks.peers.detector import MissingPeerError
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.ppocr import RECIPES
@@ -34,12 +33,10 @@ from simrun.errors import SimError
 from simtool.annotations import AnnotatedSet, load_annotations
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
 RESULTS = HERE.parent / "RESULTS.md"
-CORES = {"pi4": "cortex-a72", "pi5": "cortex-a76"}
 STAGES = ("preprocess", "infer", "regions")
 MARKS_PER_CALL = len(STAGES) + 2
-"""One before the first stage, one after each, one after the reading that does not happen."""
+"""One before the first stage, one after each, one after the reading, which may be left out."""
 PEER_SIDES = {"PP-OCRv6 tiny": (640, 320, 256, 192, 128), "en PP-OCRv3": (320,)}
 REFERENCE = "PP-OCRv6 tiny @ 640"
 FRAME_SIZE = (1280, 960)
@@ -52,17 +49,18 @@ def main() -> None:
         photos = choose_photos(load_annotations(options.dataset), options.photos)
         require_markers(RESULTS, "arm")
         calls = our_calls(options.ours) + peer_calls(options.peers)
+        emulator = Emulator(options.emulator, options.board)
         described = []
         for i, call in enumerate(calls):
             print(f"{i + 1} of {len(calls)}: {call['name']} ...", file=sys.stderr)
-            described.append(count(options.emulator, options.board, call, photos))
+            described.append(count(emulator, call, photos))
     except (SimError, MissingPeerError, MarkerError, ValueError) as error:
         sys.exit(f"count: {error}")
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": command_line(options),
         "core": CORES[options.board],
-        "wheels": wheels(options.emulator),
+        "wheels": emulator.wheels(),
         "photos": [photo.name for photo in photos],
         "unit": "millions of instructions, median over the photos",
         "calls": described,
@@ -141,29 +139,27 @@ def peer_calls(peers: Path | None) -> list[dict[str, Any]]:
 
 
 def count(
-    emulator: Path, board: str, call: Mapping[str, Any], photos: Sequence[Path]
+    emulator: Emulator,
+    call: Mapping[str, Any],
+    photos: Sequence[Path],
+    stages: Sequence[str] = STAGES,
 ) -> dict[str, Any]:
     """Instructions of one call in millions, total and SIMD, by stage; exits where it fails."""
     job = json.dumps({"photos": [str(photo) for photo in photos], "calls": [call]})
-    describe_board(emulator, board)
     with tempfile.TemporaryDirectory() as folder:
         marks = Path(folder) / "marks.txt"
-        settings = {
-            "COUNT": str(marks),
-            "QEMU_CPU": CORES[board],
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "runtime")]),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
-        program = [str(emulator.resolve() / "python"), str(HERE / "guest.py"), job]
-        done = subprocess.run(program, env=os.environ | settings, check=False)
+        done = emulator.run(HERE / "guest.py", job, marks=marks)
         if done.returncode:
             sys.exit(f"count: the emulated call of {call['name']} failed ({done.returncode})")
         rows = [[int(n) for n in line.split()] for line in marks.read_text().splitlines()]
-    return summarise(call, rows, len(photos))
+    return summarise(call, rows, len(photos), stages)
 
 
 def summarise(
-    call: Mapping[str, Any], rows: Sequence[Sequence[int]], photos: int
+    call: Mapping[str, Any],
+    rows: Sequence[Sequence[int]],
+    photos: int,
+    stages: Sequence[str] = STAGES,
 ) -> dict[str, Any]:
     """Medians over the photos from the plugin's lines (all, SIMD, loads and stores).
 
@@ -172,14 +168,14 @@ def summarise(
     """
     if len(rows) != photos * MARKS_PER_CALL:
         raise ValueError(f"{len(rows)} marks of {call['name']}, not {photos * MARKS_PER_CALL}")
-    # The first line of a call counts what lay before it, the last one an empty stage.
-    frames = [rows[i + 1 : i + 1 + len(STAGES)] for i in range(0, len(rows), MARKS_PER_CALL)]
-    stages = {
+    # The first line of a call counts what lay before it, the last one the reading, where there is.
+    frames = [rows[i + 1 : i + 1 + len(stages)] for i in range(0, len(rows), MARKS_PER_CALL)]
+    by_stage = {
         stage: {
             "total": _millions([frame[i][0] for frame in frames]),
             "simd": _millions([frame[i][1] for frame in frames]),
         }
-        for i, stage in enumerate(STAGES)
+        for i, stage in enumerate(stages)
     }
     whole = {
         "total": _millions([sum(row[0] for row in frame) for frame in frames]),
@@ -191,23 +187,12 @@ def summarise(
         "sha256": call.get("sha256"),
         "ours": "bundle" in call,
         "call": whole,
-        "stages": stages,
+        "stages": by_stage,
     }
 
 
 def _millions(counts: Sequence[int]) -> float:
     return round(statistics.median(counts) / 1e6, 2)
-
-
-def describe_board(emulator: Path, board: str) -> None:
-    """Lay the board's processor description into the emulator's root: it must fit the core."""
-    subprocess.run(["sh", HERE / "fakepi.sh", emulator / "root", board], check=True)
-
-
-def wheels(emulator: Path) -> list[str]:
-    """The wheels of the emulated Python, as NAME-VERSION."""
-    found = sorted(path.stem for path in (emulator / "site").glob("*.dist-info"))
-    return [name for name in found if name.startswith(("numpy", "onnxruntime", "opencv"))]
 
 
 def command_line(options: argparse.Namespace) -> str:

@@ -3,9 +3,11 @@
 Started by `count.py` with a job as JSON in its only argument; the photos are of one size:
 
     {"photos": [PATH, ...],
-     "calls": [{"bundle": FOLDER, "side": 640} | {"network": FILE, "side": 640, "options": {...}}]}
+     "calls": [{"bundle": FOLDER, "side": 640, "read": false} |
+               {"network": FILE, "side": 640, "options": {...}}]}
 
-For every call and photo, in order: one mark at the start and one after each of the three stages.
+For every call and photo, in order: one mark at the start and one after each of the three stages,
+and one after the reading, which is left out unless "read" is true.
 """
 
 from __future__ import annotations
@@ -56,13 +58,10 @@ def main() -> None:
 
 
 def bundle_call(spec: Mapping[str, Any], marker: Marker) -> Callable[[Frame], None]:
-    """One of our models without reading.
-
-    The runtime asks its clock at the start and after preprocessing, inference, regions and
-    reading; the mark after reading, of which there is none, closes the call.
-    """
+    """One of our models: it asks its clock at the start and after each of its four stages."""
     bundle = load_bundle(spec["bundle"])
-    localizer = Localizer(bundle, side=spec["side"], classify=False, clock=marker)
+    read = bool(spec.get("read"))
+    localizer = Localizer(bundle, side=spec["side"], classify=read, clock=marker)
 
     def call(frame: Frame) -> None:
         localizer(frame)

@@ -83,9 +83,7 @@ class Simrun:
         self._ended = False
         self._log = OUT / "simrun.log"
         with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                command, stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Final
 
 from tests.vm.guest import Simrun, plug_in, report, say, unplug
 
 FRAMES: Final = 4
 """Results to wait for before and after."""
+ABSENT_S: Final = 5.0
+"""How long the camera stays away, so that simrun looks for it in vain."""
 
 
 def main() -> None:
@@ -19,6 +22,7 @@ def main() -> None:
         say(f"{FRAMES} frames, {simrun.memory()['peak_mb']:.1f} MB")
         unplug("vivid")
         before = len(simrun.results)
+        time.sleep(ABSENT_S)
         plug_in("vivid")
         simrun.wait_for_frames(before + FRAMES, limit_s=120)
         memory = simrun.memory()

@@ -1,0 +1,86 @@
+"""`simrun --camera 0` on a kernel with a camera, in a virtual machine (`make vm`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from .jobs.read_digits import NUMBERS
+from .jobs.replug import FRAMES
+from .machine import Arch, Machine
+
+pytestmark = pytest.mark.vm
+
+LIMIT_S: Final = 400.0
+"""Ten times what a run takes on a machine that does nothing else."""
+SLACK_S: Final = 1.0
+"""A camera's picture may be this much older than its frame says: it lay in the driver's queue."""
+PI_MEMORY_MB: Final = 512
+
+Boot = Callable[[Arch, int], Machine]
+
+
+@pytest.fixture
+def boot(emulated: Path) -> Boot:
+    """A machine by its architecture and its memory in MB; skipped where it was not built."""
+
+    def make(arch: Arch, memory_mb: int) -> Machine:
+        if not (emulated / f"vm-{arch}" / "initrd.gz").is_file():
+            pytest.skip(f"no {arch} machine in {emulated}: make vm builds it")
+        return Machine(arch, emulated, memory_mb)
+
+    return make
+
+
+def labels(frame: dict[str, Any]) -> list[str]:
+    return [region["label"] for region in frame["regions"]]
+
+
+def shown_at(shown: Sequence[tuple[float, str]], first_s: float, last_s: float) -> set[str]:
+    """The numbers that were before the camera at some moment of a span."""
+    ends = [moment for moment, _ in shown[1:]] + [float("inf")]
+    return {
+        text
+        for (start, text), end in zip(shown, ends, strict=True)
+        if start <= last_s and end >= first_s
+    }
+
+
+def test_numbers_held_before_the_camera_are_read_from_its_latest_frame(
+    boot: Boot, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    seen = boot("amd64", 1024).run("read_digits", tmp_path / "out", limit_s=LIMIT_S)
+    record_property("memory", seen["memory"])
+    frames = seen["frames"]
+    assert [text for text, _ in groupby(labels(frame) for frame in frames)] == [
+        [number] for number in NUMBERS
+    ]
+    for frame in frames:
+        captured_s = frame["moment_s"] - frame["latency_ms"]["total"] / 1000
+        allowed = shown_at(seen["shown"], captured_s - SLACK_S, captured_s)
+        assert set(labels(frame)) <= allowed, f"frame {frame['frame']} shows the past: {frame}"
+    indices = [frame["frame"] for frame in frames]
+    assert all(a < b for a, b in pairwise(indices))
+    assert indices[-1] - indices[0] + 1 > len(indices), "no frame was skipped"
+    assert indices[-1] < seen["written"]
+    for frame in frames:
+        assert 0 < frame["latency_ms"]["capture"] < 1000, frame["latency_ms"]
+        assert frame["latency_ms"]["total"] < 20_000, frame["latency_ms"]
+    assert seen["code"] == 130
+
+
+def test_a_camera_that_is_unplugged_comes_back_on_a_small_board(
+    boot: Boot, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    seen = boot("arm64", PI_MEMORY_MB).run("replug", tmp_path / "out", limit_s=LIMIT_S)
+    record_property("memory", seen["memory"])
+    indices = [frame["frame"] for frame in seen["frames"]]
+    assert FRAMES <= seen["before"] <= len(indices) - FRAMES
+    assert all(a < b for a, b in pairwise(indices)), indices
+    assert {(frame["width"], frame["height"]) for frame in seen["frames"]} == {(640, 480)}
+    assert seen["memory"]["peak_mb"] < 160, seen["memory"]
+    assert seen["code"] == 130
