@@ -7,7 +7,7 @@ EMULATED ?= $(HOME)/.cache/similarnet
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test pi vm lint clean
+.PHONY: run test machines pi vm lint clean
 
 # The runtime alone: what a Raspberry Pi gets.
 $(VENV)/.runtime: pyproject.toml
@@ -32,19 +32,23 @@ test: $(VENV)/.all
 	$(BIN)/python -m pytest
 
 # The rest needs Debian and root: it installs QEMU with apt-get.
-$(EMULATED)/python: benchmarks/arm/setup.sh benchmarks/arm/fakepi.sh benchmarks/arm/marks.c
-	bash benchmarks/arm/setup.sh $(EMULATED)
+$(EMULATED)/python: benchmarks/arm/setup.sh benchmarks/arm/fakepi.sh benchmarks/arm/marks.c \
+		| $(VENV)/.all
+	PATH="$(abspath $(BIN)):$$PATH" bash benchmarks/arm/setup.sh $(EMULATED)
 
 $(EMULATED)/vm-%/initrd.gz: tests/vm/build.sh tests/vm/init
 	bash tests/vm/build.sh $* $(EMULATED)
 
-# The runtime on an emulated Raspberry Pi 4 and 5, and what a frame costs there.
+machines: $(EMULATED)/python $(EMULATED)/vm-amd64/initrd.gz $(EMULATED)/vm-arm64/initrd.gz
+
+# The runtime on an emulated Raspberry Pi 4 and 5, and what a frame costs there. PI and VM are
+# arguments for pytest.
 pi: $(VENV)/.all $(EMULATED)/python
 	SIMILARNET_EMULATED=$(EMULATED) $(BIN)/python -m pytest tests/arm $(PI)
 	$(BIN)/python -m benchmarks.arm.budget $(EMULATED) --check
 
 # simrun with a camera, in virtual machines.
-vm: $(VENV)/.all $(EMULATED)/python $(EMULATED)/vm-amd64/initrd.gz $(EMULATED)/vm-arm64/initrd.gz
+vm: $(VENV)/.all machines
 	SIMILARNET_EMULATED=$(EMULATED) $(BIN)/python -m pytest tests/vm $(VM)
 
 lint: $(VENV)/.all

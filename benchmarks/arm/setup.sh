@@ -1,10 +1,10 @@
 #!/bin/bash
 # An arm64 Python with the runtime's wheels, run by QEMU in user mode: no board, no root file system.
 #
-#     bash benchmarks/arm/setup.sh FOLDER        (about 30 s, 310 MB; FOLDER outside the checkout)
+#     bash benchmarks/arm/setup.sh FOLDER        (about 30 s, 370 MB; FOLDER outside the checkout)
 #
-# Needs Debian bookworm or later with root (for one apt-get), python3 with pip, gcc. On the host it
-# installs qemu-user and nothing else; no foreign architecture is added. Afterwards FOLDER/python is
+# Needs Debian bookworm or later with root (for one apt-get) and python3 with pip. On the host it
+# installs qemu-user, and gcc where there is none; no foreign architecture is added. FOLDER/python is
 # the emulated interpreter: QEMU_CPU chooses the core (cortex-a72, the default, is a Raspberry Pi
 # 4), COUNT=FILE turns on the instruction counter.
 set -euo pipefail
@@ -25,11 +25,12 @@ packages=(python3.11 python3.11-minimal libpython3.11-minimal libpython3.11-stdl
     libstdc++6 zlib1g libexpat1 libssl3 libffi8 libbz2-1.0 liblzma5 libsqlite3-0 libuuid1 libcrypt1
     libncursesw6 libtinfo6 libreadline8 media-types)
 
-install_qemu() {
+install_on_host() {
     # qemu-user rather than qemu-user-static: only the dynamic one takes plugins.
-    command -v qemu-aarch64 > /dev/null && return
-    apt-get -qq update
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends qemu-user > /dev/null
+    command -v qemu-aarch64 > /dev/null && command -v gcc > /dev/null && return
+    apt-get -qq update || true # where a source of the host's is broken, the install decides
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install -y \
+        --no-install-recommends qemu-user gcc libc6-dev > /dev/null
 }
 
 unpack_debs() {
@@ -70,7 +71,7 @@ LAUNCHER
     printf 'import sys\n\nsys.executable = "%s"\n' "$target/python" > "$target/launched/sitecustomize.py"
 }
 
-install_qemu
+install_on_host
 unpack_debs
 unpack_wheels
 sh "$here/fakepi.sh" "$target/root" pi4

@@ -22,7 +22,8 @@ kernel="$target/kernel"
 first="$target/initramfs"
 
 install_on_host() {
-    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" > /dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 install -y \
+        --no-install-recommends "$@" > /dev/null
 }
 
 unpack_kernel() {
@@ -79,7 +80,7 @@ pack_first_files() {
     rm -rf "$kernel" "$first"
 }
 
-apt-get -qq update
+apt-get -qq update || true # where a source of the host's is broken, the install decides
 install_on_host "$emulator" kmod cpio make
 unpack_kernel
 pack_first_files

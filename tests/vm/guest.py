@@ -62,7 +62,7 @@ def unplug(camera: str) -> None:
     if unbind.exists():
         unbind.write_text(f"{camera}.0")
         say(f"{camera} is unbound; {CAMERA} {'remains' if CAMERA.exists() else 'is gone'}")
-    wait_for(lambda: _remove(camera), f"removal of {camera}")
+    wait_for(lambda: _remove(camera), f"removal of {camera}", limit_s=120)
     say(f"{camera} is removed")
 
 

@@ -9,8 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from .jobs.read_digits import NUMBERS
-from .jobs.replug import FRAMES
+from .jobs import freeze, read_digits, replug
 from .machine import Arch, Machine
 
 pytestmark = pytest.mark.vm
@@ -57,7 +56,7 @@ def test_numbers_held_before_the_camera_are_read_from_its_latest_frame(
     record_property("memory", seen["memory"])
     frames = seen["frames"]
     assert [text for text, _ in groupby(labels(frame) for frame in frames)] == [
-        [number] for number in NUMBERS
+        [number] for number in read_digits.NUMBERS
     ]
     for frame in frames:
         captured_s = frame["moment_s"] - frame["latency_ms"]["total"] / 1000
@@ -79,8 +78,19 @@ def test_a_camera_that_is_unplugged_comes_back_on_a_small_board(
     seen = boot("arm64", PI_MEMORY_MB).run("replug", tmp_path / "out", limit_s=LIMIT_S)
     record_property("memory", seen["memory"])
     indices = [frame["frame"] for frame in seen["frames"]]
-    assert FRAMES <= seen["before"] <= len(indices) - FRAMES
+    assert replug.FRAMES <= seen["before"] <= len(indices) - replug.FRAMES
     assert all(a < b for a, b in pairwise(indices)), indices
+    assert any("is back after" in line for line in seen["log"]), seen["log"]
     assert {(frame["width"], frame["height"]) for frame in seen["frames"]} == {(640, 480)}
     assert seen["memory"]["peak_mb"] < 160, seen["memory"]
+    assert seen["code"] == 130
+
+
+def test_a_camera_that_freezes_is_let_go_and_read_again(boot: Boot, tmp_path: Path) -> None:
+    seen = boot("amd64", 1024).run("freeze", tmp_path / "out", limit_s=LIMIT_S)
+    frames, before = seen["frames"], seen["before"]
+    assert {tuple(labels(frame)) for frame in frames[:before]} == {(freeze.BEFORE,)}
+    assert {tuple(labels(frame)) for frame in frames[before:]} == {(freeze.AFTER,)}
+    assert len(frames) >= before + freeze.FRAMES
+    assert any("is back after" in line for line in seen["log"]), seen["log"]
     assert seen["code"] == 130

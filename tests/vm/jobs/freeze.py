@@ -1,0 +1,40 @@
+"""A v4l2loopback camera stops in mid-stream; its module is replaced as soon as simrun lets go."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.vm.feeder import Feeder
+from tests.vm.guest import CAMERA, Simrun, plug_in, report, say, unplug
+
+BEFORE: Final = "946"
+AFTER: Final = "63"
+FRAMES: Final = 3
+RATE: Final = 15.0
+
+
+def main() -> None:
+    """A module cannot be removed while simrun holds its device: that it goes shows the letting go."""
+    plug_in("v4l2loopback")
+    feeder = Feeder(CAMERA, RATE)
+    feeder.show(BEFORE)
+    simrun = Simrun("--camera", "0", "--model", "mnist-lenet", "--side", "320")
+    try:
+        simrun.wait_for_frames(FRAMES, limit_s=120)
+        feeder.close()
+        say("the camera gives no more frames")
+        unplug("v4l2loopback")
+        before = len(simrun.results)
+        plug_in("v4l2loopback")
+        feeder = Feeder(CAMERA, RATE)
+        feeder.show(AFTER)
+        simrun.wait_for_frames(before + FRAMES, limit_s=120)
+    finally:
+        code = simrun.stop()
+        say(f"simrun ended with {code} after {len(simrun.results)} frames")
+        feeder.close()
+    report(code=code, before=before, frames=simrun.results, log=simrun.log())
+
+
+if __name__ == "__main__":
+    main()
