@@ -14,7 +14,7 @@ RATE: Final = 15.0
 
 
 def main() -> None:
-    """A module cannot be removed while simrun holds its device: that it goes shows the letting go."""
+    """Stop the camera; that its module can be removed shows that simrun let go of the device."""
     plug_in("v4l2loopback")
     feeder = Feeder(CAMERA, RATE)
     feeder.show(BEFORE)
