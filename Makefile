@@ -44,12 +44,12 @@ machines: $(EMULATED)/python $(EMULATED)/vm-amd64/initrd.gz $(EMULATED)/vm-arm64
 # The runtime on an emulated Raspberry Pi 4 and 5, and what a frame costs there. PI and VM are
 # arguments for pytest.
 pi: $(VENV)/.all $(EMULATED)/python
-	SIMILARNET_EMULATED=$(EMULATED) $(BIN)/python -m pytest tests/arm $(PI)
+	SIMILARNET_EMULATED=$(EMULATED) $(BIN)/python -m pytest -rP tests/arm $(PI)
 	$(BIN)/python -m benchmarks.arm.budget $(EMULATED) --check
 
 # simrun with a camera, in virtual machines.
 vm: $(VENV)/.all machines
-	SIMILARNET_EMULATED=$(EMULATED) $(BIN)/python -m pytest tests/vm $(VM)
+	SIMILARNET_EMULATED=$(EMULATED) $(BIN)/python -m pytest -rP tests/vm $(VM)
 
 lint: $(VENV)/.all
 	$(BIN)/ruff check .

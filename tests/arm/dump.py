@@ -29,13 +29,17 @@ PICTURES = ("sign.jpg", "digits-on-dark.png", "demo")
 def main() -> None:
     """Write the file."""
     cv2.setNumThreads(1)
-    results = {
+    np.savez(sys.argv[1], **look_at_all())  # type: ignore[arg-type]
+
+
+def look_at_all() -> dict[str, NDArray[Any]]:
+    """Every array by its name MODEL/PICTURE/KEY."""
+    return {
         f"{model}/{picture}/{key}": value
         for model in MODELS
         for picture in PICTURES
         for key, value in look(model, open_picture(picture)).items()
     }
-    np.savez(sys.argv[1], **results)  # type: ignore[arg-type]
 
 
 def open_picture(name: str) -> Image:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
@@ -49,11 +50,20 @@ def shown_at(shown: Sequence[tuple[float, str]], first_s: float, last_s: float) 
     }
 
 
+def summary(machine: str, seen: dict[str, Any]) -> str:
+    """What a run came to; `make vm` shows it."""
+    frames, totals = seen["frames"], [frame["latency_ms"]["total"] for frame in seen["frames"]]
+    return (
+        f"{machine}: {len(frames)} frames of {frames[-1]['frame'] - frames[0]['frame'] + 1}, "
+        f"median {statistics.median(totals):.0f} ms, peak {seen['memory']['peak_mb']:.1f} MB"
+    )
+
+
 def test_numbers_held_before_the_camera_are_read_from_its_latest_frame(
-    boot: Boot, tmp_path: Path, record_property: Callable[[str, object], None]
+    boot: Boot, tmp_path: Path
 ) -> None:
     seen = boot("amd64", 1024).run("read_digits", tmp_path / "out", limit_s=LIMIT_S)
-    record_property("memory", seen["memory"])
+    print(summary("amd64", seen))
     frames = seen["frames"]
     assert [text for text, _ in groupby(labels(frame) for frame in frames)] == [
         [number] for number in read_digits.NUMBERS
@@ -72,11 +82,9 @@ def test_numbers_held_before_the_camera_are_read_from_its_latest_frame(
     assert seen["code"] == 130
 
 
-def test_a_camera_that_is_unplugged_comes_back_on_a_small_board(
-    boot: Boot, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+def test_a_camera_that_is_unplugged_comes_back_on_a_small_board(boot: Boot, tmp_path: Path) -> None:
     seen = boot("arm64", PI_MEMORY_MB).run("replug", tmp_path / "out", limit_s=LIMIT_S)
-    record_property("memory", seen["memory"])
+    print(summary(f"arm64, {PI_MEMORY_MB} MB", seen))
     indices = [frame["frame"] for frame in seen["frames"]]
     assert replug.FRAMES <= seen["before"] <= len(indices) - replug.FRAMES
     assert all(a < b for a, b in pairwise(indices)), indices
@@ -88,6 +96,7 @@ def test_a_camera_that_is_unplugged_comes_back_on_a_small_board(
 
 def test_a_camera_that_freezes_is_let_go_and_read_again(boot: Boot, tmp_path: Path) -> None:
     seen = boot("amd64", 1024).run("freeze", tmp_path / "out", limit_s=LIMIT_S)
+    print(summary("amd64", seen))
     frames, before = seen["frames"], seen["before"]
     assert {tuple(labels(frame)) for frame in frames[:before]} == {(freeze.BEFORE,)}
     assert {tuple(labels(frame)) for frame in frames[before:]} == {(freeze.AFTER,)}

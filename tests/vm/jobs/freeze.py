@@ -29,11 +29,12 @@ def main() -> None:
         feeder = Feeder(CAMERA, RATE)
         feeder.show(AFTER)
         simrun.wait_for_frames(before + FRAMES, limit_s=120)
+        memory = simrun.memory()
     finally:
         code = simrun.stop()
         say(f"simrun ended with {code} after {len(simrun.results)} frames")
         feeder.close()
-    report(code=code, before=before, frames=simrun.results, log=simrun.log())
+    report(code=code, before=before, frames=simrun.results, memory=memory, log=simrun.log())
 
 
 if __name__ == "__main__":

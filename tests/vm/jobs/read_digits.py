@@ -8,7 +8,7 @@ from tests.vm.feeder import Feeder
 from tests.vm.guest import CAMERA, Simrun, plug_in, report, say
 
 NUMBERS: Final = ("58", "946", "7", "63")
-FRAMES_A_NUMBER: Final = 4
+FRAMES_A_NUMBER: Final = 3
 RATE: Final = 15.0
 """Faster than an emulated machine can read, so that frames must be dropped."""
 
