@@ -19,7 +19,7 @@ pytestmark = pytest.mark.pi
 Array = NDArray[Any]
 
 RUNTIME_TESTS: Final = (
-    *("bundle", "classify", "cli", "images", "localize"),
+    *("bundle", "classify", "cli", "images", "lines", "localize"),
     *("pipeline", "regions", "sinks", "sources"),
 )
 """The tests of what computes, and of the journeys of the command. Those of servers and of faults
