@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -77,8 +77,9 @@ class Simrun:
     def __init__(self, *arguments: str) -> None:
         """Start it."""
         command = [sys.executable, "-m", "simrun", *arguments, "--jsonl", "-"]
-        self.frames: list[dict[str, Any]] = []
-        """Results, each with the moment at which it was read as `moment_s`."""
+        self.results: list[dict[str, Any]] = []
+        """Results of frames, each with the moments at which it came and, by its own latency, at
+        which the frame was captured: `moment_s`, `captured_s`, by the guest's monotonic clock."""
         self._changed = threading.Condition()
         self._ended = False
         self._log = OUT / "simrun.log"
@@ -90,37 +91,37 @@ class Simrun:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            moment = time.monotonic()
+            moment_s = time.monotonic()
+            result = json.loads(line)
+            if "regions" not in result:
+                continue
+            captured_s = moment_s - result["latency_ms"]["total"] / 1000
             with self._changed:
-                self.frames.append(json.loads(line) | {"moment_s": moment})
+                self.results.append(result | {"moment_s": moment_s, "captured_s": captured_s})
                 self._changed.notify_all()
         with self._changed:
             self._ended = True
             self._changed.notify_all()
 
-    def wait_for_frames(self, count: int, limit_s: float = 60.0) -> None:
-        """Wait until so many results are there; the header is none.
+    def wait_for_frames(self, count: int, *, since_s: float = 0.0, limit_s: float = 120.0) -> None:
+        """Wait until there are so many results of frames that were captured since a moment.
 
         Raises:
             RuntimeError: simrun ended before.
             TimeoutError: they did not come in time.
         """
-        with self._changed:
-            there = self._changed.wait_for(
-                lambda: len(self.results) >= count or self._ended, limit_s
-            )
-        if len(self.results) >= count:
-            return
-        said = self._log.read_text(errors="replace")[-2000:]
-        have = f"{len(self.results)} of {count} frames"
-        if there:
-            raise RuntimeError(f"simrun ended after {have}; it said:\n{said}")
-        raise TimeoutError(f"{have} after {limit_s:g} s; simrun said:\n{said}")
 
-    @property
-    def results(self) -> Sequence[dict[str, Any]]:
-        """The lines that are frames."""
-        return [line for line in self.frames if "regions" in line]
+        def have() -> int:
+            return sum(result["captured_s"] >= since_s for result in self.results)
+
+        with self._changed:
+            there = self._changed.wait_for(lambda: have() >= count or self._ended, limit_s)
+            if have() >= count:
+                return
+        said = self._log.read_text(errors="replace")[-2000:]
+        if there:
+            raise RuntimeError(f"simrun ended after {have()} of {count} frames; it said:\n{said}")
+        raise TimeoutError(f"{have()} of {count} frames after {limit_s:g} s; simrun said:\n{said}")
 
     def memory(self) -> dict[str, float]:
         """Resident memory so far in MB: highest, and now."""

@@ -20,10 +20,9 @@ def main() -> None:
     feeder.show(NUMBERS[0])
     simrun = Simrun("--camera", "0", "--model", "mnist-lenet", "--side", "320")
     try:
-        simrun.wait_for_frames(FRAMES_A_NUMBER)
-        for number in NUMBERS[1:]:
+        for number in NUMBERS:
             feeder.show(number)
-            simrun.wait_for_frames(len(simrun.results) + FRAMES_A_NUMBER)
+            simrun.wait_for_frames(FRAMES_A_NUMBER, since_s=feeder.shown[-1][0])
         memory = simrun.memory()
     finally:
         code = simrun.stop()
