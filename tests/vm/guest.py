@@ -20,6 +20,8 @@ OPTIONS: Final = {
     "vivid": ["n_devs=1", "node_types=0x1", "num_inputs=1", "input_types=0"],
 }
 CAMERA: Final = Path("/dev/video0")
+READ_DIGITS: Final = ("--camera", "0", "--model", "mnist-lenet", "--side", "320", "--hold", "0")
+"""Each frame reported as it is, at a size that an emulated machine reads about one of a second."""
 
 
 def say(text: str) -> None:

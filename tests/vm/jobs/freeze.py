@@ -6,7 +6,7 @@ import time
 from typing import Final
 
 from tests.vm.feeder import Feeder
-from tests.vm.guest import CAMERA, Simrun, plug_in, report, say, unplug
+from tests.vm.guest import CAMERA, READ_DIGITS, Simrun, plug_in, report, say, unplug
 
 BEFORE: Final = "946"
 AFTER: Final = "63"
@@ -19,7 +19,7 @@ def main() -> None:
     plug_in("v4l2loopback")
     feeder = Feeder(CAMERA, RATE)
     feeder.show(BEFORE)
-    simrun = Simrun("--camera", "0", "--model", "mnist-lenet", "--side", "320")
+    simrun = Simrun(*READ_DIGITS)
     try:
         simrun.wait_for_frames(FRAMES)
         feeder.close()

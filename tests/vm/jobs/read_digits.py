@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.vm.feeder import Feeder
-from tests.vm.guest import CAMERA, Simrun, plug_in, report, say
+from tests.vm.guest import CAMERA, READ_DIGITS, Simrun, plug_in, report, say
 
 NUMBERS: Final = ("58", "946", "7", "63")
 FRAMES_A_NUMBER: Final = 3
@@ -18,7 +18,7 @@ def main() -> None:
     plug_in("v4l2loopback")
     feeder = Feeder(CAMERA, RATE)
     feeder.show(NUMBERS[0])
-    simrun = Simrun("--camera", "0", "--model", "mnist-lenet", "--side", "320")
+    simrun = Simrun(*READ_DIGITS)
     try:
         for number in NUMBERS:
             feeder.show(number)
