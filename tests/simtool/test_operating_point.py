@@ -99,3 +99,29 @@ def test_choice_within_a_budget(photos: Path) -> None:
     assert choose([cheap, dear], Targets(), 5.0) is cheap
     with pytest.raises(UsageError, match="cheapest side"):
         choose([cheap, dear], Targets(), 0.5)
+
+
+def test_what_is_flagged_without_text_counts_against_a_point(photos: Path, tmp_path: Path) -> None:
+    clean = tmp_path / "clean"
+    write_picture(clean / "bar.png", (20, 30, 100, 50))
+    write_annotations(clean, [record("bar.png")])
+    dataset, without_text = load_annotations(photos), load_annotations(clean)
+    bundle = load_bundle(STROKES)
+
+    def load(side: int) -> Localizer:
+        return Localizer(bundle, side=side, classify=False)
+
+    targets = Targets()
+    (alone,) = search(load, dataset, [200], 0, targets)
+    (point,) = search(load, dataset, [200], 0, targets, clean=without_text)
+    assert alone.clean_flagged is None
+    assert point.scores == alone.scores
+    assert point.clean_flagged is not None
+    assert point.clean_flagged > targets.clean_flagged
+    assert point.merit(targets) < alone.merit(targets)
+
+
+def test_photos_without_text_have_none(photos: Path) -> None:
+    dataset = load_annotations(photos)
+    with pytest.raises(UsageError, match="has text marked"):
+        search(lambda _: pytest.fail("loaded"), dataset, [200], 0, Targets(), clean=dataset)

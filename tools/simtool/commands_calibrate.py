@@ -37,6 +37,10 @@ def calibrate_command(
     flagged: Annotated[
         float, typer.Option(min=0, max=1, help="Text-free area that may be flagged.")
     ] = 0.04,
+    clean: Annotated[
+        Path | None,
+        typer.Option(help="Annotated photos without any text: at most 2 % of them may be flagged."),
+    ] = None,
     max_ms: Annotated[
         float | None, typer.Option(help="CPU time that a call at the chosen side may take.")
     ] = None,
@@ -62,6 +66,7 @@ def calibrate_command(
         check_target(out, mark=METADATA_FILE, overwrite=overwrite)
     bundle = load_bundle(model)
     pictures = load_annotations(dataset).sample(subset)
+    without_text = None if clean is None else load_annotations(clean)
     targets = Targets(flagged=flagged)
     points = search(
         lambda at: Localizer(bundle, side=at, classify=False),
@@ -70,6 +75,7 @@ def calibrate_command(
         tries,
         targets,
         seed,
+        without_text,
     )
     chosen = choose(points, targets, max_ms)
     typer.echo(_table(points, chosen))
@@ -78,6 +84,7 @@ def calibrate_command(
             "dataset": pictures.name,
             "dataset_sha256": pictures.sha256(),
             "pictures": len(pictures.images),
+            "clean_sha256": None if without_text is None else without_text.sha256(),
             "tries": tries,
             "seed": seed,
         }
@@ -89,14 +96,15 @@ def calibrate_command(
 def _table(points: Sequence[Point], chosen: Point) -> str:
     """The curve as a Markdown table."""
     rows = [
-        "| side | px F1 | line F1 | cov50 | least cov50 of a set | flagged | CPU ms |",
-        "|---|---|---|---|---|---|---|",
+        "| side | px F1 | line F1 | cov50 | least cov50 of a set | flagged | no text | CPU ms |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for point in points:
         scores, mark = point.scores, " (chosen)" if point is chosen else ""
         rows.append(
             f"| {point.side}{mark} | {scores.px_f1:.3f} | {scores.line_f1:.3f} "
             f"| {scores.cov50:.3f} | {point.worst_cov50:.3f} | {scores.flagged:.4f} "
+            f"| {'-' if point.clean_flagged is None else f'{point.clean_flagged:.4f}'} "
             f"| {point.cpu_ms:.2f} |"
         )
     return "\n".join(rows)

@@ -50,6 +50,8 @@ _STEP: Final = 0.12
 _PENALTY: Final = 4.0
 """Weight of what a figure falls short of its target; of `flagged`, twice that."""
 LEAST_PICTURES: Final = 10
+_CLEAN: Final = "without text"
+"""Takes the place of the data set's name for photos without text: they are counted apart."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Targets:
     """In the data set that is covered least."""
     flagged: float = 0.04
     """At most."""
+    clean_flagged: float = 0.02
+    """At most, on the photos without text."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Point:
     worst_cov50: float
     cpu_ms: float
     """Process-CPU time of a whole call without reading the text, median over the pictures."""
+    clean_flagged: float | None = None
+    """Share flagged of the photos without text; None where there are none."""
 
     def to_json(self) -> dict[str, Any]:
         """A row of the curve."""
@@ -83,6 +89,7 @@ class Point:
             **self.scores.to_json(),
             "worst_cov50": round(self.worst_cov50, 4),
             "cpu_ms": round(self.cpu_ms, 2),
+            "clean_flagged": None if self.clean_flagged is None else round(self.clean_flagged, 4),
             "rules": asdict(self.options),
         }
 
@@ -96,6 +103,7 @@ class Point:
         )
         short = sum(max(0.0, target - figure) for figure, target in pairs)
         above = max(0.0, self.scores.flagged - targets.flagged)
+        above += max(0.0, (self.clean_flagged or 0.0) - targets.clean_flagged)
         return sum(figure for figure, _ in pairs) - _PENALTY * (short + 2 * above)
 
 
@@ -115,6 +123,7 @@ def search(
     tries: int,
     targets: Targets,
     seed: int = 0,
+    clean: AnnotatedSet | None = None,
     on_picture: Callable[[], None] = lambda: None,
 ) -> list[Point]:
     """The best point found at each side; each search starts from the former side's.
@@ -126,19 +135,24 @@ def search(
         tries: points tried a side beside the start.
         targets: what the points are ranked by.
         seed: of the moves.
+        clean: photos without any text, where nothing should be found.
         on_picture: called after each picture and side, for a display of progress.
 
     Raises:
-        UsageError: there are too few photos, or nothing to try.
+        UsageError: there are too few photos, nothing to try, or text in `clean`.
         ModelError: the model finds nothing on them.
         SourceError: a photo cannot be read.
     """
     _refuse(dataset, sides, tries)
+    _refuse_text(clean)
     points: list[Point] = []
     for side in sides:
         localizer = load(side)
         start = points[-1].options if points else localizer.region_options
         seen, cpu_ms = _look(localizer, dataset, on_picture)
+        if clean is not None:
+            without_text, _ = _look(localizer, clean, on_picture)
+            seen += [replace(one, dataset=_CLEAN) for one in without_text]
         best = _climb(seen, start, (side, cpu_ms), tries, targets, seed)
         log.info("side %d: %s", side, best.scores.to_json())
         if best.scores.px_f1 <= 0 or best.scores.cov50 <= 0:
@@ -185,6 +199,12 @@ def _refuse(dataset: AnnotatedSet, sides: Sequence[int], tries: int) -> None:
         )
     if not sides or tries < 0:
         raise UsageError(f"{len(sides)} sides and {tries} tries; give at least one side")
+
+
+def _refuse_text(clean: AnnotatedSet | None) -> None:
+    for image in clean.images if clean is not None else ():
+        if image.regions:
+            raise UsageError(f"{image.file} has text marked; --clean is for photos without any")
 
 
 def _look(
@@ -238,11 +258,12 @@ def _measure(seen: Sequence[_Seen], options: RegionOptions, at: tuple[int, float
     totals: dict[str, Counts] = {}
     for one in seen:
         counts = one.truth.compare(quads_of(one.heatmap, options))
-        for name in (ALL, one.dataset):
+        for name in (_CLEAN,) if one.dataset == _CLEAN else (ALL, one.dataset):
             totals[name] = totals.get(name, Counts()) + counts
     scores = {name: Scores.of(counts) for name, counts in totals.items()}
     sets = [scores[n].cov50 for n, counts in totals.items() if n != ALL and counts.regions]
-    return Point(at[0], options, scores[ALL], min(sets, default=0.0), at[1])
+    clean = scores[_CLEAN].flagged if _CLEAN in scores else None
+    return Point(at[0], options, scores[ALL], min(sets, default=0.0), at[1], clean)
 
 
 def quads_of(heatmap: Heatmap, options: RegionOptions) -> list[Corners]:
