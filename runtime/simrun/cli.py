@@ -274,7 +274,8 @@ def _work(
     stats = RunStats()
     wanted = _wanted_sinks(settings)
     info = StreamInfo(localizer.meta.name, localizer.bundle.sha256, source.name, source.rate)
-    sinks = open_sinks(wanted, SinkContext(info, settings.overwrite, stats, source.close))
+    context = SinkContext(info, settings.overwrite, stats, source.close, settings.token)
+    sinks = open_sinks(wanted, context)
     length, most = source.length, settings.max_frames
     with _progress(min(length or most, most) if most else length, wanted) as on_frame:
         return run(
@@ -306,7 +307,8 @@ def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:
 
 def _wanted_sinks(settings: Settings) -> list[tuple[str, str]]:
     """Kind and target of each output; standard output where none is named."""
-    named = {kind: getattr(settings, kind) for kind in ("jsonl", "csv", "save", "crops", "mqtt")}
+    kinds = ("jsonl", "csv", "save", "crops", "mqtt", "serve")
+    named = {kind: getattr(settings, kind) for kind in kinds}
     wanted = [(kind, to) for kind, to in named.items() if to is not None]
     if settings.show:
         wanted.append(("show", ""))

@@ -139,6 +139,21 @@ class Settings:
         list[str] | None,
         typer.Option(metavar="NAME=TARGET", help="One more output of any kind; may be repeated."),
     ] = None
+    serve: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="A page to watch in a browser; a port alone is for this machine only.",
+        ),
+    ] = None
+    token: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="What the page asks for; random where other machines can connect. Others on this "
+            "machine can read command lines: better in the environment, SIMRUN_TOKEN.",
+        ),
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
     ] = False

@@ -79,6 +79,12 @@ def _mqtt(target: str, context: SinkContext) -> Sink:
     return MqttSink(target, context)
 
 
+def _serve(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.page import PageSink
+
+    return PageSink(target, context)
+
+
 KINDS: Final[Mapping[str, Opener]] = MappingProxyType(
     {
         "jsonl": _jsonl,
@@ -87,5 +93,6 @@ KINDS: Final[Mapping[str, Opener]] = MappingProxyType(
         "crops": _crops,
         "show": _show,
         "mqtt": _mqtt,
+        "serve": _serve,
     }
 )

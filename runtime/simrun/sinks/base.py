@@ -33,6 +33,8 @@ class SinkContext:
     """Counts of the run, for displays."""
     quit: Callable[[], None]
     """Ends the run after the frame in work."""
+    token: str | None = None
+    """What clients of a page must know; None leaves it to the page."""
 
 
 class Sink(Protocol):
