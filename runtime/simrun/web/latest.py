@@ -33,7 +33,7 @@ class Latest(Generic[Value]):
             self._loop.call_soon_threadsafe(self._wake)
 
     async def newer(self, than: Value | None) -> Value:
-        """The newest value as soon as it is another one than this."""
+        """The newest value as soon as it is another object than this one."""
         # Before the look at the value: whoever puts one after that look sees somebody waiting.
         self._waiting += 1
         try:

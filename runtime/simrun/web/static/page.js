@@ -14,6 +14,7 @@ let newest = null;
 let status = null;
 let events = null;
 let pictureLost = false;
+let pictureFailed = false;
 let drawn = 0;
 let planned = false;
 
@@ -108,10 +109,12 @@ function drawGraph() {
     lower = upper;
   }
   for (const share of [0.25, 0.5, 0.75]) {
-    shapes.push(shape("line", { class: "grid", x1: 0, x2: 600, y1: 170 * share, y2: 170 * share }));
+    shapes.push(shape("line", { x1: 0, x2: 600, y1: 170 * (1 - share), y2: 170 * (1 - share) }));
   }
   at("graph").replaceChildren(...shapes);
-  at("scale").replaceChildren(make("span", "", "older"), make("span", "", `height ${top} ms`), make("span", "", "now"));
+  for (const [id, share] of [["low", 0.25], ["middle", 0.5], ["high", 0.75]]) {
+    at(id).textContent = String(+(top * share).toFixed(2));
+  }
 }
 
 function drawStages() {
@@ -148,6 +151,7 @@ function drawState() {
   const stage = at("stage");
   state.classList.remove("good", "bad");
   stage.classList.toggle("stale", status !== null && status.stale);
+  stage.classList.toggle("failed", pictureFailed);
   if (status === null) {
     state.textContent = "not connected";
     state.classList.add("bad");
@@ -161,6 +165,7 @@ function drawState() {
     at("notice").textContent = status.frames ? "" : "Waiting for the first frame";
     state.classList.add("good");
   }
+  if (pictureFailed) at("notice").textContent = "No picture: no connection, or too many are watching";
 }
 
 function drawCounts() {
@@ -252,9 +257,19 @@ at("view").addEventListener("change", () => {
   showPicture();
   remember();
 });
+function setPictureFailed(failed) {
+  if (failed === pictureFailed) return;
+  pictureFailed = failed;
+  drawState();
+}
+
+at("picture").addEventListener("load", () => setPictureFailed(false));
 at("picture").addEventListener("error", () => {
-  if (!document.hidden && at("picture").hasAttribute("src")) setTimeout(showPicture, RETRY_MS);
+  if (document.hidden || !at("picture").hasAttribute("src")) return;
+  setPictureFailed(true);
+  setTimeout(showPicture, RETRY_MS);
 });
 // A page that nobody sees costs the small computer nothing.
 document.addEventListener("visibilitychange", () => (document.hidden ? disconnect() : reconnect()));
+document.documentElement.classList.add("scripted");
 connect();
