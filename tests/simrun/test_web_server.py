@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import socket
 import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -21,6 +19,7 @@ from tests.simrun.web import (
     next_event,
     next_picture,
     noise_frame,
+    open_files,
     open_page,
     parse_answer,
     read_all,
@@ -225,18 +224,4 @@ def _held(page: Page) -> tuple[int, int]:
     """Threads and open files of the process, once no client is left."""
     page.wait_for_gauge(STREAMS, 0)
     page.wait_for_gauge(EVENTS, 0)
-    return threading.active_count(), len(os.listdir("/proc/self/fd"))
-
-
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
-def test_handing_over_a_frame_is_cheap_while_nobody_watches() -> None:
-    with open_page() as page:
-        image = noise_frame()
-        page.show(image)
-        frame_times = []
-        for _ in range(300):
-            start = time.perf_counter()
-            page.show(image)
-            frame_times.append(time.perf_counter() - start)
-    # With the counts of the run and a busy machine in it; benchmarks/page.py takes it apart.
-    assert sorted(frame_times)[150] < 1e-3
+    return threading.active_count(), open_files()

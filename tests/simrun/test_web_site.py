@@ -232,9 +232,7 @@ def test_the_token_as_a_bearer() -> None:
         assert parse_answer(odd).status == 401
 
 
-@pytest.mark.parametrize(
-    "token", ["short", "white space in the token", "x" * 129, "ümlaut-ümlaut-ü"]
-)
+@pytest.mark.parametrize("token", ["short", "white space in the token", "x" * 129, "ü" * 20])
 def test_tokens_that_cannot_be(token: str) -> None:
     with pytest.raises(UsageError, match="--token must be 16 to 128"), open_page(token=token):
         pass

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
 from simrun.web.connection import Connection, Gone, Limits
@@ -60,9 +61,9 @@ class PageServer:
         self._loop.set_exception_handler(_log_failure)
         with ThreadPoolExecutor(1, "page-encoder") as encoder:
             self._site = self._make_site(encoder)
-            server = await asyncio.start_server(
-                self._serve_client, sock=self._socket, limit=MAX_HEAD
-            )
+            # A plain function, not a coroutine: Python 3.11 logs an error for each connection whose
+            # coroutine is cancelled.
+            server = await asyncio.start_server(self._accept, sock=self._socket, limit=MAX_HEAD)
             await self._stop.wait()
             server.close()
             clients = list(self._clients)
@@ -70,23 +71,21 @@ class PageServer:
                 client.cancel()
             await asyncio.gather(*clients, return_exceptions=True)
 
-    async def _serve_client(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        task = asyncio.current_task()
-        if task is None or len(self._clients) >= self._limits.connections:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._clients) >= self._limits.connections:
             self._site.turned_away += 1
             writer.transport.abort()
             return
+        task = self._loop.create_task(self._serve_client(Connection(reader, writer, self._limits)))
         self._clients.add(task)
-        connection = Connection(reader, writer, self._limits)
+        task.add_done_callback(self._clients.discard)
+
+    async def _serve_client(self, client: Connection) -> None:
         try:
-            await self._answer(connection)
-        except Gone:
-            pass
+            with suppress(Gone):
+                await self._answer(client)
         finally:
-            self._clients.discard(task)
-            connection.abort()
+            client.abort()
 
     async def _answer(self, client: Connection) -> None:
         try:
