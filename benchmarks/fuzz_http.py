@@ -14,6 +14,7 @@ import logging
 import sys
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -57,17 +58,17 @@ def main() -> None:
 def _fuzz(page: Page, examples: int) -> dict[str, Any]:
     """Counts of one run against one page."""
     slowest = 0.0
-    sent = 0
+    answers: Counter[str] = Counter()
 
     @settings(
         max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     @given(attempts())
     def fuzz(attempt: Attempt) -> None:
-        nonlocal slowest, sent
+        nonlocal slowest
         start = time.perf_counter()
-        survive(page, attempt)
-        slowest, sent = max(slowest, time.perf_counter() - start), sent + 1
+        answers[str(survive(page, attempt))] += 1
+        slowest = max(slowest, time.perf_counter() - start)
 
     for _ in range(200):
         survive(page, Attempt((b"GET / HTTP/1.1\r\n\r\n",), True, True))
@@ -77,7 +78,8 @@ def _fuzz(page: Page, examples: int) -> dict[str, Any]:
     until(lambda: open_files() <= files, "every connection to be closed")
     gc.collect()
     return {
-        "sent": sent,
+        "sent": answers.total(),
+        "answers": dict(sorted(answers.items())),
         "seconds": round(time.perf_counter() - start, 1),
         "slowest_s": round(slowest, 3),
         "files": open_files() - files,
