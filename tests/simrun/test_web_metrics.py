@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from simrun.result import Latency, Result
 from simrun.sources import SourceStats
@@ -12,13 +13,11 @@ from simrun.stats import RunStats
 from simrun.web.metrics import LatencyHistogram, PageCounts, write_metrics
 from tests.simrun.web import INFO, Clock
 
-parser = pytest.importorskip("prometheus_client.parser", reason="needs prometheus-client")
-
 
 def read(text: bytes) -> dict[str, dict[tuple[str, ...], float]]:
     """Samples by name and label values."""
     found: dict[str, dict[tuple[str, ...], float]] = {}
-    for family in parser.text_string_to_metric_families(text.decode()):
+    for family in text_string_to_metric_families(text.decode()):
         assert family.documentation, family.name
         for sample in family.samples:
             found.setdefault(sample.name, {})[tuple(sample.labels.values())] = sample.value
