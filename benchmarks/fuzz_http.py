@@ -3,94 +3,128 @@
     python -m benchmarks.fuzz_http [EXAMPLES]
 
 The requests are those of tests/simrun/test_web_fuzz.py, 10,000 of them if not told otherwise; half
-against a page with a token. Exits with 1 where anything is wrong.
+against a page with a token. The page runs in a process of its own, so that its memory is not
+that of the fuzzing. Prints a JSON object; exits with 1 where anything is wrong.
 """
 
 from __future__ import annotations
 
-import gc
 import json
-import logging
+import os
+import subprocess
 import sys
-import threading
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
 
+from simrun.console import setup_logging
 from simrun.web.connection import Limits
 from tests.simrun.malformed import Attempt, attempts, survive
-from tests.simrun.web import Page, open_files, open_page, until
+from tests.simrun.web import open_page, until
 
-_TOKENS = (None, "correct-horse-battery")
-
-
-class Failures(logging.Handler):
-    """Keeps every warning and error."""
-
-    def __init__(self) -> None:
-        """None yet."""
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep one."""
-        self.lines.append(record.getMessage())
+_SERVE: Final = "--page"
+_TOKEN: Final = "correct-horse-battery"
+_WARM_UP: Final = 500
 
 
 def main() -> None:
-    """Fuzz and print one JSON object."""
+    """Fuzz twice, print the record."""
+    if sys.argv[1:2] == [_SERVE]:
+        _serve(sys.argv[2] or None)
+        return
     examples = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    failures = Failures()
-    logging.getLogger().addHandler(failures)
-    record: dict[str, Any] = {"examples": examples, "runs": []}
-    for token in _TOKENS:
-        with open_page(token=token, limits=Limits(head_s=0.02, linger_s=0.05)) as page:
-            page.show()
-            record["runs"].append({"token": token is not None} | _fuzz(page, examples // 2))
-    record["log"] = failures.lines
-    print(json.dumps(record, indent=1))
-    clean = not failures.lines and all(run["files"] <= 0 for run in record["runs"])
-    sys.exit(0 if clean else 1)
+    runs = [_run(token, examples // 2) for token in ("", _TOKEN)]
+    print(json.dumps({"examples": examples, "runs": runs}, indent=1))
+    sys.exit(0 if all(run["log"] == "" and run["files"] <= 0 for run in runs) else 1)
 
 
-def _fuzz(page: Page, examples: int) -> dict[str, Any]:
+def _serve(token: str | None) -> None:
+    """Be the page until the standard input ends; the log goes to standard error."""
+    with open_page(token=token, limits=Limits(head_s=0.02, linger_s=0.05)) as page:
+        # From here on only: where the page is, is told at its start.
+        setup_logging(debug=True)
+        page.show()
+        print(page.port, flush=True)
+        sys.stdin.read()
+
+
+def _run(token: str, examples: int) -> dict[str, Any]:
+    with _page_process(token) as (process, port):
+        fuzz = _fuzz(process.pid, port, examples)
+        assert process.poll() is None, "the page ended"
+    return {"token": bool(token)} | fuzz | {"log": process.communicate()[1]}
+
+
+@contextmanager
+def _page_process(token: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.fuzz_http", _SERVE, token],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    yield process, int(process.stdout.readline())
+    process.stdin.close()
+    process.stdin = None
+
+
+def _fuzz(pid: int, port: int, examples: int) -> dict[str, Any]:
     """Counts of one run against one page."""
     slowest = 0.0
     answers: Counter[str] = Counter()
 
+    def send(attempt: Attempt) -> None:
+        nonlocal slowest
+        start = time.perf_counter()
+        answers[str(survive(port, attempt))] += 1
+        slowest = max(slowest, time.perf_counter() - start)
+
+    _given(send, _WARM_UP)
+    answers.clear()
+    before, start = _held(pid), time.perf_counter()
+    _given(send, examples)
+    took = time.perf_counter() - start
+    until(lambda: _files(pid) <= before[0], "every connection to be closed")
+    after = _held(pid)
+    return {
+        "sent": answers.total(),
+        "answers": dict(sorted(answers.items())),
+        "seconds": round(took, 1),
+        "slowest_s": round(slowest, 3),
+        "files": after[0] - before[0],
+        "threads": after[1] - before[1],
+        "resident_mb": [before[2], after[2]],
+    }
+
+
+def _given(send: Callable[[Attempt], None], examples: int) -> None:
     @settings(
         max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None
     )
     @given(attempts())
     def fuzz(attempt: Attempt) -> None:
-        nonlocal slowest
-        start = time.perf_counter()
-        answers[str(survive(page, attempt))] += 1
-        slowest = max(slowest, time.perf_counter() - start)
+        send(attempt)
 
-    for _ in range(200):
-        survive(page, Attempt((b"GET / HTTP/1.1\r\n\r\n",), True, True))
-    files, threads, memory = open_files(), threading.active_count(), _resident_mb()
-    start = time.perf_counter()
     fuzz()
-    until(lambda: open_files() <= files, "every connection to be closed")
-    gc.collect()
-    return {
-        "sent": answers.total(),
-        "answers": dict(sorted(answers.items())),
-        "seconds": round(time.perf_counter() - start, 1),
-        "slowest_s": round(slowest, 3),
-        "files": open_files() - files,
-        "threads": threading.active_count() - threads,
-        "resident_mb": [round(memory, 1), round(_resident_mb(), 1)],
-    }
 
 
-def _resident_mb() -> float:
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-        return int(file.read().split()[1]) * 4096 / 1e6
+def _held(pid: int) -> tuple[int, int, float]:
+    """Open files, threads and resident memory in MB of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+    return _files(pid), threads, round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 2)
+
+
+def _files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from tests.simrun.web import Page, parse_answer, request
+from tests.simrun.web import connect, parse_answer, request
 
 MAX_ANSWER = 65536
 
@@ -72,7 +72,7 @@ def attempts(draw: st.DrawFn) -> Attempt:
     return Attempt((data[:cut], data[cut:]), ends, draw(st.sampled_from([True, True, False])))
 
 
-def survive(page: Page, attempt: Attempt) -> int | None:
+def survive(port: int, attempt: Attempt) -> int | None:
     """Send it. Whatever comes back is a whole head of HTTP with a known status, or nothing.
 
     Returns:
@@ -82,7 +82,7 @@ def survive(page: Page, attempt: Attempt) -> int | None:
         TimeoutError: the server neither answers nor closes.
         AssertionError: the answer is none.
     """
-    with page.connect() as client:
+    with connect(port) as client:
         # The server may close before it has all.
         with suppress(OSError):
             for piece in attempt.pieces:

@@ -23,7 +23,7 @@ def test_garbage_is_survived(caplog: pytest.LogCaptureFixture, token: str | None
         @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
         @given(attempts())
         def fuzz(attempt: Attempt) -> None:
-            survive(page, attempt)
+            survive(page.port, attempt)
 
         fuzz()
         status = 200 if token is None else 401

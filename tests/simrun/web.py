@@ -86,12 +86,7 @@ class Page:
         self.frames += 1
 
     def connect(self, receive_bytes: int | None = None) -> socket.socket:
-        client = socket.socket()
-        if receive_bytes is not None:
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
-        client.settimeout(DEADLINE_S)
-        client.connect(("127.0.0.1", self.port))
-        return client
+        return connect(self.port, receive_bytes)
 
     def raw(self, data: bytes) -> bytes:
         """Everything that comes back for these bytes, until the server closes."""
@@ -117,6 +112,15 @@ class Page:
 
     def wait_for_gauge(self, name: str, value: float) -> None:
         until(lambda: self.gauge(name) == value, f"{name} to be {value}")
+
+
+def connect(port: int, receive_bytes: int | None = None) -> socket.socket:
+    client = socket.socket()
+    if receive_bytes is not None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+    client.settimeout(DEADLINE_S)
+    client.connect(("127.0.0.1", port))
+    return client
 
 
 def request(path: str, method: str = "GET", **headers: str) -> bytes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 
+from simrun.errors import UsageError
 from simrun.result import Result
 from simrun.sinks.base import SinkContext
 from simrun.sources.base import BadFrame, Frame
@@ -15,7 +17,7 @@ from simrun.web.latest import Latest
 from simrun.web.metrics import LatencyHistogram
 from simrun.web.pictures import Shot
 from simrun.web.server import PageServer
-from simrun.web.site import Site
+from simrun.web.site import Site, WatchedRun
 
 _log = logging.getLogger(__name__)
 
@@ -42,44 +44,27 @@ class PageSink:
             UsageError: the target or the token is of no use.
             OutputError: the port is in use.
         """
-        limits, token = limits or Limits(), context.token
-        address = parse_address(target)
-        listening = listen(address)
+        limits = limits or Limits()
+        listening = listen(parse_address(target))
         try:
-            loopback = is_loopback(listening)
-            secret = choose_token(token, loopback=loopback)
-        except BaseException:
+            access = _access_to(listening, context.token)
+        except UsageError:
             listening.close()
             raise
-        port = listening.getsockname()[1]
         self.url = url_of(listening)
         """Where the page is, without a token."""
-        self._latencies = LatencyHistogram()
         loop = asyncio.new_event_loop()
-        self._shots: Latest[Shot] = Latest(loop)
+        run = WatchedRun(context.info, context.stats, Latest(loop), LatencyHistogram())
+        self._run = run
         self._server = PageServer(
-            listening,
-            loop,
-            lambda encoder: Site(
-                context.info,
-                context.stats,
-                self._shots,
-                self._latencies,
-                Access(secret, loopback, f"simrun_{port}"),
-                limits,
-                encoder,
-            ),
-            limits,
+            listening, loop, lambda encoder: Site(run, access, limits, encoder), limits
         )
-        if secret is not None and token is None:
-            _log.info("page at %s?token=%s", self.url, secret)
-        else:
-            _log.info("page at %s%s", self.url, " (asks for the token)" if token else "")
+        _tell(self.url, access.token, made_up=context.token is None)
 
     def write(self, frame: Frame, result: Result) -> None:
         """Make this the newest frame."""
-        self._latencies.add(result.latency_ms)
-        self._shots.put(Shot(frame.image, result))
+        self._run.latencies.add(result.latency_ms)
+        self._run.shots.put(Shot(frame.image, result))
 
     def write_bad(self, frame: BadFrame) -> None:
         """The page shows how many there were, from the counts of the run."""
@@ -87,3 +72,18 @@ class PageSink:
     def close(self) -> None:
         """End the server and every connection to it."""
         self._server.close()
+
+
+def _access_to(listening: socket.socket, token: str | None) -> Access:
+    loopback = is_loopback(listening)
+    port = listening.getsockname()[1]
+    return Access(choose_token(token, loopback=loopback), loopback, f"simrun_{port}")
+
+
+def _tell(url: str, token: str | None, *, made_up: bool) -> None:
+    if token is None:
+        _log.info("page at %s", url)
+    elif made_up:
+        _log.info("page at %s?token=%s", url, token)
+    else:
+        _log.info("page at %s (asks for the token that was given)", url)

@@ -76,37 +76,34 @@ class Slots:
             self.taken -= 1
 
 
+@dataclass(frozen=True)
+class WatchedRun:
+    """A run as the page sees it."""
+
+    info: StreamInfo
+    stats: RunStats
+    shots: Latest[Shot]
+    """Its newest processed frame."""
+    latencies: metrics.LatencyHistogram
+
+
 class Site:
     """Answers requests; lives in the server's event loop."""
 
-    def __init__(
-        self,
-        info: StreamInfo,
-        stats: RunStats,
-        shots: Latest[Shot],
-        latencies: metrics.LatencyHistogram,
-        access: Access,
-        limits: Limits,
-        encoder: Executor,
-    ) -> None:
-        """Serve the run that these describe; call it within the event loop.
+    def __init__(self, run: WatchedRun, access: Access, limits: Limits, encoder: Executor) -> None:
+        """Serve a run; call it within the event loop.
 
         Args:
-            info: model and source.
-            stats: counts of the run.
-            shots: processed frames.
-            latencies: counts for `/metrics`.
+            run: what there is to see.
             access: who may ask.
             limits: what clients may take.
             encoder: makes the JPEGs.
         """
-        self._info, self._stats, self._shots = info, stats, shots
-        self._latencies, self._access, self._limits = latencies, access, limits
-        self._encoder = encoder
+        self._run, self._access, self._limits, self._encoder = run, access, limits, encoder
         self._streams, self._listeners = Slots(limits.streams), Slots(limits.streams)
         self.turned_away = 0
         """Connections refused by the server."""
-        self._feeds = {view: PictureFeed(shots, self._stream_encoder(view)) for view in _VIEWS}
+        self._feeds = {view: PictureFeed(run.shots, self._stream_encoder(view)) for view in _VIEWS}
         self._index = Template(_read("index.html").decode())
         self._routes: Mapping[str, Route] = {
             "/": Route(self._page),
@@ -139,8 +136,8 @@ class Site:
     async def _page(self, request: Request, client: Connection) -> None:
         view = _view_of(request)
         body = self._index.substitute(
-            model=html.escape(self._info.model),
-            source=html.escape(self._info.source),
+            model=html.escape(self._run.info.model),
+            source=html.escape(self._run.info.source),
             query=html.escape(_query_of(view)),
             heat="checked" if view.heat else "",
             quads="checked" if view.quads else "",
@@ -153,7 +150,7 @@ class Site:
             await client.stream(f"multipart/x-mixed-replace; boundary={_BOUNDARY}", parts)
 
     async def _snapshot(self, request: Request, client: Connection) -> None:
-        shot = self._shots.value
+        shot = self._run.shots.value
         if shot is None:
             raise HttpError(503, "there was no frame yet", (("Retry-After", "1"),))
         loop = asyncio.get_running_loop()
@@ -168,7 +165,7 @@ class Site:
 
     async def _events(self, request: Request, client: Connection) -> None:
         with self._listeners.take():
-            chunks = events.follow(self._shots, self._stats, self._info, self._is_stale)
+            chunks = events.follow(self._run.shots, self._run.stats, self._run.info, self._is_stale)
             await client.stream("text/event-stream", chunks)
 
     async def _health(self, request: Request, client: Connection) -> None:
@@ -184,12 +181,14 @@ class Site:
             listeners=self._listeners.taken,
             refused=self._streams.refused + self._listeners.refused + self.turned_away,
         )
-        text = metrics.write_metrics(self._info, self._stats.snapshot(), self._latencies, page)
+        text = metrics.write_metrics(
+            self._run.info, self._run.stats.snapshot(), self._run.latencies, page
+        )
         await client.send(Response(200, text, metrics.CONTENT_TYPE))
 
     def _age_s(self) -> float:
         """Seconds since the last processed frame, or since the start before the first one."""
-        now = self._stats.snapshot()
+        now = self._run.stats.snapshot()
         return now.uptime_s if now.age_s is None else now.age_s
 
     def _is_stale(self) -> bool:
