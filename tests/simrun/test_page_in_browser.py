@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from simrun.web import pictures
 from tests.simrun.browser import CHROMIUM, Tab, open_tab
 from tests.simrun.web import Page, grey_frame, open_page, until
 
@@ -80,6 +81,15 @@ def test_the_picture_moves_and_the_toggles_change_it(tab: Tab, page: Page) -> No
     assert tab.run("location.search") == "?view=1&heat=1&quads=0"
     assert tab.run("document.getElementById('snapshot').href").endswith("heat=1&quads=0")
     assert tab.complaints == []
+
+
+def test_a_single_frame_is_shown_though_no_other_follows(
+    tab: Tab, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pictures, "_REPEAT_S", 3600.0)
+    page.show(grey_frame(140, (480, 640)))
+    visit(tab, page)
+    until(lambda: has_outline(picture_in(tab)), "the picture")
 
 
 def test_readings_counts_and_graph_are_filled(tab: Tab, page: Page) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import html
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 from string import Template
@@ -200,15 +200,16 @@ class Site:
 
 
 async def _as_parts(feed: PictureFeed) -> AsyncGenerator[bytes, None]:
-    """MJPEG. Browsers show a part when the next boundary comes, so it is sent with the part."""
-    yield f"--{_BOUNDARY}\r\n".encode()
-    pictures = feed.pictures()
-    try:
+    """MJPEG, each picture followed by the head of the next part.
+
+    Chromium shows a part once it has read the head of the one behind it. Sent with the next picture
+    that head would come a frame late, and while a camera is silent it would not come at all.
+    """
+    next_part = f"\r\n--{_BOUNDARY}\r\nContent-Type: image/jpeg\r\n\r\n".encode()
+    yield next_part.lstrip()
+    async with aclosing(feed.pictures()) as pictures:
         async for jpeg in pictures:
-            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
-            yield head.encode() + jpeg + f"\r\n--{_BOUNDARY}\r\n".encode()
-    finally:
-        await pictures.aclose()
+            yield jpeg + next_part
 
 
 def _view_of(request: Request) -> View:

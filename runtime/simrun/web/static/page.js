@@ -160,9 +160,12 @@ function drawState() {
     state.textContent = `no frame for ${since}`;
     at("notice").textContent = `No frame for ${since}`;
     state.classList.add("bad");
+  } else if (status.frames === 0) {
+    state.textContent = "waiting";
+    at("notice").textContent = "Waiting for the first frame";
   } else {
     state.textContent = `${status.rate.toFixed(1)} frames/s`;
-    at("notice").textContent = status.frames ? "" : "Waiting for the first frame";
+    at("notice").textContent = "";
     state.classList.add("good");
   }
   if (pictureFailed) at("notice").textContent = "No picture: no connection, or too many are watching";
