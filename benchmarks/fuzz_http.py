@@ -25,7 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from simrun.console import setup_logging
 from simrun.web.connection import Limits
 from tests.simrun.malformed import Attempt, attempts, survive
-from tests.simrun.web import open_page, until
+from tests.simrun.web import open_page, request, until
 
 _SERVE: Final = "--page"
 _TOKEN: Final = "correct-horse-battery"
@@ -87,6 +87,9 @@ def _fuzz(pid: int, port: int, examples: int) -> dict[str, Any]:
         answers[str(survive(port, attempt))] += 1
         slowest = max(slowest, time.perf_counter() - start)
 
+    # Whatever is made at its first use is made now: the encoder's thread, its buffers.
+    for path in ("/", "/stream.mjpg", "/snapshot.jpg", "/events", "/metrics"):
+        survive(port, Attempt((request(path), b""), ends=False, listens=True))
     _given(send, _WARM_UP)
     answers.clear()
     before, start = _held(pid), time.perf_counter()

@@ -20,6 +20,7 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 BOUNDS_MS: Final = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
 """Upper ends of the histogram's buckets."""
+_BATCH: Final = 64
 _STAGES: Final = tuple(field.name for field in fields(Latency))
 
 Labels = Mapping[str, str]
@@ -33,19 +34,23 @@ class LatencyHistogram:
     def __init__(self) -> None:
         """All zero."""
         self._lock = threading.Lock()
+        self._uncounted: list[Latency] = []
         self._counts = {stage: [0] * (len(BOUNDS_MS) + 1) for stage in _STAGES}
         self._sums_ms = dict.fromkeys(_STAGES, 0.0)
 
     def add(self, latency: Latency) -> None:
         """Count one frame."""
         with self._lock:
-            for stage, value in vars(latency).items():
-                self._counts[stage][bisect_left(BOUNDS_MS, value)] += 1
-                self._sums_ms[stage] += value
+            self._uncounted.append(latency)
+            # In batches: this runs in the thread of the run, between two frames, where code that
+            # is not in the processor's caches costs twenty times as much as in a loop.
+            if len(self._uncounted) >= _BATCH:
+                self._count()
 
     def samples(self) -> Iterator[Sample]:
         """Buckets, sum and count of every stage, in seconds."""
         with self._lock:
+            self._count()
             counts = {stage: tuple(count) for stage, count in self._counts.items()}
             sums_ms = dict(self._sums_ms)
         for stage in _STAGES:
@@ -55,6 +60,13 @@ class LatencyHistogram:
                 yield "_bucket", {"stage": stage, "le": _number(bound / 1000)}, below
             yield "_sum", {"stage": stage}, sums_ms[stage] / 1000
             yield "_count", {"stage": stage}, below
+
+    def _count(self) -> None:
+        for latency in self._uncounted:
+            for stage, value in vars(latency).items():
+                self._counts[stage][bisect_left(BOUNDS_MS, value)] += 1
+                self._sums_ms[stage] += value
+        self._uncounted.clear()
 
 
 @dataclass(frozen=True)
