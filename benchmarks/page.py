@@ -1,85 +1,109 @@
 """What the page costs a run, and what clients leave behind.
 
-    python -m benchmarks.page [--seconds N]
+    python -m benchmarks.page [--frames N]
 
-Prints one JSON object: microseconds that handing over a frame takes in the thread of the run, with
-nobody watching and with clients; processor time of the server in that while; threads, open files
-and resident memory over thousands of clients that come and go.
+Prints one JSON object. First the demo scene through the default model, frame after frame, with
+nobody watching and with clients in another process: microseconds that handing a frame over takes in
+the thread of the run, and the run's rate. Then threads, open files and resident memory over
+thousands of clients that come and go.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
+import subprocess
+import sys
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
-from simrun.images import Image
+from simrun.pipeline import Localizer
 from simrun.sources import Frame
 from simrun.sources.demo import draw_scene
 from simrun.web.connection import Limits
 from tests.simrun.web import (
+    EVENTS,
+    STREAMS,
     Page,
+    connect,
     next_event,
     next_picture,
     open_files,
     open_page,
     read_all,
     request,
-    result_for,
 )
 
-_RATE: Final = 30.0
+_WATCH: Final = "--watch"
 _VISITORS: Final = 2000
 
 
 def main() -> None:
     """Measure and print."""
+    if sys.argv[1:2] == [_WATCH]:
+        _watch(int(sys.argv[2]), int(sys.argv[3]))
+        return
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="of each measurement")
-    seconds: float = parser.parse_args().seconds
+    parser.add_argument("--frames", type=int, default=600, help="of each measurement")
+    frames: int = parser.parse_args().frames
+    localizer = Localizer.load()
     record = {
-        "hand_over": [_hand_over(clients, seconds) for clients in (0, 1, 8)],
+        "load": os.getloadavg()[0],
+        "hand_over": [_hand_over(localizer, clients, frames) for clients in (0, 1, 8)],
         "visitors": _visitors(),
     }
     print(json.dumps(record, indent=1))
 
 
-def _hand_over(clients: int, seconds: float) -> dict[str, Any]:
-    """Cost of `PageSink.write` at 30 frames per second of 640x480, both overlays on."""
-    frames = [draw_scene(number / 10) for number in range(10)]
-    with open_page(limits=Limits(streams=8)) as page, ExitStack() as held:
-        page.show(frames[0])
-        for _ in range(clients):
-            client = held.enter_context(page.open("/stream.mjpg"))
-            threading.Thread(target=read_all, args=(client,), daemon=True).start()
-        busy = time.process_time()
-        times = _write_paced(page, frames, seconds)
-        busy = time.process_time() - busy
+def _hand_over(localizer: Localizer, clients: int, frames: int) -> dict[str, Any]:
+    """Cost of `PageSink.write` for frames of 640x480 with regions and heatmap."""
+    scene = [draw_scene(number / 10) for number in range(20)]
+    times = []
+    with open_page() as page, _watchers(page, clients):
+        start, busy = time.perf_counter(), time.process_time()
+        for number in range(frames):
+            image = scene[number % len(scene)]
+            result = localizer(image)
+            page.stats.add(result)
+            before = time.perf_counter()
+            page.sink.write(Frame(image, number, 0.0), result)
+            times.append(time.perf_counter() - before)
+        took, busy = time.perf_counter() - start, time.process_time() - busy
     return {
         "clients": clients,
-        "frames": len(times),
-        "median_us": round(statistics.median(times) * 1e6, 1),
-        "p99_us": round(statistics.quantiles(times, n=100)[98] * 1e6, 1),
-        "process_cpu_share": round(busy / seconds, 3),
+        "frames": frames,
+        "write_median_us": round(statistics.median(times) * 1e6, 1),
+        "write_p95_us": round(statistics.quantiles(times, n=20)[18] * 1e6, 1),
+        "frames_per_s": round(frames / took, 1),
+        "process_cpu_ms_per_frame": round(busy / frames * 1e3, 2),
     }
 
 
-def _write_paced(page: Page, frames: list[Image], seconds: float) -> list[float]:
-    results = [result_for(frame) for frame in frames]
-    times = []
-    start = time.perf_counter()
-    for number in range(round(seconds * _RATE)):
-        frame, result = frames[number % len(frames)], results[number % len(frames)]
-        handed = Frame(frame, number, 0.0)
-        before = time.perf_counter()
-        page.sink.write(handed, result)
-        times.append(time.perf_counter() - before)
-        time.sleep(max(0.0, start + (number + 1) / _RATE - time.perf_counter()))
-    return times
+@contextmanager
+def _watchers(page: Page, clients: int) -> Iterator[None]:
+    """Clients of the stream, all in one other process."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.page", _WATCH, str(page.port), str(clients)],
+        stdin=subprocess.PIPE,
+    )
+    page.wait_for_gauge(STREAMS, clients)
+    yield
+    process.communicate()
+
+
+def _watch(port: int, clients: int) -> None:
+    """Read streams until the standard input ends."""
+    for _ in range(clients):
+        client = connect(port)
+        client.sendall(request("/stream.mjpg"))
+        threading.Thread(target=read_all, args=(client,), daemon=True).start()
+    sys.stdin.read()
 
 
 def _visitors() -> dict[str, Any]:
@@ -91,9 +115,8 @@ def _visitors() -> dict[str, Any]:
         start = time.perf_counter()
         _visit(page, _VISITORS)
         took = time.perf_counter() - start
-        # Two rounds without a frame between them: the last clients are known to be gone.
-        page.wait_for_gauge('simrun_page_clients{kind="stream"}', 0)
-        page.wait_for_gauge('simrun_page_clients{kind="events"}', 0)
+        page.wait_for_gauge(STREAMS, 0)
+        page.wait_for_gauge(EVENTS, 0)
         after = (_resident_mb(), threading.active_count(), open_files())
     return {
         "clients": _VISITORS,
@@ -123,8 +146,8 @@ def _visit(page: Page, times: int) -> None:
 
 
 def _resident_mb() -> float:
-    with open("/proc/self/statm", encoding="ascii") as file:  # noqa: PTH123
-        return int(file.read().split()[1]) * 4096 / 1e6
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 if __name__ == "__main__":

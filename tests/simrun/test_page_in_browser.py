@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from simrun.sources import SourceStats
 from simrun.web import pictures
 from tests.simrun.browser import CHROMIUM, Tab, open_tab
 from tests.simrun.web import Page, grey_frame, open_page, until
@@ -104,11 +105,13 @@ def test_readings_counts_and_graph_are_filled(tab: Tab, page: Page) -> None:
     assert tab.complaints == []
 
 
-def test_a_stalled_run_is_told(tab: Tab, page: Page) -> None:
+def test_a_stalled_run_is_told_and_why(tab: Tab, page: Page) -> None:
+    page.stats.watch(lambda: SourceStats("waiting", error="/dev/video0 is gone; plug it in"))
     visit(tab, page)
     show_until(tab, page, 90, median_near(90), "a picture")
     page.clock.now += 75
     until(lambda: text_of(tab, "#state") == "no frame for 1 min 15 s", "the page to tell")
+    assert text_of(tab, "#notice") == "/dev/video0 is gone; plug it in"
     assert tab.run("document.getElementById('stage').classList.contains('stale')")
 
 

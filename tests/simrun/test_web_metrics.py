@@ -27,7 +27,7 @@ def read(text: bytes) -> dict[str, dict[tuple[str, ...], float]]:
 def measured() -> dict[str, dict[tuple[str, ...], float]]:
     clock, latencies = Clock(), LatencyHistogram()
     stats = RunStats(clock)
-    stats.watch(lambda: SourceStats("open", 9, 4, 1, 2, 3))
+    stats.watch(lambda: SourceStats("open", 9, 4, 1, 2, 3, 1))
     for total in (0.5, 1.0, 40.0, 9000.0):
         latency = Latency(infer=total / 2, total=total)
         latencies.add(latency)
@@ -47,6 +47,7 @@ def test_counters_and_gauges() -> None:
         2,
         3,
     ]
+    assert (found["simrun_source_up"], found["simrun_source_hung_threads"]) == ({(): 1}, {(): 1})
     assert found["simrun_page_clients"] == {("stream",): 2, ("events",): 1}
     assert found["simrun_page_refused_total"] == {(): 5}
     assert found["process_cpu_seconds_total"][()] > 0

@@ -42,7 +42,7 @@ def test_a_large_frame_is_shrunk_and_the_quads_with_it() -> None:
     large = grey_frame(90, (1600, 2560))
     quad = ((640.0, 400.0), (1280.0, 400.0), (1280.0, 800.0), (640.0, 800.0))
     result = result_for(large)
-    region = replace(result.regions[0], quad=quad, label=None)
+    region = replace(result.regions[0], quad=quad, label=None, track=None)
     shot = Shot(large, replace(result, regions=(region,), heatmap=None))
     picture = decode(encode_for_stream(shot, View(heat=False, quads=True)))
     assert picture.shape == (800, 1280, 3)

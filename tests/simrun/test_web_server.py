@@ -15,6 +15,8 @@ import pytest
 from simrun.errors import OutputError
 from simrun.web.connection import Limits
 from tests.simrun.web import (
+    EVENTS,
+    STREAMS,
     Page,
     next_event,
     next_picture,
@@ -27,9 +29,6 @@ from tests.simrun.web import (
     request,
     until,
 )
-
-STREAMS = 'simrun_page_clients{kind="stream"}'
-EVENTS = 'simrun_page_clients{kind="events"}'
 
 
 @pytest.fixture(autouse=True)

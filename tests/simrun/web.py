@@ -28,6 +28,8 @@ QUAD = ((8.0, 8.0), (40.0, 8.0), (40.0, 24.0), (8.0, 24.0))
 LATENCY = Latency(1, 2, 30, 4, 5, 42)
 INFO = StreamInfo("strokes", "ab" * 32, 'a "quoted" <source>', 10.0)
 DEADLINE_S = 20.0
+STREAMS = 'simrun_page_clients{kind="stream"}'
+EVENTS = 'simrun_page_clients{kind="events"}'
 
 
 def grey_frame(level: int = 90, size: tuple[int, int] = (48, 64)) -> Image:

@@ -13,7 +13,7 @@ from typing import Final
 
 from simrun.result import Latency
 from simrun.sinks.base import StreamInfo
-from simrun.sources.base import SourceStats
+from simrun.sources.base import SourceStats, State
 from simrun.stats import StatsSnapshot
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -131,8 +131,10 @@ def _about_run(info: StreamInfo, now: StatsSnapshot) -> Iterator[Metric]:
 
 
 def _about_source(source: SourceStats) -> Iterator[Metric]:
-    up = float(source.state == "open")
+    up = float(source.state == State.OPEN)
     yield _one("simrun_source_up", "gauge", "Whether the device is open.", up)
+    hung = "Capture threads that are stuck in the driver."
+    yield _one("simrun_source_hung_threads", "gauge", hung, source.hung)
     for name, text, value in (
         ("captured", "Frames that the device gave.", source.captured),
         ("skipped", "Frames replaced by a newer one before their turn.", source.skipped),

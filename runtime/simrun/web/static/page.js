@@ -51,11 +51,12 @@ function percent(score) {
 }
 
 function readingOf(region) {
-  const item = make("li");
+  const item = make("li", region.held ? "held" : "");
   item.append(make("span", region.label === null ? "label unread" : "label", region.label ?? "not read"));
   const scores = [`score ${percent(region.score)}`];
   if (region.label_score !== null) scores.unshift(`read ${percent(region.label_score)}`);
   if (region.track !== null) scores.unshift(`#${region.track}`);
+  if (region.held) scores.push("held");
   item.append(make("span", "scores", scores.join(" · ")));
   return item;
 }
@@ -158,11 +159,12 @@ function drawState() {
   } else if (status.stale) {
     const since = duration(status.age_s ?? status.uptime_s);
     state.textContent = `no frame for ${since}`;
-    at("notice").textContent = `No frame for ${since}`;
+    // Why, where the source knows: unplugged, busy, no permission.
+    at("notice").textContent = status.source?.error ?? `No frame for ${since}`;
     state.classList.add("bad");
   } else if (status.frames === 0) {
     state.textContent = "waiting";
-    at("notice").textContent = "Waiting for the first frame";
+    at("notice").textContent = status.source?.error ?? "Waiting for the first frame";
   } else {
     state.textContent = `${status.rate.toFixed(1)} frames/s`;
     at("notice").textContent = "";
