@@ -24,6 +24,7 @@ from tests.simrun.web import (
     parse_answer,
     read_until,
     request,
+    until,
 )
 
 STATIC = Path(simrun.__file__).parent / "web" / "static"
@@ -263,3 +264,19 @@ def test_results_are_one_line_each_whatever_they_hold() -> None:
             assert line == b"" or line.startswith((b"event: ", b"data: "))
             if line.startswith(b"data: "):
                 json.loads(line[6:])
+
+
+def test_a_fault_of_the_page_ends_one_answer_and_is_one_line_of_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> bytes:
+        raise ValueError("a fault")
+
+    with open_page() as page:
+        with monkeypatch.context() as patched:
+            patched.setattr("simrun.web.metrics.write_metrics", fail)
+            assert page.raw(request("/metrics")) == b""
+        until(lambda: bool(caplog.messages), "the line")
+        assert page.ask("/metrics").status == 200
+    (line,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert "ValueError('a fault')" in line
