@@ -31,9 +31,8 @@ from tests.simrun.web import (
     EVENTS,
     STREAMS,
     Page,
+    come_and_go,
     connect,
-    next_event,
-    next_picture,
     open_files,
     open_page,
     read_all,
@@ -110,10 +109,10 @@ def _visitors() -> dict[str, Any]:
     """Resident memory, threads and files over clients that leave in every way there is."""
     with open_page(limits=Limits(head_s=0.5)) as page:
         page.show()
-        _visit(page, _VISITORS // 10)
+        come_and_go(page, _VISITORS // 10)
         before = (_resident_mb(), threading.active_count(), open_files())
         start = time.perf_counter()
-        _visit(page, _VISITORS)
+        come_and_go(page, _VISITORS)
         took = time.perf_counter() - start
         page.wait_for_gauge(STREAMS, 0)
         page.wait_for_gauge(EVENTS, 0)
@@ -125,24 +124,6 @@ def _visitors() -> dict[str, Any]:
         "threads": [before[1], after[1]],
         "files": [before[2], after[2]],
     }
-
-
-def _visit(page: Page, times: int) -> None:
-    for number in range(times):
-        with page.connect() as client:
-            match number % 4:
-                case 0:
-                    client.sendall(request("/stream.mjpg"))
-                    next_picture(client)
-                case 1:
-                    client.sendall(request("/events"))
-                    next_event(client, "hello")
-                case 2:
-                    client.sendall(request("/snapshot.jpg"))
-                    read_all(client)
-                case 3:
-                    client.sendall(b"GET / HTTP")
-        page.show()
 
 
 def _resident_mb() -> float:

@@ -18,6 +18,7 @@ from tests.simrun.web import (
     EVENTS,
     STREAMS,
     Page,
+    come_and_go,
     next_event,
     next_picture,
     noise_frame,
@@ -182,13 +183,13 @@ def test_a_port_in_use_is_told() -> None:
 def test_a_hundred_clients_coming_and_going_leave_nothing() -> None:
     with open_page(limits=Limits(head_s=0.5)) as page:
         page.show()
-        _visit(page, 20)
+        come_and_go(page, 20)
         before = _held(page)
         tracemalloc.start()
         try:
             gc.collect()
             memory = tracemalloc.get_traced_memory()[0]
-            _visit(page, 100)
+            come_and_go(page, 100)
             until(lambda: _held(page) <= before, f"threads and files to be {before} again")
             gc.collect()
             grown = tracemalloc.get_traced_memory()[0] - memory
@@ -196,27 +197,6 @@ def test_a_hundred_clients_coming_and_going_leave_nothing() -> None:
             tracemalloc.stop()
         assert grown < 200_000
         assert page.gauge("simrun_page_refused_total") == 0
-
-
-def _visit(page: Page, times: int) -> None:
-    """Come for everything there is, and leave in every way there is."""
-    for number in range(times):
-        with page.connect() as client:
-            match number % 5:
-                case 0:
-                    client.sendall(request("/stream.mjpg"))
-                    next_picture(client)
-                case 1:
-                    client.sendall(request("/events"))
-                    next_event(client, "hello")
-                case 2:
-                    client.sendall(request("/snapshot.jpg"))
-                    read_all(client)
-                case 3:
-                    client.sendall(b"GET / HTTP")
-                case 4:
-                    client.sendall(request("/stream.mjpg?heat=1"))
-        page.show()
 
 
 def _held(page: Page) -> tuple[int, int]:

@@ -188,6 +188,27 @@ def open_files() -> int:
     return sum(1 for _ in folder.iterdir()) if folder.exists() else 0
 
 
+def come_and_go(page: Page, times: int) -> None:
+    """Come for everything there is, and leave in every way there is."""
+    for number in range(times):
+        with page.connect() as client:
+            match number % 5:
+                case 0:
+                    client.sendall(request("/stream.mjpg"))
+                    next_picture(client)
+                case 1:
+                    client.sendall(request("/events"))
+                    next_event(client, "hello")
+                case 2:
+                    client.sendall(request("/snapshot.jpg"))
+                    read_all(client)
+                case 3:
+                    client.sendall(b"GET / HTTP")
+                case 4:
+                    client.sendall(request("/stream.mjpg?heat=1"))
+        page.show()
+
+
 def until(condition: Callable[[], bool], what: str) -> None:
     end = time.monotonic() + DEADLINE_S
     while not condition():
