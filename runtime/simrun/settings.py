@@ -32,7 +32,8 @@ class Settings:
         str | None,
         typer.Option(
             metavar="N|DEVICE",
-            help="0 or /dev/video0; rpicam or picam for a Raspberry Pi's own camera.",
+            help="0 or /dev/video0; rpicam or picam for a Raspberry Pi's own camera; demo for the "
+            "built-in scene without end.",
         ),
     ] = None
     demo: Annotated[bool, typer.Option("--demo", help="A built-in scene, no camera needed.")] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import cv2
@@ -10,8 +11,9 @@ import pytest
 
 from simrun.errors import SourceError
 from simrun.sources import BadFrame, Frame
-from simrun.sources.demo import LENGTH
-from simrun.sources.opening import open_demo, open_source
+from simrun.sources.clock import SystemClock
+from simrun.sources.demo import LENGTH, RATE, DemoStream
+from simrun.sources.opening import open_camera, open_demo, open_source
 
 
 def picture(value: int = 50) -> np.ndarray:
@@ -119,3 +121,35 @@ def test_the_demo_moves_and_ends() -> None:
     assert len(frames) == LENGTH
     assert all(isinstance(f, Frame) and f.image.shape == (480, 640, 3) for f in frames)
     assert not np.array_equal(frames[0].image, frames[20].image)
+
+
+def test_the_demo_camera_keeps_its_pace_and_has_no_end() -> None:
+    class Clock(SystemClock):
+        """Time passes by waiting only."""
+
+        now_s = 10.0
+
+        def now(self) -> float:
+            return self.now_s
+
+        def pause(self, stop: threading.Event, seconds: float) -> None:
+            self.now_s += seconds
+
+    clock = Clock()
+    stream = DemoStream(clock)
+    shots = [stream.read() for _ in range(2 * LENGTH)]
+    assert clock.now_s == pytest.approx(10 + (2 * LENGTH - 1) / RATE)
+    assert [shot.stamp_s for shot in shots[:2]] == pytest.approx([10, 10 + 1 / RATE])
+    assert np.any(shots[0].image != shots[-1].image)
+    stream.interrupt()
+    with pytest.raises(SourceError):
+        stream.read()
+
+
+def test_the_demo_camera_is_a_live_source() -> None:
+    source = open_camera("demo")
+    try:
+        assert source.live
+        assert next(iter(source)).index >= 0
+    finally:
+        source.close()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
 from typing import Final
 
 import cv2
 import numpy as np
 
+from simrun.errors import SourceError
 from simrun.images import Image
 from simrun.sources.base import BadFrame, Frame
+from simrun.sources.clock import Clock, SystemClock
+from simrun.sources.device import Shot
 
 WIDTH: Final = 640
 HEIGHT: Final = 480
@@ -41,6 +45,51 @@ class DemoSource:
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
+
+
+class DemoDevice:
+    """The scene as a camera: it never ends, and it comes at its own pace."""
+
+    name = "demo"
+
+    def open(self) -> DemoStream:
+        """Start at the first frame."""
+        return DemoStream(SystemClock())
+
+
+class DemoStream:
+    """The scene, a frame each thirtieth of a second."""
+
+    description = f"the demo scene, {WIDTH}x{HEIGHT}, {RATE:g} frames/s"
+    rate: float | None = RATE
+
+    def __init__(self, clock: Clock) -> None:
+        """Start now."""
+        self._clock = clock
+        self._closed = threading.Event()
+        self._start_s = clock.now()
+        self._index = 0
+
+    def read(self) -> Shot:
+        """Wait for the next frame's moment and draw it.
+
+        Raises:
+            SourceError: it was closed.
+        """
+        due_s = self._start_s + self._index / RATE
+        self._clock.pause(self._closed, max(0.0, due_s - self._clock.now()))
+        if self._closed.is_set():
+            raise SourceError("demo was closed")
+        self._index += 1
+        return Shot(draw_scene(due_s - self._start_s), due_s)
+
+    def interrupt(self) -> None:
+        """End the wait for the next frame."""
+        self._closed.set()
+
+    def close(self) -> None:
+        """Nothing is held."""
+        self._closed.set()
 
 
 def draw_scene(time_s: float) -> Image:

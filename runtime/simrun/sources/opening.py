@@ -59,7 +59,7 @@ def open_demo(options: SourceOptions = DEFAULTS) -> Source:
 
 
 def open_camera(spec: str, options: SourceOptions = DEFAULTS) -> Source:
-    """A camera: `0`, `/dev/video0`, `rpicam` or `picam`; it is opened again when it fails.
+    """A camera, opened again when it fails: `0`, `/dev/video0`, `rpicam`, `picam` or `demo`.
 
     Raises:
         SourceError: there is no such camera, or it gives no frame within `options.wait_s`.
@@ -68,7 +68,7 @@ def open_camera(spec: str, options: SourceOptions = DEFAULTS) -> Source:
     for fits, device in _CAMERAS:
         if fits(spec):
             return _live(device(spec, options), options)
-    raise UsageError(f"a camera is 0, 1, ..., /dev/video0, rpicam or picam, not {spec!r}")
+    raise UsageError(f"a camera is 0, 1, ..., /dev/video0, rpicam, picam or demo, not {spec!r}")
 
 
 def _live(device: Device, options: SourceOptions) -> Source:
@@ -167,6 +167,12 @@ def _picam(_: str, options: SourceOptions) -> Device:
     return PicamDevice(options)
 
 
+def _demo(_: str, options: SourceOptions) -> Device:
+    from simrun.sources.demo import DemoDevice
+
+    return DemoDevice()
+
+
 def _is_v4l2(spec: str) -> bool:
     return spec.isdecimal() or spec.startswith("/dev/")
 
@@ -188,4 +194,5 @@ _CAMERAS: Final[
     (_is_v4l2, _v4l2),
     (lambda spec: spec == "rpicam", _rpicam),
     (lambda spec: spec == "picam", _picam),
+    (lambda spec: spec == "demo", _demo),
 )
