@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -13,20 +10,13 @@ import typer
 from simrun.bench.settings import BenchSettings
 from simrun.config import PREFIX, ConfigOption, configured, parse_settings
 from simrun.console import run_app
-from simrun.errors import SourceError, UsageError
+from simrun.errors import UsageError
+from simrun.execute import execute, load_localizer, source_of
 from simrun.options import expand_options
 from simrun.settings import Settings
 
 if TYPE_CHECKING:
-    from simrun.notify import Notifier
-    from simrun.pipeline import Localizer
-    from simrun.result import Result
-    from simrun.runner import Frames
-    from simrun.sources import Source
-    from simrun.stats import RunStats, StatsSnapshot
     from simrun.unit import UnitPlan
-
-    Guard = Callable[[Frames], Frames]
 
 app = typer.Typer(
     add_completion=False,
@@ -45,12 +35,6 @@ _flag_only = functools.partial(typer.Option, allow_from_autoenv=False, show_envv
 _EPILOG: Final = """Examples: simrun --camera 0 --jsonl -; simrun --source photos/ --save out/;
 simrun --demo --save demo.mp4. Exit codes: 0 done, 2 usage, 3 model, 4 source, 5 output,
 130 interrupted, 143 terminated."""
-
-_LIVE_HOLD: Final = 2
-"""Most of the flicker goes for one frame of delay: benchmarks/flicker.py."""
-
-_LINE_EVERY: Final = 100
-"""Frames between two lines of progress where there is no terminal."""
 
 
 @app.callback(invoke_without_command=True, epilog=_EPILOG)
@@ -77,7 +61,7 @@ def simrun(
         configuration = configured(context, settings)
         if configuration.file and config is None:
             typer.echo(f"simrun: configuration from {configuration.file}", err=True)
-        _run(configuration.settings)
+        execute(configuration.settings)
     else:
         _refuse_options_before(context.invoked_subcommand, context)
 
@@ -113,7 +97,7 @@ def check_all(
     from simrun.check import Probes, check
     from simrun.check_text import report_json, report_text
 
-    report = check(Probes(lambda: parse_settings(context.args), _load))
+    report = check(Probes(lambda: parse_settings(context.args), load_localizer))
     typer.echo(report_json(report) if json else report_text(report), nl=False)
     raise typer.Exit(report.exit_code)
 
@@ -198,47 +182,13 @@ def _print_version() -> None:
     typer.echo(f"simrun {__version__}")
 
 
-def _run(settings: Settings) -> None:
-    """One run, from the settings to the line that sums it up."""
-    open_it = _one_source(settings)
-    from simrun.notify import open_notifier
-    from simrun.signals import Stopped, StopSignals
-
-    localizer = _load(settings)
-    notifier = open_notifier()
-    notifier.ready()
-    try:
-        with StopSignals() as signals:
-            with signals.interruptible():
-                source = open_it()
-            with closing(source):
-                stats = _work(settings, source, localizer, signals.guard, notifier)
-    except Stopped:
-        typer.echo("simrun: interrupted; what was written is complete", err=True)
-        raise
-    _sum_up(stats.snapshot())
-
-
-def _load(settings: Settings) -> Localizer:
-    from simrun.pipeline import DEFAULT_MODEL, Localizer
-    from simrun.probe import parse_threads
-
-    return Localizer.load(
-        settings.model or DEFAULT_MODEL,
-        settings.side,
-        parse_threads(settings.threads),
-        settings.provider,
-        classify=settings.classify,
-    )
-
-
 def _plan_service(arguments: list[str], name: str, user: str | None, watchdog_s: float) -> UnitPlan:
     """Check the run as far as can be without its camera, then what a service adds to it."""
     from simrun.service import Installation, plan_unit
 
     configuration = parse_settings(arguments, environment=False)
-    _one_source(configuration.settings)
-    _load(configuration.settings)
+    source_of(configuration.settings)
+    load_localizer(configuration.settings)
     return plan_unit(
         configuration,
         Installation.of_this_process(),
@@ -246,110 +196,3 @@ def _plan_service(arguments: list[str], name: str, user: str | None, watchdog_s:
         user=user,
         watchdog_s=watchdog_s,
     )
-
-
-def _one_source(settings: Settings) -> Callable[[], Source]:
-    """Exactly one of the three ways to name a source, opened later."""
-    source, camera = settings.source, settings.camera
-    if (source is not None) + (camera is not None) + settings.demo != 1:
-        raise UsageError("name one source: --source PATH, --camera N or --demo (see simrun --help)")
-    from simrun.sources.opening import open_camera, open_demo, open_source
-
-    options = settings.source_options()
-    if source is not None:
-        return lambda: open_source(source, options)
-    if camera is not None:
-        return lambda: open_camera(camera, options)
-    return lambda: open_demo(options)
-
-
-def _work(
-    settings: Settings, source: Source, localizer: Localizer, guard: Guard, notifier: Notifier
-) -> RunStats:
-    """Open the sinks and process frame by frame."""
-    from simrun.runner import run
-    from simrun.sinks import SinkContext, StreamInfo, open_sinks
-    from simrun.stats import RunStats
-
-    stats = RunStats()
-    wanted = _wanted_sinks(settings)
-    info = StreamInfo(localizer.meta.name, localizer.bundle.sha256, source.name, source.rate)
-    context = SinkContext(info, settings.overwrite, stats, source.close, settings.token)
-    sinks = open_sinks(wanted, context)
-    length, most = source.length, settings.max_frames
-    with _progress(min(length or most, most) if most else length, wanted) as on_frame:
-        return run(
-            source,
-            localizer,
-            sinks,
-            track=_tracker(settings, source),
-            stats=stats,
-            max_frames=most,
-            guard=lambda frames: notifier.watch(guard(frames), stats),
-            on_frame=on_frame,
-        )
-
-
-def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:
-    """Regions keep a number from frame to frame, where frames follow one another."""
-    if not source.live and source.rate is None:
-        if settings.hold:
-            raise UsageError(
-                f"--hold {settings.hold} is of no use on {source.name}: its pictures do not follow "
-                "one another"
-            )
-        return lambda result: result
-    from simrun.tracking import Tracker
-
-    default = _LIVE_HOLD if source.live else 0
-    return Tracker(default if settings.hold is None else settings.hold)
-
-
-def _wanted_sinks(settings: Settings) -> list[tuple[str, str]]:
-    """Kind and target of each output; standard output where none is named."""
-    kinds = ("jsonl", "csv", "save", "crops", "mqtt", "serve")
-    named = {kind: getattr(settings, kind) for kind in kinds}
-    wanted = [(kind, to) for kind, to in named.items() if to is not None]
-    if settings.show:
-        wanted.append(("show", ""))
-    for text in settings.sink or ():
-        kind, sign, to = text.partition("=")
-        if not sign:
-            raise UsageError(f"--sink is {text}; it must be NAME=TARGET, for instance csv=out.csv")
-        wanted.append((kind, to))
-    return wanted or [("jsonl", "-")]
-
-
-def _sum_up(stats: StatsSnapshot) -> None:
-    """Say what the run came to. Raises SourceError where frames could not be read."""
-    if stats.frames:
-        typer.echo(
-            f"simrun: {stats.frames} frames, {stats.regions} regions, "
-            f"{stats.busy_ms / stats.frames:.1f} ms a frame",
-            err=True,
-        )
-    if stats.bad:
-        raise SourceError(
-            f"{stats.bad} of {stats.frames + stats.bad} could not be read; see the lines above"
-        )
-
-
-@contextmanager
-def _progress(
-    length: int | None, wanted: list[tuple[str, str]]
-) -> Iterator[Callable[[RunStats], None]]:
-    """A bar, or a line now and then; always on standard error."""
-    # A bar between lines of results on the same terminal would be in their way.
-    mixed = sys.stdout.isatty() and ("jsonl", "-") in wanted
-    if sys.stderr.isatty() and not mixed and length and length > 1:
-        with typer.progressbar(length=length, label="frames", file=sys.stderr) as bar:
-            yield lambda _: bar.update(1)
-        return
-
-    def line(stats: RunStats) -> None:
-        frames = stats.frames
-        if frames and frames % _LINE_EVERY == 0:
-            of = f" of {length}" if length else ""
-            typer.echo(f"simrun: {frames}{of} frames", err=True)
-
-    yield line
