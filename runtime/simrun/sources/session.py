@@ -145,8 +145,9 @@ class Session:
         if self._stamps_fit:
             self._stamps_fit = False
             _log.info(
-                "%s: time stamps are on another clock; the time of arrival is used",
+                "%s: a time stamp is %.1f s before its arrival; such frames count from that",
                 self._device.name,
+                arrived_s - shot.stamp_s,
             )
         return arrived_s
 
