@@ -7,7 +7,7 @@ EMULATED ?= $(HOME)/.cache/similarnet
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: run test machines pi vm lint clean
+.PHONY: run test wheel docs machines pi vm lint clean
 
 # The runtime alone: what a Raspberry Pi gets.
 $(VENV)/.runtime: pyproject.toml
@@ -30,6 +30,21 @@ run: $(VENV)/.runtime
 
 test: $(VENV)/.all
 	$(BIN)/python -m pytest
+
+# What is released: the sdist first, then the wheel out of the sdist, so that the one makes the other.
+$(VENV)/.build:
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install build
+	touch $@
+
+wheel: $(VENV)/.build
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+	@ls -l dist
+
+# The API reference, for a browser. A public name without a docstring ends it.
+docs: $(VENV)/.all
+	$(BIN)/python docs/make_reference.py build/reference
 
 # The rest needs Debian and root: it installs QEMU with apt-get.
 $(EMULATED)/python: benchmarks/arm/setup.sh benchmarks/arm/fakepi.sh benchmarks/arm/marks.c \

@@ -1,0 +1,150 @@
+"""What is released: the sdist, the wheel out of it, and a fresh environment that runs it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from dataclasses import dataclass
+from email.parser import Parser
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+ROOT: Final = Path(__file__).parents[2]
+BUILD_LIMIT_S: Final = 120
+INSTALL_LIMIT_S: Final = 600
+RUN_LIMIT_S: Final = 120
+WATCHED: Final = """
+import sys
+opened = []
+sys.addaudithook(lambda event, what: opened.append(str(what[0])) if event == "open" else None)
+from simrun.cli import app
+try:
+    app(["--demo", "--max-frames", "1", "--jsonl", sys.argv[1]])
+except SystemExit:
+    pass
+heavy = sorted({"torch", "onnx", "matplotlib", "simtool"} & set(sys.modules))
+print("\\n".join([f"heavy={','.join(heavy)}", *opened]))
+"""
+"""A run that tells which files Python opened."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """The two files that `make wheel` makes."""
+
+    sdist: Path
+    wheel: Path
+
+    def members(self) -> dict[str, zipfile.ZipInfo]:
+        """What is in the wheel, by name."""
+        with zipfile.ZipFile(self.wheel) as archive:
+            return {info.filename: info for info in archive.infolist()}
+
+
+def build(out: Path, *options: str) -> Path:
+    """Build into a folder with what is installed here."""
+    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), *options]
+    subprocess.run([*command, str(ROOT)], check=True, capture_output=True, timeout=BUILD_LIMIT_S)
+    return out
+
+
+@pytest.fixture(scope="session")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """The sdist, and the wheel that was built out of it in a folder that is gone by now."""
+    out = build(tmp_path_factory.mktemp("dist"))
+    return Release(next(out.glob("*.tar.gz")), next(out.glob("*.whl")))
+
+
+@pytest.fixture(scope="session")
+def installed(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh environment's `bin`, with the wheel and what it depends on."""
+    folder = tmp_path_factory.mktemp("fresh")
+    venv.create(folder, with_pip=True)
+    command = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    command += ["--disable-pip-version-check", "--only-binary=:all:", str(release.wheel)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=INSTALL_LIMIT_S
+    )
+    assert done.returncode == 0, done.stderr
+    return folder / "bin"
+
+
+def test_the_sdist_makes_the_wheel_that_the_checkout_makes(
+    release: Release, tmp_path: Path
+) -> None:
+    direct = next(build(tmp_path, "--wheel").glob("*.whl"))
+    there = Release(release.sdist, direct).members()
+    assert {name: info.CRC for name, info in release.members().items()} == {
+        name: info.CRC for name, info in there.items()
+    }
+    assert release.wheel.read_bytes() == direct.read_bytes()
+
+
+def test_the_wheel_holds_models_samples_and_page_and_needs_no_compiler(release: Release) -> None:
+    members = release.members()
+    for model in ("scene-text", "mnist-lenet", "mnist-maps"):
+        for file in ("model.json", "localizer.onnx", "classifier.onnx"):
+            assert f"simrun/models/{model}/{file}" in members
+    for page in (ROOT / "runtime/simrun/web/static").iterdir():
+        assert f"simrun/web/static/{page.name}" in members
+    assert any(name.startswith("simrun/samples/") for name in members)
+    assert release.wheel.name.endswith("-py3-none-any.whl")
+    assert not [name for name in members if name.endswith((".so", ".pyc"))]
+    assert {name.split("/")[0].partition("-")[0] for name in members} == {
+        "simrun",
+        "simtool",
+        "similarnet",
+    }
+
+
+def test_without_extras_it_asks_for_four_packages(release: Release) -> None:
+    with zipfile.ZipFile(release.wheel) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/METADATA"))
+        meta = Parser().parsestr(archive.read(name).decode())
+    needed = [line for line in meta.get_all("Requires-Dist", []) if "extra ==" not in line]
+    names = sorted(line.split(">")[0].split("<")[0].split("!")[0] for line in needed)
+    assert names == ["numpy", "onnxruntime", "opencv-python-headless", "typer"]
+
+
+@pytest.mark.wheel
+def test_it_runs_from_another_folder_in_a_fresh_environment(
+    installed: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [installed / "simrun", "--demo", "--max-frames", "3", "--jsonl", "-"],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RUN_LIMIT_S,
+    )
+    assert done.returncode == 0, done.stderr
+    header, *frames = map(json.loads, done.stdout.splitlines())
+    assert (header["schema"], header["model"]) == ("simrun/1", "scene-text")
+    assert [frame["frame"] for frame in frames] == [0, 1, 2]
+    assert any(frame["regions"] for frame in frames)
+
+
+@pytest.mark.wheel
+def test_nothing_is_read_from_the_checkout_and_nothing_heavy_is_imported(
+    installed: Path, tmp_path: Path
+) -> None:
+    done = subprocess.run(
+        [installed / "python", "-c", WATCHED, str(tmp_path / "out.jsonl")],
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=RUN_LIMIT_S,
+    )
+    heavy, *opened = done.stdout.splitlines()
+    assert heavy == "heavy="
+    assert any("simrun/models/scene-text/model.json" in path for path in opened)
+    assert not [path for path in opened if path.startswith(str(ROOT))]
