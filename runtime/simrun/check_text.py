@@ -23,13 +23,17 @@ def report_text(report: Report) -> str:
             lines += _wrapped(f"{_INDENT}-> {finding.advice}")
     levels = [finding.level for finding in report.findings]
     problems, notes = levels.count(PROBLEM), levels.count(NOTE)
-    lines.append(f"{problems} problems, {notes} notes")
+    lines.append(f"{_count(problems, 'problem')}, {_count(notes, 'note')}")
     return hide_passwords("\n".join(lines)) + "\n"
 
 
 def report_json(report: Report) -> str:
     """The report as a JSON object."""
     return hide_passwords(json.dumps(report.to_json(), indent=2, ensure_ascii=False)) + "\n"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _wrapped(text: str) -> list[str]:

@@ -33,8 +33,9 @@ _flag_only = functools.partial(typer.Option, allow_from_autoenv=False, show_envv
 """An option that is no setting: neither in the file nor in the environment."""
 
 _EPILOG: Final = """Examples: simrun --camera 0 --jsonl -; simrun --source photos/ --save out/;
-simrun --demo --save demo.mp4. Exit codes: 0 done, 2 usage, 3 model, 4 source, 5 output,
-130 interrupted, 143 terminated."""
+simrun --demo --save demo.mp4
+
+Exit codes: 0 done, 2 usage, 3 model, 4 source, 5 output, 130 interrupted, 143 terminated."""
 
 
 @app.callback(invoke_without_command=True, epilog=_EPILOG)
@@ -66,9 +67,9 @@ def simrun(
         _refuse_options_before(context.invoked_subcommand, context)
 
 
-@app.command()
+@app.command(epilog="Example: simrun models")
 def models() -> None:
-    """List the models that are found by name. Example: simrun models."""
+    """List the models that are found by name."""
     from simrun.bundle import list_models, load_bundle
 
     for folder in list_models():
@@ -80,20 +81,30 @@ def models() -> None:
         )
 
 
-@app.command("config", context_settings=_PASSED_ON, options_metavar=_OPTIONS)
+@app.command(
+    "config",
+    context_settings=_PASSED_ON,
+    options_metavar=_OPTIONS,
+    epilog="Example: simrun config --side 320",
+)
 def show_config(context: typer.Context) -> None:
-    """Print the settings in force, as TOML, with the origin of each: simrun config --side 320."""
+    """Print the settings in force, as TOML, with their origins."""
     from simrun.config_toml import to_toml
 
     typer.echo(to_toml(parse_settings(context.args)), nl=False)
 
 
-@app.command("check", context_settings=_PASSED_ON, options_metavar=_OPTIONS)
+@app.command(
+    "check",
+    context_settings=_PASSED_ON,
+    options_metavar=_OPTIONS,
+    epilog="Examples: simrun check; simrun check --camera 0 --json",
+)
 def check_all(
     context: typer.Context,
     json: Annotated[bool, _flag_only("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Look at this computer and a run's settings; for bug reports: simrun check --camera 0."""
+    """Look at this computer and at a run's settings."""
     from simrun.check import Probes, check
     from simrun.check_text import report_json, report_text
 
@@ -102,10 +113,12 @@ def check_all(
     raise typer.Exit(report.exit_code)
 
 
-service = typer.Typer(rich_markup_mode=None, no_args_is_help=True)
-app.add_typer(
-    service, name="service", help="Run for months: a systemd service with the options of a run."
+service = typer.Typer(
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    epilog="Example: simrun service print --camera 0 --jsonl -",
 )
+app.add_typer(service, name="service", help="Run for months, as a systemd service.")
 
 _ServiceName = Annotated[str, _flag_only(metavar="NAME", help="Name of the service.")]
 _ServiceUser = Annotated[
@@ -117,20 +130,30 @@ _Watchdog = Annotated[
 ]
 
 
-@service.command("print", context_settings=_PASSED_ON, options_metavar=_OPTIONS)
+@service.command(
+    "print",
+    context_settings=_PASSED_ON,
+    options_metavar=_OPTIONS,
+    epilog="Example: simrun service print --camera 0 --jsonl -",
+)
 def service_print(
     context: typer.Context,
     name: _ServiceName = "simrun",
     user: _ServiceUser = None,
     watchdog: _Watchdog = 30.0,
 ) -> None:
-    """Print the unit for a run: simrun service print --camera 0 --jsonl -."""
+    """Print the systemd unit for a run."""
     from simrun.unit import unit_text
 
     typer.echo(unit_text(_plan_service(context.args, name, user, watchdog)), nl=False)
 
 
-@service.command("install", context_settings=_PASSED_ON, options_metavar=_OPTIONS)
+@service.command(
+    "install",
+    context_settings=_PASSED_ON,
+    options_metavar=_OPTIONS,
+    epilog="Example: simrun service install --camera 0 --jsonl -",
+)
 def service_install(
     context: typer.Context,
     name: _ServiceName = "simrun",
@@ -140,7 +163,11 @@ def service_install(
         bool, _flag_only("--replace", help="Replace a different unit of that name.")
     ] = False,
 ) -> None:
-    """Write the unit for systemd: sudo simrun service install --camera 0 --jsonl -."""
+    """Write the systemd unit for a run.
+
+    That takes root's rights. Without them it tells the command to give: sudo does not find a
+    program in a virtual environment by its name alone.
+    """
     from simrun.service import UNIT_FOLDER, install_unit, next_steps
 
     plan = _plan_service(context.args, name, user, watchdog)
@@ -149,13 +176,14 @@ def service_install(
     typer.echo(next_steps(name))
 
 
-@app.command()
+@app.command(
+    epilog="Example: simrun bench --side 320,456 --threads 1,auto --paced 30 --json mine.json"
+)
 @expand_options
 def bench(settings: BenchSettings) -> None:
     """Measure what a frame costs on this machine.
 
-    Kinds of run (sides, threads, paces) take turns. Example: simrun bench --side 320,456 --threads
-    1,auto --paced 30 --json mine.json.
+    Kinds of run (sides, threads, paces) take turns.
     """
     from simrun.bench.command import bench
 

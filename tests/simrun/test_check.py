@@ -83,7 +83,7 @@ def test_a_healthy_machine_has_no_problems(tmp_path: Path) -> None:
     assert {f.level for f in report.findings if f.topic != "camera"} == {"ok"}
     assert _of(report, "throttling") == [("ok", "none (0x0)")]
     assert _of(report, "camera") == [("note", "no camera found")]
-    assert report_text(report).endswith("0 problems, 1 notes\n")
+    assert report_text(report).endswith("0 problems, 1 note\n")
 
 
 def test_a_pc(tmp_path: Path) -> None:

@@ -20,8 +20,10 @@ app = typer.Typer(
     help="Train a classifier, find out which of its last filters matter, and export a localizer.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    epilog="Errors are one line; add --debug anywhere for the traceback.",
+    epilog="Example: simtool export --out mine\n\n"
+    "Errors are one line; add --debug anywhere for the traceback.",
 )
 
 DataOption = Annotated[
@@ -189,9 +191,9 @@ def ablate_command(
         bool, typer.Option("--seeds", help="RUN holds several seeds: ablate every one.")
     ] = False,
 ) -> None:
-    """Measure how much worse a classifier gets without each filter of a layer.
+    """Measure what each filter of a layer is worth.
 
-    Error, loss, logit and margin are measured together, overall and per class, with a bootstrap
+    That is, how much worse the classifier gets without it. Error, loss, logit and margin are measured together, overall and per class, with a bootstrap
     interval per filter, and written to ablation.json in the run folder. Under torchrun the
     processes share the data.
     """
@@ -285,9 +287,9 @@ def export_command(
         bool, typer.Option("--overwrite", help="Replace the bundle there; keep its README.md.")
     ] = False,
 ) -> None:
-    """Write a bundle: one graph from image to heatmap, the classifier, and their record.
+    """Write a bundle: a graph to a heatmap, and a classifier.
 
-    The graph is compared with PyTorch at 20 sizes first; nothing is written where they differ.
+    Their record goes with them. The graph is compared with PyTorch at 20 sizes first; nothing is written where they differ.
     """
     from simtool.commands import ExportRequest, export_run
 

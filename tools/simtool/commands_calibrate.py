@@ -50,9 +50,9 @@ def calibrate_command(
         bool, typer.Option("--overwrite", help="Replace the bundle there.")
     ] = False,
 ) -> None:
-    """Choose both thresholds, the regions' rules and the working side on annotated pictures.
+    """Choose thresholds, rules and working side on pictures.
 
-    The curve over the sides goes to standard output; with --out, a bundle that carries the choice
+    The pictures are annotated. The curve over the sides goes to standard output; with --out, a bundle that carries the choice
     and the curve is written. The graph stays as it is. Scores on the pictures chosen on flatter.
     """
     from simrun.bundle import METADATA_FILE, load_bundle

@@ -64,9 +64,9 @@ def eval_command(
         bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
     ] = False,
 ) -> None:
-    """Score a model on annotated pictures: by pixels, by lines and by regions covered.
+    """Score a model on annotated pictures.
 
-    The table goes to standard output; predictions.jsonl, scores.json, REPORT.md and index.html, a
+    It is scored by pixels, by lines and by regions covered. The table goes to standard output; predictions.jsonl, scores.json, REPORT.md and index.html, a
     page of the best and the worst pictures, into the output folder.
     """
     from simtool.annotations import load_annotations

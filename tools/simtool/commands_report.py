@@ -46,9 +46,9 @@ def report_command(
         bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
     ] = False,
 ) -> None:
-    """Show a run on one page: accuracy, filters, weights, and heatmaps of pictures.
+    """Show a run on one page.
 
-    The page is index.html; its drawings lie beside it as PNG files. A summary goes to standard
+    Accuracy, filters, weights, and heatmaps of pictures. The page is index.html; its drawings lie beside it as PNG files. A summary goes to standard
     output.
     """
     if bundle is not None and pictures is None:
