@@ -21,7 +21,7 @@ import simtool.cli
 from simrun.config import parse_settings
 from simrun.console import run_app
 
-from .simtool.evalset import make_set
+from .simtool.evalset import record, region, write_annotations
 from .simtool.tiny import digits, write_idx
 
 STROKES: Final = Path(__file__).parent / "fixtures" / "strokes"
@@ -31,7 +31,7 @@ STAND_INS: Final = {
     "--camera 0": "--demo",
     "--demo": "--demo --max-frames 2",
     # Sides that a small picture and a short time allow.
-    "--side 512 --side 640": "--side 128 --tries 0",
+    "--side 512 --side 640": "--side 320 --tries 0",
     "--side 320,456 --threads 1,auto --paced 30": "--side 64,96 --threads 1,auto --paced 200 "
     "--frames 2 --warmup 0",
     "--seeds 5": "--seeds 1",
@@ -147,10 +147,10 @@ def lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small stand-ins for what the examples name, where they name it."""
     from simtool.scene_text import fetch, material
 
-    write_idx(folder / "mnist", digits(600), "train")
-    write_idx(folder / "mnist", digits(200, "test", seed=1), "t10k")
+    write_idx(folder / "mnist", digits(120), "train")
+    write_idx(folder / "mnist", digits(40, "test", seed=1), "t10k")
     monkeypatch.setenv("SIMTOOL_DATA", str(folder))
-    make_set(folder / "photos")
+    write_photos(folder / "photos")
     for number, name in enumerate(("cat", "dog")):
         (folder / "pictures" / name).mkdir(parents=True)
         for index in range(4):
@@ -173,6 +173,21 @@ def lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # 4 GB of Debian packages are no matter for a test.
     monkeypatch.setattr(fetch, "fetch_materials", lambda _: [])
     monkeypatch.setattr(material, "load_digits", lambda *_: None)
+
+
+def write_photos(folder: Path) -> None:
+    """Twelve pictures of a word that the default model finds, annotated."""
+    font, size, thick, at = cv2.FONT_HERSHEY_SIMPLEX, 1.5, 4, (30, 100)
+    records = []
+    for number in range(12):
+        picture = np.full((160, 320), 10, np.uint8)
+        (width, height), _ = cv2.getTextSize(f"EXIT {number}", font, size, thick)
+        cv2.putText(picture, f"EXIT {number}", at, font, size, 240, thick)
+        box = (at[0], at[1] - height, at[0] + width, at[1])
+        records.append(record(f"{number}.png", region(*box), width=320, height=160))
+        folder.mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / f"{number}.png"), picture)
+    write_annotations(folder, records)
 
 
 @pytest.mark.parametrize("path", ALL)

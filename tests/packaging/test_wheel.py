@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import venv
 import zipfile
 from dataclasses import dataclass
@@ -14,8 +13,8 @@ from typing import Final
 
 import pytest
 
-ROOT: Final = Path(__file__).parents[2]
-BUILD_LIMIT_S: Final = 120
+from .wheels import ROOT, build
+
 INSTALL_LIMIT_S: Final = 600
 RUN_LIMIT_S: Final = 120
 WATCHED: Final = """
@@ -44,13 +43,6 @@ class Release:
         """What is in the wheel, by name."""
         with zipfile.ZipFile(self.wheel) as archive:
             return {info.filename: info for info in archive.infolist()}
-
-
-def build(out: Path, *options: str) -> Path:
-    """Build into a folder with what is installed here."""
-    command = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), *options]
-    subprocess.run([*command, str(ROOT)], check=True, capture_output=True, timeout=BUILD_LIMIT_S)
-    return out
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import statistics
 from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+
+from tests.packaging.wheels import arm64_wheels
 
 from .jobs import freeze, read_digits, replug
 from .machine import Arch, Machine
@@ -93,6 +97,31 @@ def test_a_camera_that_is_unplugged_comes_back_on_a_small_board(boot: Boot, tmp_
     assert {(frame["width"], frame["height"]) for frame in seen["frames"]} == {(640, 480)}
     assert seen["memory"]["peak_mb"] < 160, seen["memory"]
     assert seen["code"] == 130
+
+
+def test_the_first_hour_of_an_owner(boot: Boot, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arm64_wheels(out / "wheels")
+    # The installed files lie in memory there.
+    seen = boot("arm64", 2048).run("owner", out, limit_s=3 * LIMIT_S)
+    steps = {shlex.join(step["command"][1:]): step for step in seen["steps"]}
+    for command, step in steps.items():
+        print(f"$ {command}   # {step['took_s']} s\n{step['stdout'][-400:]}")
+        live = "--serve" in command and "service" not in command
+        assert step["code"] == (130 if live else 0), step
+        assert "Traceback" not in step["stderr"], step
+    header, *frames = map(
+        json.loads, steps["--demo --max-frames 3 --jsonl -"]["stdout"].split("\n")[:4]
+    )
+    assert header["model"] == "scene-text"
+    assert all(frame["regions"] for frame in frames)
+    assert "ok      camera      /dev/video0" in steps["check --camera 0"]["stdout"]
+    assert {path: page["status"] for path, page in seen["pages"].items()} == dict.fromkeys(
+        ("/", "/healthz", "/metrics", "/snapshot.jpg"), 200
+    )
+    assert json.loads((out / "pi.json").read_text())["machine"]["architecture"] == "aarch64"
+    assert "ExecStart=/opt/simrun/bin/simrun --camera=0" in seen["unit"]
+    assert seen["unit"] == steps["service print --camera 0 --jsonl - --serve 8080"]["stdout"]
 
 
 def test_a_camera_that_freezes_is_let_go_and_read_again(boot: Boot, tmp_path: Path) -> None:

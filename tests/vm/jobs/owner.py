@@ -59,10 +59,11 @@ def main() -> None:
     plug_in("vivid")
     diary.run(SIMRUN, "check", "--camera", "0")
     pages = watch(diary)
+    diary.run(SIMRUN, "bench", "--frames", "3", "--warmup", "1", "--json", "/out/pi.json")
     UNIT.parent.mkdir(parents=True, exist_ok=True)
     diary.run(SIMRUN, "service", "print", *LIVE_RUN)
     diary.run(SIMRUN, "service", "install", *LIVE_RUN)
-    report(steps=diary.steps, pages=pages, unit=UNIT.read_text() if UNIT.exists() else None)
+    report(steps=diary.steps, pages=pages, unit=UNIT.read_text(encoding="utf-8"))
 
 
 def install(diary: Diary) -> None:
