@@ -68,7 +68,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "simtool scene_text": Part("generated scenes", 310, 380, "scene_text/"),
     "simtool data": Part("data sets by name", 100, 380, "data/"),
     "simtool nets": Part("networks by name", 520, 330, "nets/"),
-    "simtool weighting": Part("e_i to w_i, by name", 730, 230, "weighting"),
+    "simtool weighting": Part("e_i to w_i, by name", 730, 230, "weighting weightings/"),
     "simtool ablation": Part(
         "each filter blocked: e_i",
         730,

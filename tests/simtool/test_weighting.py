@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from simrun.console import run_app
 from simrun.errors import ModelError, UsageError
+from simtool import weightings
 from simtool.ablation_record import AblationRecord, CriterionRecord
+from simtool.cli import app
 from simtool.weighting import METHODS, WeightingOptions, weigh, weight_entropy
 
 ERROR = np.array([[0.3, 0.1, 0.2], [0.1, 0.1, 0.4]])
@@ -151,3 +157,30 @@ def test_background_has_no_row_of_its_own(record: AblationRecord) -> None:
         assert weigh(record, method, per_class).array.shape == (1, 3)
     with pytest.raises(ModelError, match="no class 'c'"):
         weigh(record, "paper-code", WeightingOptions(background="c"))
+
+
+def test_a_new_weighting_is_one_module_and_one_line_of_the_table(
+    record: AblationRecord,
+    digit_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "squared.py").write_text(
+        "from simtool.weightings.base import Method, harm\n"
+        "def _squared(record, criterion, options):\n"
+        "    return harm(record, criterion, options) ** 2\n"
+        "SQUARED = Method(_squared, 'loss', 'e_i - E', choosable=True)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    from squared import SQUARED  # type: ignore[import-not-found]
+
+    monkeypatch.setattr(weightings, "METHODS", {**weightings.METHODS, "squared": SQUARED})
+    weights = weigh(record, "squared", WeightingOptions(criterion="error"))
+    assert weights.array == pytest.approx((OVERALL - 0.1).reshape(1, -1) ** 2)
+    monkeypatch.setenv("SIMTOOL_DATA", str(digit_folder))
+    arguments = ["export", "--out", str(tmp_path / "mine"), "--weighting", "squared"]
+    with pytest.raises(SystemExit) as ended:
+        run_app(app, "simtool", arguments)
+    assert not ended.value.code
+    bundle = json.loads((tmp_path / "mine" / "model.json").read_text())
+    assert (bundle["weighting"]["method"], bundle["weighting"]["criterion"]) == ("squared", "loss")

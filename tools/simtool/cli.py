@@ -193,9 +193,9 @@ def ablate_command(
 ) -> None:
     """Measure what each filter of a layer is worth.
 
-    That is, how much worse the classifier gets without it. Error, loss, logit and margin are measured together, overall and per class, with a bootstrap
-    interval per filter, and written to ablation.json in the run folder. Under torchrun the
-    processes share the data.
+    That is, how much worse the classifier gets without it. Error, loss, logit and margin are
+    measured together, overall and per class, with a bootstrap interval per filter, and written to
+    ablation.json in the run folder. Under torchrun the processes share the data.
     """
     from simtool.ablation import AblationOptions
     from simtool.commands import weighting_options
@@ -289,7 +289,8 @@ def export_command(
 ) -> None:
     """Write a bundle: a graph to a heatmap, and a classifier.
 
-    Their record goes with them. The graph is compared with PyTorch at 20 sizes first; nothing is written where they differ.
+    Their record goes with them. The graph is compared with PyTorch at 20 sizes first; nothing is
+    written where they differ.
     """
     from simtool.commands import ExportRequest, export_run
 

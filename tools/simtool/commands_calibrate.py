@@ -52,8 +52,9 @@ def calibrate_command(
 ) -> None:
     """Choose thresholds, rules and working side on pictures.
 
-    The pictures are annotated. The curve over the sides goes to standard output; with --out, a bundle that carries the choice
-    and the curve is written. The graph stays as it is. Scores on the pictures chosen on flatter.
+    The pictures are annotated. The curve over the sides goes to standard output; with --out, a
+    bundle that carries the choice and the curve is written. The graph stays as it is. Scores on the
+    pictures chosen on flatter.
     """
     from simrun.bundle import METADATA_FILE, load_bundle
     from simrun.pipeline import Localizer

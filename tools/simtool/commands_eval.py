@@ -66,8 +66,9 @@ def eval_command(
 ) -> None:
     """Score a model on annotated pictures.
 
-    It is scored by pixels, by lines and by regions covered. The table goes to standard output; predictions.jsonl, scores.json, REPORT.md and index.html, a
-    page of the best and the worst pictures, into the output folder.
+    It is scored by pixels, by lines and by regions covered. The table goes to standard output;
+    predictions.jsonl, scores.json, REPORT.md and index.html, a page of the best and the worst
+    pictures, into the output folder.
     """
     from simtool.annotations import load_annotations
     from simtool.evalpage import text_table

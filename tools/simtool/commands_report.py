@@ -48,8 +48,8 @@ def report_command(
 ) -> None:
     """Show a run on one page.
 
-    Accuracy, filters, weights, and heatmaps of pictures. The page is index.html; its drawings lie beside it as PNG files. A summary goes to standard
-    output.
+    Accuracy, filters, weights, and heatmaps of pictures. The page is index.html; its drawings lie
+    beside it as PNG files. A summary goes to standard output.
     """
     if bundle is not None and pictures is None:
         raise UsageError("--bundle is for --pictures; name a folder of pictures too")
