@@ -79,7 +79,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "simtool common": Part(
         "files, folders, processes", 940, 70, "files folders distributed layers progress"
     ),
-    "simrun cli": Part("the command line", 520, 480, "cli __main__ console signals notify"),
+    "simrun cli": Part("the command line", 520, 480, "cli __main__ execute console signals notify"),
     "simrun service": Part("the systemd unit", 100, 580, "service unit"),
     "simrun settings": Part(
         "options, file, environment", 100, 680, "options settings config config_toml"

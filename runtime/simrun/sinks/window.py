@@ -34,12 +34,29 @@ _PROBE_S: Final = 30.0
 class Gui(Protocol):
     """The part of `cv2` that is used."""
 
-    def namedWindow(self, name: str, flags: int) -> None: ...  # noqa: D102, N802 - OpenCV's name
-    def resizeWindow(self, name: str, width: int, height: int) -> None: ...  # noqa: D102, N802
-    def imshow(self, name: str, picture: Any) -> None: ...  # noqa: ANN401, D102
-    def waitKey(self, delay_ms: int) -> int: ...  # noqa: D102, N802
-    def getWindowProperty(self, name: str, prop: int) -> float: ...  # noqa: D102, N802
-    def destroyWindow(self, name: str) -> None: ...  # noqa: D102, N802
+    def namedWindow(self, name: str, flags: int) -> None:  # noqa: N802 - OpenCV's name
+        """Make a window."""
+        ...
+
+    def resizeWindow(self, name: str, width: int, height: int) -> None:  # noqa: N802
+        """Give a window a size in pixels."""
+        ...
+
+    def imshow(self, name: str, picture: Any) -> None:  # noqa: ANN401
+        """Show a picture."""
+        ...
+
+    def waitKey(self, delay_ms: int) -> int:  # noqa: N802
+        """Handle events for so long; the key, or -1."""
+        ...
+
+    def getWindowProperty(self, name: str, prop: int) -> float:  # noqa: N802
+        """A property; below 1 of a window that was closed."""
+        ...
+
+    def destroyWindow(self, name: str) -> None:  # noqa: N802
+        """Close a window."""
+        ...
 
 
 class WindowSink:

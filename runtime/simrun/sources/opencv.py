@@ -15,11 +15,25 @@ from simrun.sources.device import Shot
 class Capture(Protocol):
     """The part of `cv2.VideoCapture` that is used."""
 
-    def isOpened(self) -> bool: ...  # noqa: D102, N802 - OpenCV's name
-    def read(self) -> tuple[bool, Any]: ...  # noqa: D102
-    def set(self, prop: int, value: float) -> bool: ...  # noqa: D102
-    def get(self, prop: int) -> float: ...  # noqa: D102
-    def release(self) -> None: ...  # noqa: D102
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        """Whether frames can be read."""
+        ...
+
+    def read(self) -> tuple[bool, Any]:
+        """Whether a frame came, and the frame."""
+        ...
+
+    def set(self, prop: int, value: float) -> bool:
+        """Ask for a property; whether OpenCV took it."""
+        ...
+
+    def get(self, prop: int) -> float:
+        """A property; 0 where there is none."""
+        ...
+
+    def release(self) -> None:
+        """Let go of the device."""
+        ...
 
 
 class CaptureStream:
