@@ -9,7 +9,8 @@ one that follows from two others is left out, and so are arrows to what everythi
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,7 +24,11 @@ BOX_W, BOX_H = 150, 62
 EVERYWHERE: Final = ("simrun common", "simtool common")
 """Parts that nearly all others import: no arrows lead there."""
 
+BENDS: Final = (0, 20, -20, 40, -40, 60, -60, 90, -90, 120, -120)
+"""How far aside an arrow may go, in pixels; the first that runs clear is taken."""
+
 Edges = frozenset[tuple[str, str]]
+Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -80,24 +85,24 @@ PARTS: Final[Mapping[str, Part]] = {
         "files, folders, processes", 940, 70, "files folders distributed layers progress"
     ),
     "simrun cli": Part("the command line", 520, 480, "cli __main__ execute console signals notify"),
-    "simrun service": Part("the systemd unit", 100, 580, "service unit"),
+    "simrun service": Part("the systemd unit", 100, 560, "service unit"),
     "simrun settings": Part(
-        "options, file, environment", 100, 680, "options settings config config_toml"
+        "options, file, environment", 310, 775, "options settings config config_toml"
     ),
-    "simrun check": Part("this computer", 310, 580, "check check_text machine cameras libraries"),
-    "simrun sources": Part("frames in", 310, 680, "sources/"),
-    "simrun run": Part("source to sinks", 520, 580, "runner"),
-    "simrun sinks": Part("results out", 520, 680, "sinks/ overlay"),
-    "simrun web": Part("the page", 625, 775, "web/"),
-    "simrun bench": Part("what a frame costs", 730, 580, "bench/"),
+    "simrun check": Part("this computer", 520, 560, "check check_text machine cameras libraries"),
+    "simrun sources": Part("frames in", 520, 775, "sources/"),
+    "simrun run": Part("source to sinks", 310, 560, "runner"),
+    "simrun sinks": Part("results out", 100, 665, "sinks/ overlay"),
+    "simrun web": Part("the page", 100, 775, "web/"),
+    "simrun bench": Part("what a frame costs", 730, 560, "bench/"),
     "simrun frame": Part(
         "heatmap, regions, labels",
         730,
-        680,
+        665,
         "pipeline localize regions lines classify engine probe",
     ),
-    "simrun bundle": Part("a model, verified", 940, 680, "bundle"),
-    "simrun result": Part("regions, tracks, counts", 415, 775, "result stats tracking matching"),
+    "simrun bundle": Part("a model, verified", 940, 665, "bundle"),
+    "simrun result": Part("regions, tracks, counts", 730, 775, "result stats tracking matching"),
     "simrun common": Part(
         "errors, pictures", 940, 775, "errors images picture_size outputs redact"
     ),
@@ -227,20 +232,38 @@ def _box(name: str, part: Part) -> str:
 
 
 def _arrow(start: Part, end: Part) -> str:
-    """A line from the edge of one box to the edge of the other."""
-    x0, y0 = _edge(start, end)
-    x1, y1 = _edge(end, start)
+    """A line from box to box, bent where it would run behind another one."""
+    points = next(
+        (points for bend in BENDS if not _hits(points := _way(start, end, bend), start, end)),
+        _way(start, end, 0),
+    )
+    path = "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
     return (
-        f'<path d="M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" stroke="#445" stroke-width="1.3" '
-        'marker-end="url(#tip)"/>'
+        f'<path d="M{path}" stroke="#445" stroke-width="1.3" fill="none" marker-end="url(#tip)"/>'
     )
 
 
-def _edge(box: Part, towards: Part) -> tuple[float, float]:
-    """Where the line between two centres leaves a box."""
-    dx, dy = towards.x - box.x, towards.y - box.y
-    share = min(BOX_W / 2 / abs(dx) if dx else 9.0, BOX_H / 2 / abs(dy) if dy else 9.0)
-    return box.x + dx * share, box.y + dy * share
+def _way(start: Part, end: Part, bend: int) -> list[Point]:
+    """Points of a parabola between two centres, `bend` pixels aside, outside the two boxes."""
+    dx, dy = end.x - start.x, end.y - start.y
+    length = math.hypot(dx, dy)
+    curve = []
+    for step in range(61):
+        share = step / 60
+        aside = 4 * bend * share * (1 - share) / length
+        curve.append((start.x + dx * share - dy * aside, start.y + dy * share + dx * aside))
+    return [point for point in curve if not _inside(point, start) and not _inside(point, end)]
+
+
+def _hits(points: Sequence[Point], start: Part, end: Part) -> bool:
+    others = [part for part in PARTS.values() if part not in (start, end)]
+    return any(_inside(point, part, margin=4) for point in points for part in others)
+
+
+def _inside(point: Point, part: Part, margin: int = 0) -> bool:
+    return (
+        abs(point[0] - part.x) < BOX_W / 2 + margin and abs(point[1] - part.y) < BOX_H / 2 + margin
+    )
 
 
 if __name__ == "__main__":
