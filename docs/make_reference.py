@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -35,7 +36,10 @@ def main(arguments: Sequence[str]) -> int:
     if missing:
         return 1
     pdoc.render.configure(docformat="google")
-    pdoc.pdoc(*modules, output_directory=Path(folder))
+    with warnings.catch_warnings():
+        # pdoc finds most modules by itself, but not those of a package that says what it offers.
+        warnings.filterwarnings("ignore", "The module specification")
+        pdoc.pdoc(*modules, output_directory=Path(folder))
     print(Path(folder) / "index.html")
     return 0
 
