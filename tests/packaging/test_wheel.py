@@ -140,3 +140,13 @@ def test_nothing_is_read_from_the_checkout_and_nothing_heavy_is_imported(
     assert heavy == "heavy="
     assert any("simrun/models/scene-text/model.json" in path for path in opened)
     assert not [path for path in opened if path.startswith(str(ROOT))]
+
+
+@pytest.mark.wheel
+def test_the_tools_say_what_they_need(installed: Path, tmp_path: Path) -> None:
+    command = [installed / "simtool", "train", "mnist-lenet", "--out", "run"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "simtool: 'torch' is not installed, and simtool needs it: pip install 'similarnet[train]'\n"
+    )

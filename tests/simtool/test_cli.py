@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import simtool.cli
 from simrun.console import run_app
 from simtool import commands
-from simtool.cli import app
+from simtool.cli import app, main
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -104,3 +105,23 @@ def test_the_whole_path_by_command(
     assert json.loads(out)["difference_to_pytorch"]["localizer"] <= 1e-5
     assert "Traceback" not in err
     assert "torch" not in err
+
+
+@pytest.mark.parametrize(
+    ("module", "code"), [("torch", 2), ("PIL.Image", 2), ("simtool.mistyped", None)]
+)
+def test_without_the_extra_the_install_command_is_told(
+    module: str,
+    code: int | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def lacking(**_: object) -> None:
+        raise ModuleNotFoundError(f"No module named '{module}'", name=module)
+
+    monkeypatch.setattr(simtool.cli, "app", lacking)
+    with pytest.raises((SystemExit, ModuleNotFoundError)) as ended:
+        main()
+    assert getattr(ended.value, "code", None) == code
+    told = "pip install 'similarnet[train]'" in capsys.readouterr().err
+    assert told == (code is not None)

@@ -9,12 +9,18 @@ from __future__ import annotations
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 
 from simrun.console import run_app
+from simrun.errors import UsageError
 from simtool import commands_calibrate, commands_eval, commands_fetch, commands_report
+
+TRAIN_MODULES: Final = frozenset(
+    {"torch", "onnx", "onnxscript", "safetensors", "pooch", "matplotlib", "PIL", "fontTools"}
+)
+"""What the extra [train] brings: the wheel has these commands, the base install not their needs."""
 
 app = typer.Typer(
     help="Train a classifier, find out which of its last filters matter, and export a localizer.",
@@ -326,4 +332,17 @@ def _print(result: dict[str, Any]) -> None:
 
 def main() -> None:
     """Entry point of the program `simtool`."""
-    run_app(app, "simtool")
+    run_app(_run, "simtool")
+
+
+def _run(**arguments: Any) -> None:  # noqa: ANN401 - whatever the application takes
+    """Run the application; where the tools' libraries are not installed, say what brings them."""
+    try:
+        app(**arguments)
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        if missing not in TRAIN_MODULES:
+            raise
+        raise UsageError(
+            f"'{missing}' is not installed, and simtool needs it: pip install 'similarnet[train]'"
+        ) from error
