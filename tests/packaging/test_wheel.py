@@ -17,6 +17,8 @@ from .wheels import ROOT, build
 
 INSTALL_LIMIT_S: Final = 600
 RUN_LIMIT_S: Final = 120
+WHEEL_LIMIT_BYTES: Final = 1_900_000
+"""Two thirds are the models' weights and the checkpoints that they came from."""
 WATCHED: Final = """
 import sys
 opened = []
@@ -86,6 +88,7 @@ def test_the_wheel_holds_models_samples_and_page_and_needs_no_compiler(release: 
         assert f"simrun/web/static/{page.name}" in members
     assert any(name.startswith("simrun/samples/") for name in members)
     assert release.wheel.name.endswith("-py3-none-any.whl")
+    assert release.wheel.stat().st_size < WHEEL_LIMIT_BYTES
     assert not [name for name in members if name.endswith((".so", ".pyc"))]
     assert {name.split("/")[0].partition("-")[0] for name in members} == {
         "simrun",
