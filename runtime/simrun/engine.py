@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -12,8 +11,13 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from simrun.errors import ModelError, UsageError
-
-_CPU = "CPUExecutionProvider"
+from simrun.providers import (
+    RECORD_ENTRY,
+    Provider,
+    find_provider,
+    operators_elsewhere,
+    require_used,
+)
 
 MAX_THREADS: Final = 256
 """ONNX Runtime starts as many as it is told to, until the computer stands still."""
@@ -30,7 +34,7 @@ class EngineConfig:
     threads: int = 1
     """Threads inside one operator; more than one seldom pays for networks this small."""
     provider: str | None = None
-    """Execution provider, with or without `ExecutionProvider`; None takes the CPU."""
+    """Execution provider, a name of `simrun.providers`; None takes the CPU."""
     spin: bool = False
     """Let idle threads spin: a little faster back to back, and a busy core all the time."""
     arena: bool = True
@@ -54,17 +58,18 @@ class Engine:
             what: the file's name, for messages.
 
         Raises:
-            UsageError: the provider asked for is not in this build of ONNX Runtime.
+            UsageError: the provider asked for is not in this build of ONNX Runtime, or cannot run
+                the graph.
             ModelError: ONNX Runtime cannot load the graph, or its inputs and outputs are not one
                 each.
         """
-        provider = _provider_name(config.provider)
+        provider = find_provider(config.provider)
         try:
             # ONNX Runtime has an exception type per status code and no public base.
             self._session = ort.InferenceSession(
                 graph,
-                _session_options(config),
-                providers=[provider],
+                _session_options(config, provider),
+                providers=[(provider.ort_name, provider.options_for(config.threads))],
                 # Trying again would print lines on standard output, among the results.
                 enable_fallback=0,
             )
@@ -76,10 +81,13 @@ class Engine:
             """The `metadata_props` of the graph."""
         except Exception as error:
             raise ModelError(f"ONNX Runtime cannot load {what}: {_first_line(error)}") from error
-        self.provider = self._session.get_providers()[0]
-        if self.provider != provider:
-            raise ModelError(f"asked for {provider}, ONNX Runtime chose {self.provider} for {what}")
-        self._what = what
+        require_used(self._session, provider, what)
+        self.provider: Provider = provider
+        """What runs the graph."""
+        self.elsewhere: str = operators_elsewhere(self._session, provider)
+        """The operators that the CPU runs for the provider, in words; empty where none."""
+        self.what = what
+        """The graph's file name."""
         if len(inputs) != 1 or len(outputs) != 1:
             raise ModelError(
                 f"{what} has {len(inputs)} inputs and {len(outputs)} outputs; it must have one each"
@@ -97,33 +105,20 @@ class Engine:
             return np.asarray(output, np.float32)
         except Exception as error:
             raise ModelError(
-                f"{self._what} failed on an input of shape {batch.shape}: {_first_line(error)}"
+                f"{self.what} failed on an input of shape {batch.shape}: {_first_line(error)}"
             ) from error
 
 
-def _session_options(config: EngineConfig) -> ort.SessionOptions:
+def _session_options(config: EngineConfig, provider: Provider) -> ort.SessionOptions:
     options = ort.SessionOptions()
-    options.intra_op_num_threads = config.threads
+    options.intra_op_num_threads = 1 if provider.has_own_threads else config.threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = config.arena
     options.enable_mem_pattern = config.arena
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(config.spin)))
+    options.add_session_config_entry(*RECORD_ENTRY)
     return options
-
-
-def _provider_name(asked: str | None) -> str:
-    if asked is None:
-        return _CPU
-    available: list[str] = ort.get_available_providers()
-    by_short_name = {name.removesuffix("ExecutionProvider").lower(): name for name in available}
-    name = by_short_name.get(asked.lower().removesuffix("executionprovider"))
-    if name is None:
-        raise UsageError(
-            f"--provider {asked} is not in this build of ONNX Runtime {ort.__version__} on "
-            f"{platform.machine()}; it has {', '.join(sorted(by_short_name))}"
-        )
-    return name
 
 
 def _first_line(error: Exception) -> str:

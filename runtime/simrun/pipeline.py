@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 import cv2
@@ -24,8 +26,11 @@ from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_grey
 from simrun.localize import Heatmap, compute_heatmap, prepare
 from simrun.probe import probe_threads
+from simrun.providers import Provider, available_providers
 from simrun.regions import RegionOptions, TextLine, find_regions
 from simrun.result import Latency, Quad, Region, Result
+
+_log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "scene-text"
 
@@ -52,7 +57,7 @@ class Localizer:
             clock: seconds, monotonic.
 
         Raises:
-            UsageError: `side` is out of range, or the provider is not there.
+            UsageError: `side` is out of range, or the provider is not there or runs nothing.
             ModelError: a graph does not load, is not ours or does not match its metadata.
         """
         require_side(side)
@@ -68,9 +73,16 @@ class Localizer:
         """Thresholds and rules in force; may be replaced between frames."""
         self._localizer = Engine(bundle.localizer, config, what=LOCALIZER_FILE)
         verify_embedded(bundle, self._localizer.custom_metadata)
+        _tell_elsewhere(self._localizer)
+        if config.provider is None:
+            _tell_others(self._localizer.provider)
         self._classifier: Engine | None = None
         if classify and bundle.classifier is not None:
+            if self._localizer.provider.fixed_size:  # crops come in batches of any size
+                config = replace(config, provider=None)
+                _log.info("%s runs on the CPU: its batches are of any size", CLASSIFIER_FILE)
             self._classifier = Engine(bundle.classifier, config, what=CLASSIFIER_FILE)
+            _tell_elsewhere(self._classifier)
             self._check_classes(self._classifier)
 
     @classmethod
@@ -97,7 +109,7 @@ class Localizer:
     @property
     def provider(self) -> str:
         """Execution provider that really runs the graph."""
-        return str(self._localizer.provider)
+        return self._localizer.provider.ort_name
 
     @property
     def classifies(self) -> bool:
@@ -173,6 +185,24 @@ def require_side(side: int | None) -> None:
     """Raise UsageError where a working side is out of range; None, the model's own, is not."""
     if side is not None and not 32 <= side <= 16384:
         raise UsageError(f"--side is {side}; it must be 32 to 16384 pixels")
+
+
+def _tell_elsewhere(engine: Engine) -> None:
+    """Say which operators do not run where they were asked to."""
+    if engine.elsewhere:
+        _log.warning(
+            "--provider %s leaves operators of %s to the CPU, %s",
+            engine.provider.name,
+            engine.what,
+            engine.elsewhere,
+        )
+
+
+def _tell_others(used: Provider) -> None:
+    """Say what there is beside the default."""
+    others = ", ".join(provider.name for provider in available_providers() if provider != used)
+    if others:
+        _log.info("running on the CPU; ONNX Runtime has %s too: --provider NAME", others)
 
 
 def _quads(cells: list[NDArray[np.float32]], heatmap: Heatmap) -> list[Quad]:

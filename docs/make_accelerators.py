@@ -1,0 +1,40 @@
+"""Makes the table of docs/accelerators.md from the providers that simrun knows.
+
+python docs/make_accelerators.py
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simrun.providers import PROVIDERS
+
+PAGE = Path(__file__).with_name("accelerators.md")
+BEGIN = "<!-- made by docs/make_accelerators.py from runtime/simrun/providers.py -->\n"
+END = "<!-- end -->\n"
+
+
+def main() -> None:
+    """Write the page with its table anew."""
+    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def with_table(page: str) -> str:
+    """The page with the table between its two marks replaced."""
+    before, _, rest = page.partition(BEGIN)
+    return before + BEGIN + table() + END + rest.partition(END)[2]
+
+
+def table() -> str:
+    """A Markdown table, one row a provider."""
+    rows = ["| `--provider` | package | options | image size | |", "|---|---|---|---|---|"]
+    for provider in PROVIDERS:
+        options = " ".join(f"`{key}={value}`" for key, value in provider.options.items())
+        package = f"`{provider.package}`" if provider.package else "none"
+        size = "one" if provider.fixed_size else "any"
+        rows.append(f"| `{provider.name}` | {package} | {options} | {size} | {provider.note} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    main()
