@@ -78,6 +78,14 @@ class PaddingChoice(StrEnum):
     same = "same"
 
 
+class FormatChoice(StrEnum):
+    """Formats of other runtimes."""
+
+    ort = "ort"
+    openvino = "openvino"
+    ncnn = "ncnn"
+
+
 class PolarityChoice(StrEnum):
     """Which text the graph responds to."""
 
@@ -289,14 +297,18 @@ def export_command(
         Path | None,
         typer.Option(help="Run folder of the network that reads crops, where it is another one."),
     ] = None,
+    formats: Annotated[
+        list[FormatChoice] | None,
+        typer.Option("--format", help="Write the graphs for another runtime too; may be repeated."),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the bundle there; keep its README.md.")
     ] = False,
 ) -> None:
     """Write a bundle: a graph to a heatmap, and a classifier.
 
-    Their record goes with them. The graph is compared with PyTorch at 20 sizes first; nothing is
-    written where they differ.
+    Their record goes with them. The graph is compared with PyTorch at 20 sizes first, and each
+    --format with the graph; nothing is written where they differ.
     """
     from simtool.commands import ExportRequest, export_run
 
@@ -315,6 +327,7 @@ def export_command(
         map_threshold=map_threshold,
         region_threshold=region_threshold,
         regions=regions,
+        formats=tuple(choice.value for choice in formats or ()),
     )
     _print(export_run(run, out, data, request, overwrite, classifier))
 

@@ -223,6 +223,7 @@ class ExportRequest:
     map_threshold: float | None = None
     region_threshold: float | None = None
     regions: str | None = None
+    formats: tuple[str, ...] | None = None
 
 
 def export_run(
@@ -263,6 +264,7 @@ def export_run(
             "localizer": report.localizer_difference,
             "classifier": report.classifier_difference,
         },
+        "difference_of_formats": report.format_differences,
         "weighting": report.weighting.to_json(),
         "calibration": report.meta.export["calibration"],
         "bytes": report.sizes,

@@ -29,6 +29,7 @@ from simtool.calibration import Calibration, calibrate
 from simtool.data import LabelledImages
 from simtool.files import json_bytes
 from simtool.folders import check_target, write_folder
+from simtool.formats import Graph, convert, require_format
 from simtool.graph import (
     ClassifierGraph,
     Geometry,
@@ -72,6 +73,8 @@ class ExportOptions:
     region_threshold: float = 0.5
     regions: Mapping[str, float] = field(default_factory=dict)
     """Rules of the regions step; see `simrun.regions.RegionOptions`."""
+    formats: tuple[str, ...] = ()
+    """Of `simtool.formats`, to write the graphs in as well."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Report:
     classifier_difference: float
     sizes: dict[str, int]
     """File name -> bytes."""
+    format_differences: dict[str, float]
+    """Format -> largest absolute difference between it and the ONNX graphs."""
 
 
 def export_bundle(
@@ -106,10 +111,13 @@ def export_bundle(
 
     Raises:
         OutputError: `target` is not empty, or cannot be written.
-        UsageError: the weighting or its options are impossible.
-        ModelError: the network cannot be exported, or the graph differs from PyTorch.
+        UsageError: the weighting or its options are impossible, or a format's converter is missing.
+        ModelError: the network cannot be exported, the graph differs from PyTorch, or a format from
+            the graph.
         SourceError: the data that the calibration needs cannot be read.
     """
+    for name in options.formats:
+        require_format(name)
     check_target(target, mark=METADATA_FILE, overwrite=overwrite)
     kept = _kept_files(target)
     net = origin.checkpoint.build()
@@ -153,10 +161,18 @@ def export_bundle(
         target.resolve().name, net, reader.spec, origin, options, weighting, geometry, made
     )
     contents = kept | _contents(meta, localizer, classifier, origin)
+    graphs = (
+        Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], shapes),
+        Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], crops),
+    )
+    converted = {name: convert(name, graphs) for name in options.formats}
+    for files, _ in converted.values():
+        contents |= files
     write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
     sizes = {name: len(content) for name, content in contents.items()}
     log.info("%s: graph and PyTorch differ by at most %.1e", target, difference)
-    return Report(meta, weighting, difference, crop_difference, sizes)
+    differences = {name: worst for name, (_, worst) in converted.items()}
+    return Report(meta, weighting, difference, crop_difference, sizes, differences)
 
 
 def with_defaults(previous: BundleMeta | None) -> ExportOptions:
