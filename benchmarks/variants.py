@@ -1,0 +1,251 @@
+"""Static shapes and int8 against the shipped bundles: instructions, time, memory and scores.
+
+    python -m benchmarks.variants EMULATOR DATASET --material MATERIAL
+
+EMULATOR is a folder that benchmarks/arm/setup.sh filled, DATASET has annotated photos, MATERIAL is
+what the scenes of scene-text are made from (`simtool fetch scene-text`); MNIST is found by
+SIMTOOL_DATA. Variants of a bundle:
+
+    dynamic   as shipped
+    static    the same graph with the input fixed to 1 x 480 x 640
+    int8      quantised by ONNX Runtime: QDQ, per channel, static, calibrated on 64 pictures of
+              what the model was trained on: digits laid on canvases, or scenes
+
+Frames of 4:3 at side 640. Times are taken in turns, the memory in processes of their own. Writes
+variants.json beside this file and the table of RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from benchmarks.arm.count import choose_photos, count, our_calls
+from benchmarks.arm.emulator import Emulator
+from benchmarks.peers.report import replace_between
+from simrun import Localizer
+from simrun.bundle import LOCALIZER_FILE, METADATA_KEY, Bundle, load_bundle
+from simrun.sources.demo import draw_scene
+from simtool.annotations import AnnotatedSet, load_annotations
+from simtool.data import load_split
+from simtool.data.canvases import compose
+from simtool.evaluate import evaluate, predict
+from simtool.onnx_file import embed
+from simtool.rebundle import write_with_metadata
+from simtool.scene_text.splits import open_store
+
+HERE = Path(__file__).parent
+MODELS = ("mnist-lenet", "scene-text")
+BOARDS = ("pi4", "pi5")
+SIZE = (480, 640)
+SIDE = 640
+CALIBRATION = 64
+ROUNDS = 60
+WARMUP = 3
+
+
+class Pictures(CalibrationDataReader):
+    """Calibration pictures, each once."""
+
+    def __init__(self, pictures: Iterator[NDArray[np.uint8]]) -> None:
+        """Takes (H, W) uint8."""
+        self._pictures = pictures
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        """The next input, or None at the end."""
+        picture = next(self._pictures, None)
+        return None if picture is None else {"image": picture[None, None]}
+
+
+def main() -> None:
+    """Make the variants, measure and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("emulator", type=Path)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--material", type=Path, required=True)
+    parser.add_argument("--subset", type=int, default=80, help="photos that are scored")
+    options = parser.parse_args()
+    dataset = load_annotations(options.dataset)
+    with tempfile.TemporaryDirectory() as folder:
+        bundles = make_variants(Path(folder), options.material)
+        times = measure_times(bundles)
+        record = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "dataset": dataset.name,
+            "photos": options.subset,
+            "rounds": ROUNDS,
+            "variants": [
+                {
+                    "model": path.parent.name,
+                    "variant": path.name,
+                    "infer_cpu_ms": times[path],
+                    "peak_mib": peak_memory_mib(path),
+                    "px_f1": px_f1(path, dataset.sample(options.subset)),
+                    "infer_minstr": instructions(options.emulator, path, dataset),
+                }
+                for path in bundles
+            ],
+        }
+    text = to_markdown(record)
+    (HERE / "variants.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    replace_between(HERE / "RESULTS.md", "variants", text)
+    print(text)
+
+
+def make_variants(folder: Path, material: Path) -> list[Path]:
+    """Bundles `folder/MODEL/VARIANT`."""
+    paths = []
+    for model in MODELS:
+        shipped = load_bundle(model)
+        localizers = {
+            "dynamic": shipped.localizer,
+            "static": fix_size(shipped.localizer),
+            "int8": quantise(shipped, calibration_pictures(model, material)),
+        }
+        for name, content in localizers.items():
+            size = SIZE if name == "static" else None
+            path = folder / model / name
+            meta = replace(shipped.meta, static_size=size, side=SIDE)
+            write_with_metadata(replace(shipped, localizer=content), meta, path, overwrite=False)
+            paths.append(path)
+    return paths
+
+
+def fix_size(content: bytes) -> bytes:
+    """The graph for one picture of `SIZE`."""
+    model = onnx.load_model_from_string(content)
+    for axis, size in zip(
+        model.graph.input[0].type.tensor_type.shape.dim, (1, 1, *SIZE), strict=True
+    ):
+        axis.dim_value = size
+    for value in (*model.graph.output, *model.graph.value_info):
+        value.type.tensor_type.ClearField("shape")
+    return embed(onnx.shape_inference.infer_shapes(model), METADATA_KEY, "")
+
+
+def quantise(bundle: Bundle, pictures: Iterator[NDArray[np.uint8]]) -> bytes:
+    """The localizer in int8."""
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / LOCALIZER_FILE, Path(folder) / "int8.onnx"
+        source.write_bytes(bundle.localizer)
+        quantize_static(
+            source,
+            target,
+            Pictures(pictures),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return target.read_bytes()
+
+
+def calibration_pictures(model: str, material: Path) -> Iterator[NDArray[np.uint8]]:
+    """Pictures (H, W) uint8 as the model was trained on."""
+    if model == "scene-text":
+        yield from open_store(material, 0, CALIBRATION).read(np.arange(CALIBRATION)).images
+        return
+    digits = load_split("mnist", "train", None)
+    rng = np.random.default_rng(0)
+    for _ in range(CALIBRATION):
+        yield compose(digits.images[:, 0], digits.labels, rng, clutter=40).image
+
+
+def measure_times(paths: list[Path]) -> dict[Path, list[float]]:
+    """CPU milliseconds of the network, all bundles in turns."""
+    localizers = {
+        path: Localizer(load_bundle(path), classify=False, clock=time.process_time)
+        for path in paths
+    }
+    times: dict[Path, list[float]] = {path: [] for path in paths}
+    for turn in range(WARMUP + ROUNDS):
+        frame = draw_scene(turn * 0.1)
+        for path, localizer in localizers.items():
+            latency = localizer(frame).latency_ms
+            if turn >= WARMUP:
+                times[path].append(round(latency.infer, 3))
+    return times
+
+
+def peak_memory_mib(path: Path) -> float:
+    """Of a process that runs frames of one size, in MiB."""
+    code = (
+        "from simrun import Localizer; from simrun.sources.demo import draw_scene\n"
+        "from simrun.machine import read_peak_memory_mib\n"
+        f"run = Localizer.load({str(path)!r}, classify=False)\n"
+        "for turn in range(20): run(draw_scene(turn * 0.1))\n"
+        "print(read_peak_memory_mib())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return round(float(done.stdout), 1)
+
+
+def px_f1(path: Path, dataset: AnnotatedSet) -> float:
+    """Pixel F1 on annotated photos, at the bundle's own thresholds."""
+    with tempfile.TemporaryDirectory() as folder:
+        target = Path(folder) / "predictions.jsonl"
+        record = predict(Localizer.load(path, classify=False), dataset, target)
+        scores = evaluate(dataset, target, record).scores["all"]
+    return round(next(iter(scores.values())).px_f1, 4)
+
+
+def instructions(emulator: Path, path: Path, dataset: AnnotatedSet) -> dict[str, float]:
+    """Millions of arm64 instructions of the network in one frame, by board."""
+    (call,) = our_calls([f"{path}:{SIDE}"])
+    photos = choose_photos(dataset, 1)
+    return {
+        board: count(Emulator(emulator, board), call, photos)["stages"]["infer"]["total"]
+        for board in BOARDS
+    }
+
+
+def to_markdown(record: dict[str, Any]) -> str:
+    """A table, one row a variant; times are medians with quartiles."""
+    rows = [
+        f"({record['date']}, one thread, {record['rounds']} rounds in turns, frames of 640x480 on "
+        f"x86-64; px F1 of {record['photos']} photos of {record['dataset']})",
+        "",
+        "| model | variant | network on cortex-a72, M instructions | on cortex-a76 "
+        "| on x86-64, CPU ms | ratio | peak MiB | px F1 |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    medians = {
+        (one["model"], one["variant"]): statistics.median(one["infer_cpu_ms"])
+        for one in record["variants"]
+    }
+    for one in record["variants"]:
+        low, middle, high = statistics.quantiles(one["infer_cpu_ms"], n=4, method="inclusive")
+        ratio = middle / medians[one["model"], "dynamic"]
+        boards = " | ".join(f"{one['infer_minstr'][board]:.1f}" for board in BOARDS)
+        rows.append(
+            f"| {one['model']} | {one['variant']} | {boards} "
+            f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {ratio:.2f} | {one['peak_mib']:.0f} "
+            f"| {one['px_f1']:.3f} |"
+        )
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    main()
