@@ -8,8 +8,10 @@ SIMTOOL_DATA. Variants of a bundle:
 
     dynamic   as shipped
     static    the same graph with the input fixed to 1 x 480 x 640
-    int8      quantised by ONNX Runtime: QDQ, per channel, static, calibrated on 64 pictures of
+    int8 all  quantised by ONNX Runtime: QDQ, per channel, static, calibrated on 64 pictures of
               what the model was trained on: digits laid on canvases, or scenes
+    int8      the same of the convolutions alone, without the first and the last ones: those that
+              read the picture and those that write H
 
 Frames of 4:3 at side 640. Times are taken in turns, the memory in processes of their own. Writes
 variants.json beside this file and the table of RESULTS.md.
@@ -122,7 +124,13 @@ def make_variants(folder: Path, material: Path) -> list[Path]:
         localizers = {
             "dynamic": shipped.localizer,
             "static": fix_size(shipped.localizer),
-            "int8": quantise(shipped, calibration_pictures(model, material)),
+            "int8 all": quantise(shipped, calibration_pictures(model, material)),
+            "int8": quantise(
+                shipped,
+                calibration_pictures(model, material),
+                op_types_to_quantize=["Conv"],
+                nodes_to_exclude=outer_convolutions(shipped.localizer),
+            ),
         }
         for name, content in localizers.items():
             size = SIZE if name == "static" else None
@@ -145,7 +153,22 @@ def fix_size(content: bytes) -> bytes:
     return embed(onnx.shape_inference.infer_shapes(model), METADATA_KEY, "")
 
 
-def quantise(bundle: Bundle, pictures: Iterator[NDArray[np.uint8]]) -> bytes:
+def outer_convolutions(content: bytes) -> list[str]:
+    """Names of those of one input channel, and of one output channel."""
+    graph = onnx.load_model_from_string(content).graph
+    shapes = {tensor.name: tensor.dims for tensor in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type == "Conv" and 1 in shapes[node.input[1]][:2]
+    ]
+
+
+def quantise(
+    bundle: Bundle,
+    pictures: Iterator[NDArray[np.uint8]],
+    **options: Any,  # noqa: ANN401 - of quantize_static
+) -> bytes:
     """The localizer in int8."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / LOCALIZER_FILE, Path(folder) / "int8.onnx"
@@ -158,6 +181,7 @@ def quantise(bundle: Bundle, pictures: Iterator[NDArray[np.uint8]]) -> bytes:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
+            **options,
         )
         return target.read_bytes()
 

@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import logging
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -43,7 +43,7 @@ from simtool.graph import (
 from simtool.nets.base import Classifier, NetSpec, Padding
 from simtool.onnx_file import IR_VERSION, Port, embed, to_onnx
 from simtool.origin import Origin
-from simtool.parity import check_parity, crop_shapes, image_shapes
+from simtool.parity import Shape, check_parity, crop_shapes, image_shapes
 from simtool.probing import probe_geometry
 from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
 from simtool.weighting import Weighting, WeightingOptions, weigh
@@ -161,17 +161,13 @@ def export_bundle(
         target.resolve().name, net, reader.spec, origin, options, weighting, geometry, made
     )
     contents = kept | _contents(meta, localizer, classifier, origin)
-    graphs = (
-        Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], shapes),
-        Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], crops),
-    )
-    converted = {name: convert(name, graphs) for name in options.formats}
-    for files, _ in converted.values():
+    differences = {}
+    for name in options.formats:
+        files, differences[name] = convert(name, _graphs(contents, shapes, crops))
         contents |= files
     write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
     sizes = {name: len(content) for name, content in contents.items()}
     log.info("%s: graph and PyTorch differ by at most %.1e", target, difference)
-    differences = {name: worst for name, (_, worst) in converted.items()}
     return Report(meta, weighting, difference, crop_difference, sizes, differences)
 
 
@@ -372,3 +368,13 @@ def _contents(
         **{name: replace(c, optimizer={}).to_bytes() for name, c in checkpoints.items()},
         ABLATION_FILE: json_bytes(origin.ablation.to_json()),
     }
+
+
+def _graphs(
+    contents: Mapping[str, bytes], shapes: Sequence[Shape], crops: Sequence[Shape]
+) -> tuple[Graph, Graph]:
+    """The bundle's two graphs, and the shapes to compare other formats of them at."""
+    return (
+        Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], shapes),
+        Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], crops),
+    )
