@@ -9,7 +9,6 @@ A bundle that does not verify is refused.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import os
 import reprlib
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from simrun.digest import sha256_hex
 from simrun.errors import ModelError
 
 SCHEMA: Final = "similarnet-bundle/1"
@@ -345,7 +345,7 @@ def _read_verified(folder: Path, name: str, digest: object) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}; export the model again") from error
-    actual = hashlib.sha256(content).hexdigest()
+    actual = sha256_hex(content)
     if actual != digest:
         raise ModelError(
             f"{path} does not verify: its SHA-256 is {actual}, model.json says {_short(digest)}; "

@@ -38,7 +38,7 @@ class EngineConfig:
     spin: bool = False
     """Let idle threads spin: a little faster back to back, and a busy core all the time."""
     arena: bool = True
-    """Let ONNX Runtime keep its memory between frames, and plan it once for each size of input."""
+    """Let ONNX Runtime keep its memory between frames."""
 
     def __post_init__(self) -> None:
         """Raise UsageError where the number of threads is not 1 to 256."""
@@ -114,7 +114,9 @@ def _session_options(config: EngineConfig, provider: Provider) -> ort.SessionOpt
     options.intra_op_num_threads = 1 if provider.has_own_threads else config.threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = config.arena
-    options.enable_mem_pattern = config.arena
+    # A plan of the memory for each size of input is kept beside what the first call took, and made
+    # no call faster.
+    options.enable_mem_pattern = False
     options.log_severity_level = 3
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(config.spin)))
     options.add_session_config_entry(*RECORD_ENTRY)
