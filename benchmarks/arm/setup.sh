@@ -71,10 +71,17 @@ LAUNCHER
     printf 'import sys\n\nsys.executable = "%s"\n' "$target/python" > "$target/launched/sitecustomize.py"
 }
 
+compile_library() {
+    # Installing the packages does it, unpacking them does not; the compiler's memory stays with
+    # every process that has to compile on its own.
+    env -u PYTHONDONTWRITEBYTECODE "$target/python" -m compileall -q "$target/root/usr/lib/python3.11"
+}
+
 install_on_host
 unpack_debs
 unpack_wheels
 sh "$here/fakepi.sh" "$target/root" pi4
 gcc -O2 -Wall -shared -fPIC -o "$target/marks.so" "$here/marks.c"
 write_launcher
+compile_library
 "$target/python" -c 'import cv2, numpy, onnxruntime, platform; print("ready:", platform.machine())'

@@ -24,6 +24,8 @@ LIMIT_S: Final = 400.0
 SLACK_S: Final = 1.0
 """A camera's picture may be this much older than its frame says: it lay in the driver's queue."""
 PI_MEMORY_MB: Final = 512
+MOST_RESIDENT_MB: Final = 95
+"""What a run with the default model may take there; it was 90 when this was written."""
 
 Boot = Callable[[Arch, int], Machine]
 
@@ -95,7 +97,7 @@ def test_a_camera_that_is_unplugged_comes_back_on_a_small_board(boot: Boot, tmp_
     assert all(a < b for a, b in pairwise(indices)), indices
     assert any("is back after" in line for line in seen["log"]), seen["log"]
     assert {(frame["width"], frame["height"]) for frame in seen["frames"]} == {(640, 480)}
-    assert seen["memory"]["peak_mb"] < 160, seen["memory"]
+    assert seen["memory"]["peak_mb"] < MOST_RESIDENT_MB, seen["memory"]
     assert seen["code"] == 130
 
 
