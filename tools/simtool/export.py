@@ -44,6 +44,7 @@ from simtool.nets.base import Classifier, NetSpec, Padding
 from simtool.onnx_file import IR_VERSION, Port, embed, to_onnx
 from simtool.origin import Origin
 from simtool.parity import Shape, check_parity, crop_shapes, image_shapes
+from simtool.phases import with_phases
 from simtool.probing import probe_geometry
 from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
 from simtool.weighting import Weighting, WeightingOptions, weigh
@@ -139,7 +140,7 @@ def export_bundle(
     polarity: Polarity = "bright" if spec.both_polarities else options.polarity
     graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
 
-    localizer = _localizer(graph, net.spec, options.static_size)
+    localizer = _localizer(with_phases(graph), net.spec, options.static_size)
     smallest = geometry.receptive_field
     if padding == "same":  # what pads takes smaller images too, and deep networks see very far
         smallest = min(smallest, net.spec.crop_size)
@@ -255,9 +256,7 @@ def _reader(origin: Origin, net: Classifier) -> Classifier:
     return net
 
 
-def _localizer(
-    graph: LocalizerGraph, spec: NetSpec, static: tuple[int, int] | None
-) -> onnx.ModelProto:
+def _localizer(graph: nn.Module, spec: NetSpec, static: tuple[int, int] | None) -> onnx.ModelProto:
     """Image -> heatmap. Raises ModelError where it cannot be exported."""
     batch, height, width = _EXAMPLE if static is None else (1, *static)
     example = torch.zeros(batch, spec.channels, height, width, dtype=torch.uint8)

@@ -118,7 +118,10 @@ def _clean(model: onnx.ModelProto, source: Port, result: Port) -> onnx.ModelProt
 
 
 def _clean_graph(graph: onnx.GraphProto) -> onnx.GraphProto:
-    """Nodes, weights and ports alone, nodes named by what they do: `conv_1`, `relu_1`, ..."""
+    """Nodes, weights and ports alone, nodes named by what they do: `conv_1`, `relu_1`, ...
+
+    A value has the name of its node, with a number where that has several.
+    """
     ports = {port.name for port in (*graph.input, *graph.output)}
     weights = {tensor.name for tensor in graph.initializer}
     numbers: Counter[str] = Counter()
@@ -128,8 +131,9 @@ def _clean_graph(graph: onnx.GraphProto) -> onnx.GraphProto:
         kind = node.op_type.lower()
         numbers[kind] += 1
         name = f"{kind}_{numbers[kind]}"
-        for output in node.output:
-            renamed[output] = output if output in ports else name
+        for i, output in enumerate(node.output):
+            own = name if len(node.output) == 1 else f"{name}_{i + 1}"
+            renamed[output] = output if output in ports else own
         inputs = [renamed.get(i, i) for i in node.input]
         outputs = [renamed[o] for o in node.output]
         clean.node.append(

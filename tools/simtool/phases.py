@@ -1,0 +1,123 @@
+"""The first layers of a graph in a form that costs less and gives the same.
+
+A convolution of the image, ReLU and 2x2 pooling look at every pixel, then throw three quarters of
+the answers away. Here the image is taken apart into four planes of half the size, its phases, and
+the convolution answers for the four places of a pooling window as four groups of channels, whose
+maximum is the pooled answer. Its inputs are gathered at a quarter of the places.
+
+It is linear, so it answers to the inverted image as well: conv(1 - x) = sum of weights - conv(x).
+Both polarities share it; the one takes the greatest of the four answers, the other the least.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import Final, TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from simtool.graph import LocalizerGraph
+
+_PHASES: Final = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Rows and columns by which the places of a pooling window differ, and the planes of the image."""
+_STEM: Final = 3
+"""Layers that are replaced: convolution, ReLU, pooling."""
+
+
+def with_phases(graph: LocalizerGraph) -> nn.Module:
+    """The graph in phases where its first layers allow it, else the graph itself."""
+    return PhasedGraph(graph) if _begins_with_pooling(graph.trunk) else graph
+
+
+def _begins_with_pooling(trunk: nn.Module) -> TypeGuard[nn.Sequential]:
+    """Whether it begins with an unpadded odd convolution, ReLU and 2x2 pooling."""
+    if not isinstance(trunk, nn.Sequential) or len(trunk) < _STEM:
+        return False
+    conv, relu, pool = trunk[0], trunk[1], trunk[2]
+    if not (isinstance(conv, nn.Conv2d) and isinstance(relu, nn.ReLU)):
+        return False
+    plain = (conv.stride, conv.padding, conv.dilation, conv.groups) == ((1, 1), (0, 0), (1, 1), 1)
+    # An even kernel would need the last row of an image of odd height, which the planes lack.
+    odd = conv.kernel_size[0] == conv.kernel_size[1] and conv.kernel_size[0] % 2 == 1
+    return plain and odd and _halves(pool)
+
+
+def _halves(layer: nn.Module) -> bool:
+    """Whether it is plain pooling over windows of 2x2 that do not overlap."""
+    if not isinstance(layer, nn.MaxPool2d):
+        return False
+    windows = layer.kernel_size in (2, (2, 2)) and layer.stride in (2, (2, 2))
+    return windows and layer.padding == 0 and layer.dilation == 1
+
+
+class PhasedGraph(nn.Module):
+    """Image (N, C, H, W) uint8 -> heatmap, as the graph that it is made from."""
+
+    bright: Tensor
+    dark: Tensor
+
+    def __init__(self, graph: LocalizerGraph) -> None:
+        """Take over the layers after the pooling; the convolution is arranged anew."""
+        super().__init__()
+        trunk = graph.trunk
+        assert _begins_with_pooling(trunk)
+        conv = trunk[0]
+        assert isinstance(conv, nn.Conv2d)
+        self.polarity = graph.polarity
+        self.squash = graph.squash
+        self.rest = nn.Sequential(*list(trunk)[_STEM:], graph.readout)
+        with torch.no_grad():
+            self.planes = _convolution(_split_weights(conv, float(graph.unit)), stride=2)
+            self.first = _convolution(_phase_weights(conv.weight), stride=1)
+            bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
+            inverted = bias + conv.weight.sum(dim=(1, 2, 3))
+        self.register_buffer("bright", bias.clone()[:, None, None])
+        self.register_buffer("dark", inverted[:, None, None])
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        """The heatmap."""
+        sums = self.first(self.planes(image.to(self.first.weight.dtype)))
+        # Sizes, since a number of parts is not in the opset that is exported.
+        answers = sums.split([sums.shape[1] // len(_PHASES)] * len(_PHASES), dim=1)
+        maps = []
+        if self.polarity != "dark":
+            maps.append(self._finish(reduce(torch.maximum, answers) + self.bright))
+        if self.polarity != "bright":
+            maps.append(self._finish(self.dark - reduce(torch.minimum, answers)))
+        return reduce(torch.maximum, maps)
+
+    def _finish(self, pooled: Tensor) -> Tensor:
+        heatmap: Tensor = self.rest(torch.relu(pooled))
+        return torch.sigmoid(heatmap) if self.squash else heatmap
+
+
+def _convolution(weights: Tensor, stride: int) -> nn.Conv2d:
+    """An unpadded convolution with these weights and no bias."""
+    outputs, inputs, height, width = weights.shape
+    layer = nn.Conv2d(inputs, outputs, (height, width), stride=stride, bias=False)
+    layer.weight.copy_(weights)
+    return layer
+
+
+def _split_weights(conv: nn.Conv2d, unit: float) -> Tensor:
+    """Takes each channel of an image apart into its planes, and scales it by `unit`."""
+    weights = torch.zeros(len(_PHASES), conv.in_channels, conv.in_channels, 2, 2)
+    for plane, (row, column) in enumerate(_PHASES):
+        weights[plane, :, :, row, column] = unit * torch.eye(conv.in_channels)
+    return weights.flatten(0, 1)
+
+
+def _phase_weights(weights: Tensor) -> Tensor:
+    """(F, C, k, k) on the image -> (4 F, 4 C, (k + 1) / 2, (k + 1) / 2) on its planes."""
+    filters, channels, size, _ = weights.shape
+    half = (size + 1) // 2
+    phased = torch.zeros(len(_PHASES), filters, len(_PHASES), channels, half, half)
+    for place, (down, right) in enumerate(_PHASES):
+        for row in range(size):
+            for column in range(size):
+                y, x = row + down, column + right
+                plane = _PHASES.index((y % 2, x % 2))
+                phased[place, :, plane, :, y // 2, x // 2] = weights[:, :, row, column]
+    return phased.flatten(2, 3).flatten(0, 1)
