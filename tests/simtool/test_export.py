@@ -25,14 +25,13 @@ from simtool.onnx_file import Port, to_onnx
 from simtool.origin import Origin, open_origin
 from simtool.parity import TOLERANCE, check_parity, image_shapes
 from simtool.recipes import RECIPES
-from simtool.run import ABLATION_FILE
+from simtool.run import ABLATION_FILE, read_checkpoint
 from simtool.train import train
 from simtool.weighting import WeightingOptions
 from tests.simtool.tiny import digits
 
 BUNDLE_FILES = {
-    *("localizer.onnx", "classifier.onnx", "model.json"),
-    *("checkpoint.safetensors", "ablation.json"),
+    *("localizer.onnx", "classifier.onnx", "model.json", "ablation.json"),
 }
 
 
@@ -89,6 +88,22 @@ def test_bundle_is_whole_verifies_and_holds_no_traces(bundle: Path) -> None:
     assert meta.classes == tuple("0123456789")
     assert len(meta.ablation["error"]["e_i"]) == 16
     assert meta.export["calibration"]["samples"] == 600
+
+
+def test_the_checkpoint_comes_back_out_of_the_classifier(bundle: Path, run: Path) -> None:
+    assert not (bundle / "checkpoint.safetensors").exists()
+    again, trained = read_checkpoint(bundle), read_checkpoint(run)
+    assert (again.net, again.epoch, again.sha256) == (trained.net, trained.epoch, trained.sha256)
+    assert set(again.build().state_dict()) == set(trained.build().state_dict())
+
+
+def test_a_classifier_with_other_weights_is_no_checkpoint(bundle: Path, tmp_path: Path) -> None:
+    copy = damaged(bundle, tmp_path, lambda _: None)
+    data = json.loads((copy / "model.json").read_text())
+    data["training"]["checkpoint_sha256"] = "0" * 64
+    (copy / "model.json").write_text(json.dumps(data))
+    with pytest.raises(ModelError, match=r"classifier\.onnx holds other weights"):
+        read_checkpoint(copy)
 
 
 def test_only_plain_operators(bundle: Path) -> None:

@@ -46,7 +46,13 @@ from simtool.origin import Origin
 from simtool.parity import Shape, check_parity, crop_shapes, image_shapes
 from simtool.phases import with_phases
 from simtool.probing import probe_geometry
-from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
+from simtool.run import (
+    ABLATION_FILE,
+    CHECKPOINT_FILE,
+    READER_FILE,
+    Checkpoint,
+    checkpoint_in_graph,
+)
 from simtool.weighting import Weighting, WeightingOptions, weigh
 
 log = logging.getLogger(__name__)
@@ -358,7 +364,9 @@ def _contents(
         CLASSIFIER_FILE: embed(classifier, METADATA_KEY, embedded),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
-    checkpoints = {CHECKPOINT_FILE: origin.checkpoint}
+    checkpoints = {}
+    if not _holds(graphs[CLASSIFIER_FILE], origin.checkpoint):
+        checkpoints[CHECKPOINT_FILE] = origin.checkpoint
     if origin.classifier is not None:
         checkpoints[READER_FILE] = origin.classifier
     return {
@@ -377,3 +385,11 @@ def _graphs(
         Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], shapes),
         Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], crops),
     )
+
+
+def _holds(classifier: bytes, checkpoint: Checkpoint) -> bool:
+    """Whether the checkpoint can be put together again from the classifier's graph."""
+    if checkpoint.foreign is not None:
+        return False
+    again = checkpoint_in_graph(classifier, checkpoint.net, checkpoint.epoch)
+    return again.sha256 == checkpoint.sha256

@@ -11,6 +11,7 @@ Both polarities share it; the one takes the greatest of the four answers, the ot
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from functools import reduce
 from typing import Final, TypeGuard
 
@@ -66,7 +67,8 @@ class PhasedGraph(nn.Module):
         assert isinstance(conv, nn.Conv2d)
         self.polarity = graph.polarity
         self.squash = graph.squash
-        self.rest = nn.Sequential(*list(trunk)[_STEM:], graph.readout)
+        self.rest = nn.Sequential(OrderedDict(list(trunk.named_children())[_STEM:]))
+        self.readout = graph.readout
         with torch.no_grad():
             self.planes = _convolution(_split_weights(conv, float(graph.unit)), stride=2)
             self.first = _convolution(_phase_weights(conv.weight), stride=1)
@@ -89,7 +91,7 @@ class PhasedGraph(nn.Module):
         return reduce(torch.maximum, maps)
 
     def _finish(self, pooled: Tensor) -> Tensor:
-        heatmap: Tensor = self.rest(torch.relu(pooled))
+        heatmap: Tensor = self.readout(self.rest(torch.relu(pooled)))
         return torch.sigmoid(heatmap) if self.squash else heatmap
 
 
