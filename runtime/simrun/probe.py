@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class ThreadProbe:
     def describe(self) -> str:
         """The choice and its reason in one line."""
         times = ", ".join(
-            f"{threads}: {statistics.median(times) * 1000:.2f} ms"
+            f"{threads}: {float(np.median(times)) * 1000:.2f} ms"
             for threads, times in self.times_s.items()
         )
         return f"threads auto: {self.threads} (median of the network by threads, {times})"
@@ -143,6 +142,6 @@ def choose(times_s: Mapping[int, Sequence[float]]) -> int:
 
 
 def _is_faster(these: Sequence[float], those: Sequence[float]) -> bool:
-    low, middle, _ = statistics.quantiles(those, n=4, method="inclusive")
-    _, own, high = statistics.quantiles(these, n=4, method="inclusive")
-    return own < (1 - _LEAST_GAIN) * middle and high < low
+    low, middle = np.quantile(those, (0.25, 0.5))
+    own, high = np.quantile(these, (0.5, 0.75))
+    return bool(own < (1 - _LEAST_GAIN) * middle and high < low)
