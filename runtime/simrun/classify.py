@@ -81,22 +81,23 @@ def label_regions(
     engine: Engine,
     classes: Sequence[str],
     crop_size: int,
-    rgb: Image,
+    frame: Image,
     quads: Sequence[Quad],
 ) -> list[Reading]:
-    """Name the thing in each region of a colour frame: one label a region, all in one batch.
+    """Name the thing in each region of a frame: one label a region, all in one batch.
 
     Args:
-        engine: `crops` (N, 3, S, S) uint8 RGB -> `logits` (N, C).
+        engine: `crops` (N, 1, S, S) or (N, 3, S, S) uint8, grey or RGB -> `logits` (N, C).
         classes: labels of the C outputs.
         crop_size: S.
-        rgb: the frame, (H, W, 3) uint8.
+        frame: (H, W) grey or (H, W, 3) RGB, uint8.
         quads: regions in frame pixels.
     """
     if not quads:
         return []
-    crops = np.stack([_square_crop(rgb, quad, crop_size) for quad in quads])
-    probabilities = _probabilities(engine, crops.transpose(0, 3, 1, 2))
+    crops = np.stack([_square_crop(frame, quad, crop_size) for quad in quads])
+    planes = crops[:, np.newaxis] if crops.ndim == 3 else crops.transpose(0, 3, 1, 2)
+    probabilities = _probabilities(engine, planes)
     best = probabilities.argmax(axis=1)
     return [
         Reading(classes[index], (float(row[index]),))
@@ -114,8 +115,8 @@ def _probabilities(engine: Engine, crops: NDArray[np.uint8]) -> NDArray[np.float
     return _softmax(np.concatenate([engine.run(part) for part in parts]))
 
 
-def _square_crop(rgb: Image, quad: Quad, size: int) -> Image:
-    """The square around a quad, with a margin, brought to (size, size, 3); edges go on outside."""
+def _square_crop(frame: Image, quad: Quad, size: int) -> Image:
+    """The square around a quad, with a margin, brought to (size, size[, 3]); edges go on."""
     corners = np.array(quad, np.float64)
     low, high = corners.min(axis=0), corners.max(axis=0)
     side = float((high - low).max()) * (1 + 2 * _MARGIN) + 4.0
@@ -123,7 +124,7 @@ def _square_crop(rgb: Image, quad: Quad, size: int) -> Image:
     scale = side / size
     matrix = np.array([[scale, 0, start[0] + scale / 2], [0, scale, start[1] + scale / 2]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    crop = cv2.warpAffine(rgb, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    crop = cv2.warpAffine(frame, matrix, (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(crop, np.uint8)
 
 

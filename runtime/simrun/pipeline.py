@@ -158,7 +158,9 @@ class Localizer:
         quads = _quads([line.quad for _, line in found], heatmap)
         readings: list[Reading] = [Reading("", ())] * len(quads)
         if self._classifier is not None:
-            read = read_regions if self.meta.channels == 1 else label_regions
+            # What stands in no line is no character, but a thing that is named as a whole.
+            is_text = self.meta.channels == 1 and self.region_options.lines
+            read = read_regions if is_text else label_regions
             readings = read(self._classifier, self.meta.classes, self.meta.crop_size, seen, quads)
         return tuple(
             Region(

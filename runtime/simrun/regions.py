@@ -54,7 +54,8 @@ class RegionOptions:
     min_height: float = 0.0
     """Regions that are lower, or narrower, are not reported."""
     lines: float = 1.0
-    """1: components that stand side by side are a line of text; 0: each is a region by itself."""
+    """1: components that stand side by side are a line of text; 0: each is a region by itself, a
+    thing that is named as a whole."""
     valley: float = 0.0
     """A cell lower than this share of the heights both above and below it parts two lines that
     touch; 0 parts nothing."""

@@ -112,7 +112,11 @@ def _options() -> None:
 )
 def train_command(
     recipe: Annotated[
-        str, typer.Argument(help="Name of the recipe: mnist-lenet, scene-text, characters.")
+        str,
+        typer.Argument(
+            help="Name of the recipe: mnist-lenet, scene-text, characters; folder for classes of "
+            "your own."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", help="Run folder to write.")],
     data: DataOption = None,
@@ -124,15 +128,24 @@ def train_command(
     steps: Annotated[
         int | None, typer.Option(help="Of scene-text: gradient steps in place of the recipe's.")
     ] = None,
+    background: Annotated[
+        Path | None,
+        typer.Option(help="Of folder: photos without your things; textures are made without it."),
+    ] = None,
+    channels: Annotated[
+        ChannelsChoice | None,
+        typer.Option(help="Of folder: grey or rgb; by the pictures if not given."),
+    ] = None,
 ) -> None:
     """Train a classifier by a recipe.
 
     Stopped by Ctrl-C, it keeps the last whole epoch; the same command again goes on from there,
     to the same result.
     """
-    from simtool.commands import train_run
+    from simtool.commands import Composed, train_run
 
-    result = train_run(recipe, out, data, seed, seeds, steps)
+    composed = Composed(background, channels and channels.value)
+    result = train_run(recipe, out, data, seed, seeds, steps, composed)
     if result is not None:
         _print(result)
 

@@ -16,8 +16,9 @@ from simtool.ablating import Job, ablate_job
 from simtool.ablation import AblationOptions, Provenance
 from simtool.ablation_record import AblationRecord
 from simtool.accuracy import to_tensors
+from simtool.cutouts.training import FOLDER_EXPORT, Composed, train_folder
 from simtool.cutting import cut_halves
-from simtool.data import LabelledImages, load_split
+from simtool.data import CARRIED, LabelledImages, load_split
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.deletion import kernel_norms, last_convolution
 from simtool.distributed import ALONE, Peers, joined
@@ -25,7 +26,7 @@ from simtool.export import ExportOptions, export_bundle, override, with_defaults
 from simtool.nets import SplitNet
 from simtool.nets.foreign import ForeignSpec
 from simtool.origin import open_origin, with_classifier
-from simtool.recipes import SceneRecipe, find_recipe
+from simtool.recipes import Recipe, SceneRecipe, find_recipe
 from simtool.run import ABLATION_FILE, RunFolder, read_checkpoint
 from simtool.train import train, train_seeds
 from simtool.weighting import METHODS, WeightingOptions, weigh
@@ -45,12 +46,19 @@ def train_run(
     seed: int,
     seeds: int | None,
     steps: int | None = None,
+    composed: Composed | None = None,
 ) -> dict[str, Any] | None:
     """Train one seed, or several; the final test accuracy or the summary over the seeds.
 
     None in a process that does not lead.
     """
     recipe = find_recipe(recipe_name)
+    if isinstance(recipe, Recipe) and recipe.data in CARRIED:
+        if data is None or seeds is not None or steps is not None:
+            raise UsageError("recipe 'folder' needs --data DIR, and takes no --seeds or --steps")
+        return train_folder(recipe, data, composed or Composed(), out, seed)
+    if composed is not None and composed != Composed():
+        raise UsageError("--background and --channels are for the recipe 'folder'")
     if isinstance(recipe, SceneRecipe):
         return _train_on_scenes(recipe, out, data, seed, seeds, steps)
     if steps is not None:
@@ -125,7 +133,8 @@ def ablate_run(
     checkpoint = read_checkpoint(folder)
     if checkpoint.foreign is not None:
         raise UsageError(f"{folder} is of --model {checkpoint.net}; give --model and --weights")
-    images = load_split(run.config().recipe.data, split, data)
+    name = run.config().recipe.data
+    images = load_split(name, split, folder if data is None and name in CARRIED else data)
     net = checkpoint.build().to(device)
     if not isinstance(net, SplitNet):
         raise ModelError(f"{folder} holds a {type(net).__name__}, not a network in two halves")
@@ -247,6 +256,9 @@ def export_run(
         # Colours have no polarity, and things do not stand in lines as characters do.
         side = max(_SMALLEST_SIDE, foreign.crop_size)
         defaults = replace(defaults, polarity="bright", side=side, regions={"join_gap": 0.0})
+    elif origin.data in CARRIED and origin.previous is None:
+        defaults = replace(defaults, **FOLDER_EXPORT)
+        data = run if data is None else data
     options = _export_options(defaults, request)
 
     def load(split: str) -> LabelledImages:

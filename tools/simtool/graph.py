@@ -216,6 +216,8 @@ class ClassifierGraph(nn.Module):
     def forward(self, crops: Tensor) -> Tensor:
         """The logits."""
         logits: Tensor = self.net(crops.to(torch.float32) * self.unit)
+        if logits.ndim == 4:  # of every window of the crop: the middle one looks at all of it
+            logits = logits[:, :, logits.shape[2] // 2, logits.shape[3] // 2]
         # A slice that keeps all would still be a node of the graph.
         return logits if logits.shape[1] == self.labels else logits[:, : self.labels]
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from simrun.errors import UsageError
+from simtool.nets.base import Variant
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,10 @@ class Recipe:
     learning_rate: float
     lr_decay: float
     """Iteration t, from 0, runs at learning_rate / (1 + lr_decay * t)."""
+    scenes: int | None = None
+    """Scenes composed to train on, where the data are composed."""
+    variant: Variant | None = None
+    """What the network takes from the data; None where it is always the same."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,9 @@ def recipe_from_json(data: Mapping[str, Any]) -> AnyRecipe:
     """A recipe from a run's configuration. Raises TypeError where a field is missing or unknown."""
     if data.get("kind") == "scenes":
         return SceneRecipe(**{**data, "cycles": tuple(data["cycles"])})
+    variant = data.get("variant")
+    if variant is not None:
+        data = {**data, "variant": Variant(tuple(variant["classes"]), variant["channels"])}
     return Recipe(**data)
 
 
@@ -146,6 +154,17 @@ RECIPES: Final[Mapping[str, AnyRecipe]] = MappingProxyType(
         "mnist-maps": _MAPS,
         # The same with a hidden layer in the head, to see what the ablation does without CAM.
         "mnist-maps-deep": replace(_MAPS, name="mnist-maps-deep", net="maps-deep"),
+        # Somebody's own classes: a folder of pictures, composed into scenes.
+        "folder": Recipe(
+            name="folder",
+            net="things",
+            data="folder",
+            epochs=10,
+            batch=16,
+            learning_rate=2e-3,
+            lr_decay=1e-3,
+            scenes=4000,
+        ),
     }
 )
 

@@ -26,7 +26,7 @@ from simrun.bundle import CLASSIFIER_FILE, METADATA_FILE, load_bundle
 from simrun.errors import ModelError, OutputError, UsageError
 from simtool.files import read_json, write_atomic, write_json
 from simtool.nets import build_net
-from simtool.nets.base import Classifier
+from simtool.nets.base import Classifier, Variant
 from simtool.nets.foreign import ForeignNet, ForeignSpec, make_model
 from simtool.recipes import AnyRecipe, recipe_from_json
 
@@ -87,6 +87,8 @@ class Checkpoint:
     """`parameter/key` -> tensor; empty in a bundle, which is not trained further."""
     foreign: ForeignSpec | None = None
     """Of a network that was given by --model: `net` names its factory then."""
+    variant: Variant | None = None
+    """What a network took from the data it was made for."""
 
     @property
     def sha256(self) -> str:
@@ -105,6 +107,8 @@ class Checkpoint:
         facts: dict[str, Any] = {"net": self.net, "epoch": self.epoch}
         if self.foreign is not None:
             facts["foreign"] = self.foreign.to_json()
+        if self.variant is not None:
+            facts["variant"] = asdict(self.variant)
         # Cloned, because the format refuses tensors that share memory, as tied weights do.
         whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         return save(whole, {_METADATA: json.dumps(facts)})
@@ -120,7 +124,7 @@ class Checkpoint:
             model = make_model(self.net)
             load_weights(model, self.weights)
             return ForeignNet(self.foreign, model).eval()
-        net = build_net(self.net)
+        net = build_net(self.net, self.variant)
         load_weights(net, self.weights)
         return net.eval()
 
@@ -157,13 +161,14 @@ def read_checkpoint(folder: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
         optimizer = {
             k.removeprefix(_OPTIMIZER): v for k, v in tensors.items() if k.startswith(_OPTIMIZER)
         }
-        foreign = metadata.get("foreign")
+        foreign, variant = metadata.get("foreign"), metadata.get("variant")
         return Checkpoint(
             str(metadata["net"]),
             int(metadata["epoch"]),
             weights,
             optimizer,
             None if foreign is None else ForeignSpec.from_json(foreign),
+            None if variant is None else Variant(tuple(variant["classes"]), variant["channels"]),
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path} is damaged or not a checkpoint of ours: {error}") from error
@@ -280,10 +285,16 @@ class RunFolder:
                     "choose another folder with --out"
                 )
             return run
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise OutputError(f"{path} is not empty and holds no run; choose another folder")
+        run.refuse_foreign()
         write_json(path / CONFIG_FILE, config.to_json())
         return run
+
+    def refuse_foreign(self) -> None:
+        """Raise OutputError where the folder holds something else than a run."""
+        if (self.path / CONFIG_FILE).is_file() or not self.path.exists():
+            return
+        if not self.path.is_dir() or any(self.path.iterdir()):
+            raise OutputError(f"{self.path} is not empty and holds no run; choose another folder")
 
     def config(self) -> RunConfig:
         """The configuration. Raises ModelError where it is damaged."""

@@ -71,7 +71,7 @@ def train(
     config = RunConfig(recipe, seed, train_split.sha256)
     run = RunFolder.create(out, config) if peers.leads else RunFolder(out)
     peers.wait()
-    net = _initial_net(recipe.net, seed)
+    net = _initial_net(recipe, seed)
     _check_sharable(net, peers)
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
     done = _resume(run, net, optimizer)
@@ -90,7 +90,10 @@ def train(
             weights = {name: value.clone() for name, value in net.state_dict().items()}
             state = optimizer_tensors(net, optimizer)
             if peers.leads:
-                run.save(Checkpoint(recipe.net, epoch + 1, weights, state), history)
+                checkpoint = Checkpoint(
+                    recipe.net, epoch + 1, weights, state, variant=recipe.variant
+                )
+                run.save(checkpoint, history)
             log.info(
                 "seed %d epoch %d/%d: loss %.4f, test accuracy %.2f %%, %.1f s",
                 *(seed, epoch + 1, recipe.epochs, loss, 100 * accuracy.overall, seconds),
@@ -162,11 +165,11 @@ def _check_sharable(net: nn.Module, peers: Peers) -> None:
         )
 
 
-def _initial_net(name: str, seed: int) -> SplitNet:
+def _initial_net(recipe: Recipe, seed: int) -> SplitNet:
     """A network whose initial weights depend on the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_net(name)
+        return build_net(recipe.net, recipe.variant)
 
 
 def _resume(run: RunFolder, net: SplitNet, optimizer: torch.optim.Optimizer) -> int:
@@ -205,7 +208,8 @@ def _train_epoch(
             part = peers.part(len(batch))
             images, labels = to_tensors(data, batch[part.start : part.stop])
             # The mean over the whole batch: what the other processes have is added below.
-            loss = F.cross_entropy(net(images), labels, reduction="sum") / len(batch)
+            positions = len(batch) * labels.shape[1:].numel()
+            loss = F.cross_entropy(net(images), labels, reduction="sum") / positions
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             _share_gradients(net, peers)

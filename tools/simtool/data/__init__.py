@@ -28,14 +28,24 @@ def _load_characters(split: str, folder: Path | None) -> LabelledImages:
     return load_characters(split, folder)
 
 
+def _load_cutouts(split: str, folder: Path | None) -> LabelledImages:
+    from simtool.cutouts.splits import load_folder_scenes
+
+    return load_folder_scenes(split, folder)
+
+
 DATASETS: Final[Mapping[str, Callable[[str, Path | None], LabelledImages]]] = MappingProxyType(
     {
         "mnist": load_mnist,
         "mnist-windows": load_windows,
         "scene-text": _load_scenes,
         "characters": _load_characters,
+        "folder": _load_cutouts,
     }
 )
+
+CARRIED: Final = frozenset({"folder"})
+"""Data sets that a run folder carries with it: `load_split` takes that folder."""
 
 
 def load_split(dataset: str, split: str, folder: Path | None) -> LabelledImages:

@@ -20,6 +20,8 @@ from simrun.images import IMAGE_SUFFIXES, Image, read_image, to_bgr, to_grey
 from simtool.data.dataset import LabelledImages
 
 Channels = Literal["grey", "rgb"]
+_HIDDEN: Final = (".", "__MACOSX")
+"""Beginnings of folders that are no class: some programs leave them behind."""
 _LISTED: Final = 5
 """Names given in a message."""
 
@@ -57,7 +59,8 @@ class ImageFolder:
         """
         if not root.is_dir():
             raise SourceError(f"no data folder {root}; give one with a sub-folder a class")
-        present = sorted(path.name for path in root.iterdir() if path.is_dir())
+        folders = [path.name for path in root.iterdir() if path.is_dir()]
+        present = sorted(name for name in folders if not name.startswith(_HIDDEN))
         names = tuple(classes) if classes is not None else tuple(present)
         if missing := [name for name in names if name not in present]:
             raise SourceError(

@@ -8,13 +8,14 @@ from types import MappingProxyType
 from typing import Final
 
 from simrun.errors import UsageError
-from simtool.nets.base import NetSpec, SplitNet
+from simtool.nets.base import NetSpec, SplitNet, Variant
 from simtool.nets.characters import characters
 from simtool.nets.lenet import lenet
 from simtool.nets.maps import maps, maps_deep
 from simtool.nets.scene_text import scene_text
+from simtool.nets.things import things
 
-__all__ = ["NETS", "NetSpec", "SplitNet", "build_net"]
+__all__ = ["NETS", "NetSpec", "SplitNet", "Variant", "build_net"]
 
 NETS: Final[Mapping[str, Callable[[], SplitNet]]] = MappingProxyType(
     {
@@ -26,13 +27,22 @@ NETS: Final[Mapping[str, Callable[[], SplitNet]]] = MappingProxyType(
     }
 )
 
+VARIANTS: Final[Mapping[str, Callable[[Variant], SplitNet]]] = MappingProxyType({"things": things})
+"""Networks whose classes come with the data."""
 
-def build_net(name: str) -> SplitNet:
+
+def build_net(name: str, variant: Variant | None = None) -> SplitNet:
     """A freshly initialised network of that name.
+
+    Args:
+        name: in `VARIANTS` where a variant is given, in `NETS` elsewhere.
+        variant: classes and channels, for a network that takes them from the data.
 
     Raises:
         UsageError: there is no such network; the nearest name is suggested.
     """
+    if variant is not None and name in VARIANTS:
+        return VARIANTS[name](variant)
     if name not in NETS:
         near = difflib.get_close_matches(name, NETS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(NETS)}"

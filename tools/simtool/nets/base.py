@@ -33,6 +33,8 @@ class NetSpec:
     but is neither a channel of the heatmap nor a label."""
     subtract_background: bool = True
     """Weigh a filter by what it does to a class less what it does to the background."""
+    whole: bool = False
+    """What is found is a thing by itself, named as a whole: no characters, and no lines of them."""
     both_polarities: bool = False
     """Trained on bright and on dark objects alike: the exported graph need not run twice."""
 
@@ -52,6 +54,15 @@ class NetSpec:
     def contrast(self) -> str | None:
         """The class whose change the weighting subtracts, if any."""
         return self.background if self.subtract_background else None
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a network that is made for the data at hand takes from them."""
+
+    classes: tuple[str, ...]
+    """The background, last, included."""
+    channels: int
 
 
 class Classifier(nn.Module):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +32,15 @@ def make_background(
 
 def photo_crop(materials: SceneMaterials, rng: np.random.Generator, size: int) -> Grey:
     """A random part of a random photo, (size, size) uint8, half to three times as large there."""
-    photo = materials.photos[int(rng.integers(len(materials.photos)))]
+    return random_crop(materials.photos, rng, size)
+
+
+def random_crop(photos: Sequence[Grey], rng: np.random.Generator, size: int) -> Grey:
+    """The same of photos (H, W), or (H, W, 3) for a crop (size, size, 3)."""
+    photo = photos[int(rng.integers(len(photos)))]
     side = size * np.exp(rng.uniform(np.log(0.5), np.log(3.0)))
-    side = int(min(side, *photo.shape))
-    y, x = (int(rng.integers(0, n - side + 1)) for n in photo.shape)
+    side = int(min(side, *photo.shape[:2]))
+    y, x = (int(rng.integers(0, n - side + 1)) for n in photo.shape[:2])
     crop = photo[y : y + side, x : x + side]
     if rng.random() < 0.5:
         crop = crop[:, ::-1]

@@ -6,18 +6,18 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Grey = NDArray[np.uint8]
-"""(H, W)."""
+Picture = NDArray[np.uint8]
+"""(H, W), or (H, W, 3) where the scene has colour."""
 
 
-def photograph(scene: NDArray[np.float32], rng: np.random.Generator) -> Grey:
-    """Uneven light, exposure, blur, noise and JPEG."""
-    size = len(scene)
+def photograph(scene: NDArray[np.float32], rng: np.random.Generator) -> Picture:
+    """Uneven light, exposure, blur, noise and JPEG, of a scene (H, W) or (H, W, 3)."""
     if rng.random() < 0.5:
         light = rng.uniform(0.45, 1.25, (int(rng.integers(2, 5)), int(rng.integers(2, 5)))).astype(
             np.float32
         )
-        scene = scene * cv2.resize(light, (size, size), interpolation=cv2.INTER_CUBIC)
+        spread = cv2.resize(light, scene.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+        scene = scene * (spread if scene.ndim == 2 else spread[..., np.newaxis])
     if rng.random() < 0.4:
         gamma = np.float32(np.exp(rng.normal(0, 0.35)))
         scene = np.asarray(255 * np.clip(scene / 255, 0, 1) ** gamma, np.float32)
@@ -29,7 +29,7 @@ def photograph(scene: NDArray[np.float32], rng: np.random.Generator) -> Grey:
     if rng.random() < 0.6:
         quality = int(rng.integers(25, 96))
         coded = cv2.imencode(".jpg", out, (cv2.IMWRITE_JPEG_QUALITY, quality))[1]
-        out = np.asarray(cv2.imdecode(coded, cv2.IMREAD_GRAYSCALE), np.uint8)
+        out = np.asarray(cv2.imdecode(coded, cv2.IMREAD_UNCHANGED), np.uint8)
     return out
 
 

@@ -5,7 +5,7 @@ Every maker takes a random generator and a size and returns a grey picture (size
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -211,10 +211,13 @@ MAKERS: tuple[Maker, ...] = (
     beads, beads,
 )  # fmt: skip
 
+MATERIALS: tuple[Maker, ...] = (clouds, bricks, bars, lattice, facade, foliage, twigs, gravel)
+"""The same without the loose and repeated shapes, which may be what is looked for elsewhere."""
 
-def random_texture(rng: np.random.Generator, size: int) -> Grey:
-    """One of `MAKERS`, turned (mostly by little), stretched, seen aslant, perhaps inverted."""
-    maker = MAKERS[int(rng.integers(len(MAKERS)))]
+
+def random_texture(rng: np.random.Generator, size: int, makers: Sequence[Maker] = MAKERS) -> Grey:
+    """One of `makers`, turned (mostly by little), stretched, seen aslant, perhaps inverted."""
+    maker = makers[int(rng.integers(len(makers)))]
     big = maker(rng, int(size * 1.5))
     angle = rng.uniform(0, 360) if rng.random() < 0.15 else rng.normal(0, 7)
     zoom = rng.uniform(0.8, 1.6)

@@ -1,0 +1,1 @@
+"""Scenes composed of somebody's own pictures, a folder a class: no box is drawn by anybody."""
