@@ -15,7 +15,13 @@ import typer
 
 from simrun.console import run_app
 from simrun.errors import UsageError
-from simtool import commands_calibrate, commands_eval, commands_fetch, commands_report
+from simtool import (
+    commands_calibrate,
+    commands_compose,
+    commands_eval,
+    commands_fetch,
+    commands_report,
+)
 
 TRAIN_MODULES: Final = frozenset(
     {"torch", "onnx", "onnxscript", "safetensors", "pooch", "matplotlib", "PIL", "fontTools"}
@@ -142,9 +148,9 @@ def train_command(
     Stopped by Ctrl-C, it keeps the last whole epoch; the same command again goes on from there,
     to the same result.
     """
-    from simtool.commands import Composed, train_run
+    from simtool.commands import composed_of, train_run
 
-    composed = Composed(background, channels and channels.value)
+    composed = composed_of(background, channels and channels.value)
     result = train_run(recipe, out, data, seed, seeds, steps, composed)
     if result is not None:
         _print(result)
@@ -346,6 +352,7 @@ def export_command(
 
 
 commands_calibrate.register(app)
+commands_compose.register(app)
 commands_eval.register(app)
 commands_fetch.register(app)
 commands_report.register(app)

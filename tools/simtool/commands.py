@@ -39,6 +39,14 @@ _SMALLEST_SIDE: Final = 320
 """Working side of a network from --model, in pixels, where its own pictures are smaller."""
 
 
+def composed_of(background: Path | None, channels: str | None) -> Composed:
+    """The options of composed scenes as given."""
+    wanted: Channels | None = None
+    if channels is not None:
+        wanted = "grey" if channels == "grey" else "rgb"
+    return Composed(background, wanted)
+
+
 def train_run(
     recipe_name: str,
     out: Path,

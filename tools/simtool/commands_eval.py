@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 PREDICTIONS_FILE: Final = "predictions.jsonl"
 SCORES_FILE: Final = "scores.json"
+NAMES_FILE: Final = "names.json"
 _LINE_EVERY: Final = 50
 """Pictures between two lines of progress where there is no terminal."""
 
@@ -66,9 +67,15 @@ def eval_command(
 ) -> None:
     """Score a model on annotated pictures.
 
+<<<<<<< HEAD
     It is scored by pixels, by lines and by regions covered. The table goes to standard output;
     predictions.jsonl, scores.json, REPORT.md and index.html, a page of the best and the worst
     pictures, into the output folder.
+=======
+    The table goes to standard output; predictions.jsonl, scores.json, REPORT.md and index.html, a
+    page of the best and the worst pictures, into the output folder. Where the model finds things
+    rather than text, their names are scored too, into names.json.
+>>>>>>> 608f4d9 (simtool compose, names scored by simtool eval, tests of folder training)
     """
     from simtool.annotations import load_annotations
     from simtool.evalpage import text_table
@@ -85,7 +92,10 @@ def eval_command(
         else:
             record = _take_predictions(model, predictions, folder)
         evaluation = _write_results(pictures, record, folder)
+        names = _write_names(pictures, folder) if record.whole else None
     typer.echo(text_table(evaluation))
+    if names is not None:
+        typer.echo(f"\n{names}")
     typer.echo(f"simtool: wrote {target}", err=True)
     if evaluation.bad:
         raise SourceError(
@@ -137,6 +147,16 @@ def _write_results(pictures: AnnotatedSet, record: ModelRecord, folder: Path) ->
     write_text(folder / "REPORT.md", markdown(evaluation, command))
     write_text(folder / "index.html", html(evaluation, command))
     return evaluation
+
+
+def _write_names(pictures: AnnotatedSet, folder: Path) -> str:
+    """Score the names of things too, into names.json; the table."""
+    from simtool.files import write_json
+    from simtool.naming import names_table, score_names
+
+    scores = score_names(pictures, folder / PREDICTIONS_FILE)
+    write_json(folder / NAMES_FILE, {name: counts.to_json() for name, counts in scores.items()})
+    return names_table(scores)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ class ModelRecord:
     """Working side in pixels; this and the thresholds are None for predictions from a file."""
     map_threshold: float | None = None
     region_threshold: float | None = None
+    whole: bool = False
+    """Whether it finds things that are named as wholes, not text."""
 
 
 @dataclass(frozen=True)
@@ -197,6 +199,7 @@ def predict(
         side=localizer.side,
         map_threshold=localizer.region_options.map_threshold,
         region_threshold=localizer.region_options.region_threshold,
+        whole=not localizer.region_options.lines,
     )
 
 

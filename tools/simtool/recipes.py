@@ -29,6 +29,8 @@ class Recipe:
     """Iteration t, from 0, runs at learning_rate / (1 + lr_decay * t)."""
     scenes: int | None = None
     """Scenes composed to train on, where the data are composed."""
+    background_weight: float = 1.0
+    """Weight of the last class in the loss, where it is "nothing" and most of every image."""
     variant: Variant | None = None
     """What the network takes from the data; None where it is always the same."""
 
@@ -159,11 +161,12 @@ RECIPES: Final[Mapping[str, AnyRecipe]] = MappingProxyType(
             name="folder",
             net="things",
             data="folder",
-            epochs=10,
-            batch=16,
-            learning_rate=2e-3,
+            epochs=12,
+            batch=8,
+            learning_rate=3e-3,
             lr_decay=1e-3,
             scenes=4000,
+            background_weight=0.3,
         ),
     }
 )

@@ -3,8 +3,8 @@
 What belongs to the thing is told in one of three ways, in this order:
 
 alpha   the picture has transparent pixels: they are taken at their word
-ground  the picture's border is nearly of one shade: what is connected to the border and of that
-        shade is ground, as on product photos, drawings and scans
+ground  much of the picture's border is of the shade of its corners: what is connected to the
+        border and of that shade is ground, as on product photos, drawings and scans
 soft    neither: the whole picture is the thing, and its rim fades out, so that no network can go
         by the edge of a rectangle
 """
@@ -25,8 +25,8 @@ SIDE: Final = 48
 """Of the square that holds a cut-out, in pixels."""
 _SHADES: Final = 14
 """Levels by which pixels of one ground may differ from its median."""
-_PLAIN: Final = 0.9
-"""Share of a picture's border that is of one shade where there is a ground."""
+_PLAIN: Final = 0.4
+"""Share of a picture's border that is of its corners' shade where there is a ground."""
 _RIM: Final = 0.12
 """Share of a picture's side over which a soft cut-out fades out."""
 _VISIBLE: Final = 128
@@ -91,8 +91,8 @@ def _own_alpha(path: Path) -> Pixels | None:
     raw = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
     if raw is None or raw.ndim != 3 or raw.shape[2] != 4:
         return None
-    alpha = raw[..., 3] >> 8 if raw.dtype == np.uint16 else raw[..., 3]
-    return None if alpha.min() == 255 else alpha.astype(np.uint8)
+    alpha = np.asarray(raw[..., 3] // (257 if raw.dtype == np.uint16 else 1), np.uint8)
+    return None if alpha.min() == 255 else alpha
 
 
 def _shrunk(image: Pixels) -> Pixels:
@@ -107,7 +107,9 @@ def _ground_alpha(image: Pixels) -> Pixels | None:
     """(H, W) alpha by the shade of the border; None where it has no one shade."""
     planes = image[..., np.newaxis] if image.ndim == 2 else image
     border = np.concatenate([planes[0], planes[-1], planes[1:-1, 0], planes[1:-1, -1]])
-    shade = np.median(border, axis=0)
+    # Things often reach the border, but seldom all corners.
+    corners = np.array([planes[0, 0], planes[0, -1], planes[-1, 0], planes[-1, -1]])
+    shade = np.median(corners, axis=0)
     alike = np.abs(planes.astype(np.int16) - shade).max(axis=2) <= _SHADES
     if (np.abs(border - shade).max(axis=1) <= _SHADES).mean() < _PLAIN:
         return None

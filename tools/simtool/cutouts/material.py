@@ -8,7 +8,7 @@ import logging
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import cv2
 import numpy as np
@@ -61,7 +61,7 @@ class Material:
 
     def save(self, run: Path) -> None:
         """Write it into a run folder. Raises OutputError."""
-        arrays = {f"background_{i}": b for i, b in enumerate(self.backgrounds)}
+        arrays: dict[str, Any] = {f"background_{i}": b for i, b in enumerate(self.backgrounds)}
         buffer = io.BytesIO()
         np.savez_compressed(
             buffer,

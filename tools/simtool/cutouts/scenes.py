@@ -146,7 +146,7 @@ def _piece(
         half = SIDE // 2
         picture = material.cutouts.images[rng.choice(pictures)]
         top, left = (int(v) for v in rng.choice([0, half], 2))
-        return picture[top : top + half, left : left + half]
+        return np.asarray(picture[top : top + half, left : left + half], np.uint8)
     patch = random_crop(grounds, rng, SIDE).reshape(SIDE, SIDE, -1)
     ramp = np.clip((np.minimum(np.arange(SIDE), np.arange(SIDE)[::-1]) + 0.5) / 6, 0, 1)
     alpha = np.outer(ramp, ramp)[..., np.newaxis].astype(np.float32)
@@ -187,9 +187,8 @@ def _posed(cutout: Pixels, size: float, rng: np.random.Generator) -> Floats:
     small = cv2.resize(cutout, (side, side), interpolation=mode).astype(np.float32)
     room = int(np.ceil(side * 1.42))
     turn = cv2.getRotationMatrix2D((side / 2 - 0.5, side / 2 - 0.5), rng.normal(0, _TURN), 1.0)
-    turn[0, 0] *= (stretch := float(np.exp(rng.normal(0, 0.06))))
-    turn[0, 1] *= stretch
-    turn[:, 2] += (room - side) / 2
+    turn[0, :2] = turn[0, :2] * np.exp(rng.normal(0, 0.06))
+    turn[:, 2] = turn[:, 2] + (room - side) / 2
     return np.asarray(cv2.warpAffine(small, turn, (room, room), flags=cv2.INTER_LINEAR))
 
 

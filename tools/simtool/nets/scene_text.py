@@ -69,7 +69,7 @@ def scene_text(hidden: tuple[int, ...] = ()) -> SplitNet:
         conv = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=dilation, dilation=dilation)
         layers[f"block{number}"] = Residual(conv)
     net = SplitNet(SPEC, nn.Sequential(layers), make_head(hidden, len(SPEC.classes)))
-    net.apply(_initialise)
+    net.apply(initialise)
     return net
 
 
@@ -83,7 +83,7 @@ def make_head(hidden: tuple[int, ...], classes: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(width, classes, 1))
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """He's normal weights; residual branches start at half strength, or their sums grow."""
     if isinstance(module, nn.Conv2d):
         nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

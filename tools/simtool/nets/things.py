@@ -13,7 +13,7 @@ from typing import Final
 from torch import nn
 
 from simtool.nets.base import NetSpec, SplitNet, Variant
-from simtool.nets.scene_text import Residual
+from simtool.nets.scene_text import Residual, initialise
 
 NOTHING: Final = "nothing"
 """The last class of every such network."""
@@ -21,15 +21,15 @@ STRIDE: Final = 4
 """Pixels between neighbouring cells of F; cell (i, j) is centred on pixel (4 i, 4 j)."""
 CROP: Final = 65
 """Side of a crop: the receptive field."""
-_CHANNELS: Final = (16, 24, 32)
+_CHANNELS: Final = (16, 24, 24)
 _DILATIONS: Final = (1, 2, 2, 1)
 """Of the blocks; small ones last, so that no grid is left in F."""
 
 
 def things(variant: Variant) -> SplitNet:
-    """The network for these classes; about 47k weights.
+    """The network for these classes; about 28k weights.
 
-    The trunk maps (N, C, H, W) to (N, 32, ceil(H / 4), ceil(W / 4)); the linear head maps that to
+    The trunk maps (N, C, H, W) to (N, 24, ceil(H / 4), ceil(W / 4)); the linear head maps that to
     logits (N, classes, h, w).
     """
     first, second, last = _CHANNELS
@@ -57,4 +57,6 @@ def things(variant: Variant) -> SplitNet:
         whole=True,
     )
     head = nn.Sequential(nn.Conv2d(last, len(variant.classes), 1))
-    return SplitNet(spec, nn.Sequential(layers), head)
+    net = SplitNet(spec, nn.Sequential(layers), head)
+    net.apply(initialise)
+    return net
