@@ -145,10 +145,14 @@ class Localizer:
         )
 
     def _find(self, heatmap: Heatmap) -> list[tuple[str | None, TextLine]]:
-        names = self.meta.heatmap_channels if len(heatmap.values) > 1 else (None,)
+        names: tuple[str | None, ...] = self.meta.heatmap_channels
+        planes = heatmap.values
+        if len(planes) == 1 or not self.region_options.lines:
+            # A thing answers in the maps of all classes that are like it, and is one thing.
+            names, planes = (None,), planes.max(axis=0, keepdims=True)
         return [
             (name, line)
-            for name, plane in zip(names, heatmap.values, strict=True)
+            for name, plane in zip(names, planes, strict=True)
             for line in find_regions(plane, self.region_options)
         ]
 

@@ -86,7 +86,7 @@ def calibrate(
 ) -> Calibration:
     """Measure the affine on at most `MOST_SAMPLES` images, evenly spread over the data.
 
-    Dense labels, with one row of weights, give a sigmoid.
+    Dense labels give a sigmoid; with a row of weights a class, each class against all else.
 
     Args:
         trunk: in the form that is exported.
@@ -98,7 +98,7 @@ def calibrate(
         ModelError: the images are smaller than the receptive field, or nothing answers.
     """
     rows = len(weighting.values)
-    if data.dense and background is not None and rows == 1:
+    if data.dense and background is not None:
         return _calibrate_windows(trunk, weighting, data, data.classes.index(background))
     plain = Readout(_weights(weighting), torch.zeros(rows), torch.ones(rows))
     graph = LocalizerGraph(trunk, plain, "bright")
@@ -130,17 +130,23 @@ def _weights(weighting: Weighting) -> Tensor:
 def _calibrate_windows(
     trunk: nn.Module, weighting: Weighting, data: LabelledImages, background: int
 ) -> Calibration:
-    """Threshold and slope of one channel from positions drawn evenly from the images."""
+    """Threshold and slope of each channel from positions drawn evenly from the images."""
     sums, labels = _windows(trunk, weighting, data)
-    text = labels != background
-    if not 0 < text.mean() < 1:
-        raise ModelError(f"split '{data.split}' has windows of one kind alone; add others")
-    slope, threshold = fit_slope(sums, text), best_threshold(sums, text)
-    if not slope > 0:
-        raise ModelError("the weighted sum is no higher on text than elsewhere; weigh otherwise")
+    slopes, thresholds = [], []
+    for row in range(sums.shape[1]):
+        wanted = labels == row if weighting.per_class else labels != background
+        if not 0 < wanted.mean() < 1:
+            raise ModelError(f"split '{data.split}' has windows of one kind alone; add others")
+        slope = fit_slope(sums[:, row], wanted)
+        if not slope > 0:
+            raise ModelError(
+                "the weighted sum is no higher on what it is for than elsewhere; weigh otherwise"
+            )
+        slopes.append(slope)
+        thresholds.append(best_threshold(sums[:, row], wanted))
     return Calibration(
-        scale=(TEMPERATURE / slope,),
-        bias=(threshold,),
+        scale=tuple(TEMPERATURE / slope for slope in slopes),
+        bias=tuple(thresholds),
         percentile=None,
         samples=len(data),
         split=data.split,
@@ -152,22 +158,23 @@ def _calibrate_windows(
 def _windows(
     trunk: nn.Module, weighting: Weighting, data: LabelledImages
 ) -> tuple[Floats, NDArray[np.int64]]:
-    """Weighted sums and labels (n,) at `WINDOWS` counted positions of each image."""
-    plain = Readout(_weights(weighting), torch.zeros(1), torch.ones(1))
+    """Weighted sums (n, rows) and labels (n,) at `WINDOWS` counted positions of each image."""
+    rows = len(weighting.values)
+    plain = Readout(_weights(weighting), torch.zeros(rows), torch.ones(rows))
     graph = LocalizerGraph(trunk, plain, "bright")
     random = np.random.default_rng(0)
     sums, labels = [], []
     for image, truth in zip(data.images, data.labels, strict=True):
         with torch.inference_mode():
-            heatmap = graph(torch.from_numpy(image[np.newaxis].copy()))[0, 0].numpy()
-        if heatmap.shape != truth.shape:
+            heatmap = graph(torch.from_numpy(image[np.newaxis].copy()))[0].numpy()
+        if heatmap.shape[1:] != truth.shape:
             raise ModelError(
-                f"the exported trunk gives maps {heatmap.shape} for labels {truth.shape}; export "
-                "it with the padding and pooling that it was trained with"
+                f"the exported trunk gives maps {heatmap.shape[1:]} for labels {truth.shape}; "
+                "export it with the padding and pooling that it was trained with"
             )
         counted = np.flatnonzero(truth != IGNORE)
         picked = random.choice(counted, min(WINDOWS, len(counted)), replace=False)
-        sums.append(heatmap.ravel()[picked])
+        sums.append(heatmap.reshape(rows, -1)[:, picked].T)
         labels.append(truth.ravel()[picked])
     return np.concatenate(sums).astype(np.float64), np.concatenate(labels)
 
