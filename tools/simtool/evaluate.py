@@ -85,7 +85,8 @@ class Evaluation:
         """The content of scores.json; `command` is the command line that led here."""
         return {
             "schema": SCHEMA,
-            "model": vars(self.model),
+            # What kind of model it is shows in which other files are there.
+            "model": {k: v for k, v in vars(self.model).items() if k != "whole"},
             "dataset": self.dataset.name,
             "dataset_sha256": self.dataset_sha256,
             "images": len(self.dataset.images),
