@@ -67,15 +67,10 @@ def eval_command(
 ) -> None:
     """Score a model on annotated pictures.
 
-    <<<<<<< HEAD
-        It is scored by pixels, by lines and by regions covered. The table goes to standard output;
-        predictions.jsonl, scores.json, REPORT.md and index.html, a page of the best and the worst
-        pictures, into the output folder.
-    =======
-        The table goes to standard output; predictions.jsonl, scores.json, REPORT.md and index.html, a
-        page of the best and the worst pictures, into the output folder. Where the model finds things
-        rather than text, their names are scored too, into names.json.
-    >>>>>>> 608f4d9 (simtool compose, names scored by simtool eval, tests of folder training)
+    It is scored by pixels, by lines and by regions covered. The table goes to standard output;
+    predictions.jsonl, scores.json, REPORT.md and index.html, a page of the best and the worst
+    pictures, into the output folder. Where the model finds things rather than text, their names
+    are scored too, into names.json.
     """
     from simtool.annotations import load_annotations
     from simtool.evalpage import text_table
