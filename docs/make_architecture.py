@@ -48,8 +48,8 @@ PARTS: Final[Mapping[str, Part]] = {
         "the command line",
         520,
         70,
-        "cli __main__ commands commands_ablate commands_calibrate commands_eval commands_fetch "
-        "commands_report",
+        "cli __main__ commands commands_ablate commands_calibrate commands_compose commands_eval "
+        "commands_fetch commands_report",
     ),
     "simtool report": Part(
         "pages and pictures",
@@ -61,16 +61,16 @@ PARTS: Final[Mapping[str, Part]] = {
         "photos to scores",
         100,
         180,
-        "annotations evaluate predictions scoring operating_point mapcurve pointing",
+        "annotations evaluate naming predictions scoring operating_point mapcurve pointing",
     ),
     "simtool export": Part(
         "H folded into one graph",
         520,
         180,
-        "export graph onnx_file parity probing rebundle origin calibration",
+        "export formats graph phases onnx_file parity probing rebundle origin calibration",
     ),
     "simtool train": Part("recipes, training, runs", 310, 280, "train recipes run accuracy"),
-    "simtool scene_text": Part("generated scenes", 310, 380, "scene_text/"),
+    "simtool scene_text": Part("generated scenes", 310, 380, "scene_text/ cutouts/"),
     "simtool data": Part("data sets by name", 100, 380, "data/"),
     "simtool nets": Part("networks by name", 520, 330, "nets/"),
     "simtool weighting": Part("e_i to w_i, by name", 730, 230, "weighting weightings/"),
@@ -99,9 +99,9 @@ PARTS: Final[Mapping[str, Part]] = {
         "heatmap, regions, labels",
         730,
         665,
-        "pipeline localize regions lines classify engine probe",
+        "pipeline localize regions lines classify engine probe providers",
     ),
-    "simrun bundle": Part("a model, verified", 940, 665, "bundle"),
+    "simrun bundle": Part("a model, verified", 940, 665, "bundle digest"),
     "simrun result": Part("regions, tracks, counts", 730, 775, "result stats tracking matching"),
     "simrun common": Part(
         "errors, pictures", 940, 775, "errors images picture_size outputs redact"

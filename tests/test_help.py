@@ -138,6 +138,7 @@ def test_examples_of_simtool_run_one_after_the_other(
     run(["ablate", "runs/mnist-lenet/seed-0", "--resamples", "2", "--no-deletion"], "simtool")
     for command in ("export", "eval", "calibrate", "report"):
         assert run(with_stand_ins(left.pop(command)), "simtool")
+    run(with_stand_ins(left.pop("compose")), "simtool")
     assert not left, "commands whose example was not run"
     assert (tmp_path / "models" / "mine" / "localizer.onnx").is_file()
     assert (tmp_path / "out" / "report-seed-0" / "index.html").is_file()
@@ -145,6 +146,7 @@ def test_examples_of_simtool_run_one_after_the_other(
 
 def lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small stand-ins for what the examples name, where they name it."""
+    from simtool.cutouts import canvases
     from simtool.scene_text import fetch, material
 
     write_idx(folder / "mnist", digits(120), "train")
@@ -172,6 +174,8 @@ def lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(folder)
     # 4 GB of Debian packages are no matter for a test.
     monkeypatch.setattr(fetch, "fetch_materials", lambda _: [])
+    # The run of somebody's pictures that it needs takes half a minute to train: test_folder.py.
+    monkeypatch.setattr(canvases, "write_canvases", lambda *_: None)
     monkeypatch.setattr(material, "load_digits", lambda *_: None)
 
 

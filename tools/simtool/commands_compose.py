@@ -26,8 +26,9 @@ def compose_command(
         bool, typer.Option("--overwrite", help="Replace the canvases of an earlier call.")
     ] = False,
 ) -> None:
-    """Compose canvases of a run's held-out pictures, with annotations to score a model on.
+    """Compose annotated canvases to score a model on.
 
+    They are made of a run's held-out pictures, on its held-out backgrounds:
     320x240 pixels, up to six things of 24 to 100 pixels each; 'simtool eval' takes the folder.
     """
     from simtool.cutouts.canvases import write_canvases
