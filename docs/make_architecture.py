@@ -84,7 +84,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "simtool common": Part(
         "files, folders, processes", 940, 70, "files folders distributed layers progress"
     ),
-    "simrun cli": Part("the command line", 520, 480, "cli __main__ execute console signals notify"),
+    "simrun cli": Part("the command line", 520, 480, "cli __main__ execute notify"),
     "simrun service": Part("the systemd unit", 100, 560, "service unit"),
     "simrun settings": Part(
         "options, file, environment", 310, 775, "options settings config config_toml"
@@ -104,7 +104,10 @@ PARTS: Final[Mapping[str, Part]] = {
     "simrun bundle": Part("a model, verified", 940, 665, "bundle digest"),
     "simrun result": Part("regions, tracks, counts", 730, 775, "result stats tracking matching"),
     "simrun common": Part(
-        "errors, pictures", 940, 775, "errors images picture_size outputs redact"
+        "errors, pictures, signals",
+        940,
+        775,
+        "errors console signals images picture_size outputs redact",
     ),
 }
 
