@@ -33,9 +33,9 @@ FOLDER_EXPORT: Final[Mapping[str, Any]] = MappingProxyType(
         },
     }
 )
-"""How such a run is exported unless told otherwise. A map a class beats one map of all classes:
-precision and recall cross at 0.74 instead of 0.62 (docs/your-own-classes.md). A region needs a peak
-and reaches down to the lower threshold; its growth undoes that a core is what is found."""
+"""How such a run is exported unless told otherwise. A map a class beats one map of all classes
+(docs/your-own-classes.md has both). A region needs a peak and reaches down to the lower threshold;
+its growth undoes that a core is what is found."""
 
 
 @dataclass(frozen=True)
