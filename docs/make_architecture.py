@@ -89,8 +89,8 @@ PARTS: Final[Mapping[str, Part]] = {
     "simrun settings": Part(
         "options, file, environment", 310, 775, "options settings config config_toml"
     ),
-    "simrun check": Part("this computer", 520, 560, "check check_text machine cameras libraries"),
-    "simrun sources": Part("frames in", 520, 775, "sources/"),
+    "simrun check": Part("this computer", 520, 560, "check check_text machine libraries"),
+    "simrun sources": Part("frames in", 520, 775, "sources/ cameras"),
     "simrun run": Part("source to sinks", 310, 560, "runner"),
     "simrun sinks": Part("results out", 100, 665, "sinks/ overlay"),
     "simrun web": Part("the page", 100, 775, "web/"),

@@ -25,7 +25,7 @@ _TYPE_CAPTURE: Final = 1
 _TYPE_CAPTURE_MPLANE: Final = 9
 _MEMORY_MMAP: Final = 1
 
-_RIBBON: Final = ("unicam", "rp1-cfe")
+RIBBON_DRIVERS: Final = ("unicam", "rp1-cfe")
 """Drivers of ribbon-cable cameras, which give raw sensor data: only libcamera makes pictures."""
 
 Probe = Callable[[Path], str]
@@ -94,7 +94,7 @@ def _node(root: Path, device: str, probe: Probe) -> VideoNode:
     link = folder / "device/driver"
     driver = link.resolve().name if link.exists() else "?"
     state, error = _state(root / "dev" / device, probe)
-    if state in ("capture", "busy") and any(ribbon in driver + name for ribbon in _RIBBON):
+    if state in ("capture", "busy") and any(ribbon in driver + name for ribbon in RIBBON_DRIVERS):
         state = "ribbon"
     return VideoNode(f"/dev/{device}", name, driver, state, error)
 

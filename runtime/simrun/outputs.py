@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,3 +32,27 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
     if taken and not overwrite:
         kind = "a folder that is not empty" if path.is_dir() else "there already"
         raise OutputError(f"{path} is {kind}; name another or add --overwrite")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it: a reader sees the old one or the whole new one.
+
+    Everybody may read it; it is on the disk before the name is.
+
+    Raises:
+        OSError: it cannot be written; `path` is as it was.
+    """
+    import tempfile
+
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes it private
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -71,6 +71,10 @@ class Latency:
     def to_json(self) -> dict[str, float]:
         """The stages as a JSON object, to a microsecond."""
         return {name: round(value, 3) for name, value in vars(self).items()}
+
+
+STAGES: Final = tuple(stage.name for stage in fields(Latency))
+"""In the order in which a frame goes through them; the last one is their sum."""
 
 
 @dataclass(frozen=True)

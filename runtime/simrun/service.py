@@ -8,15 +8,12 @@ the service alone (`LoadCredential=`).
 from __future__ import annotations
 
 import math
-import os
 import pwd
 import re
 import shlex
 import stat
 import sys
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -24,7 +21,7 @@ from typing import Final
 from simrun.bundle import find_bundle
 from simrun.config import Configuration, holds_secret
 from simrun.errors import OutputError, UsageError
-from simrun.outputs import output_errors
+from simrun.outputs import output_errors, replace_file
 from simrun.settings import Settings
 from simrun.unit import UnitPlan, unit_text
 
@@ -128,7 +125,7 @@ def install_unit(plan: UnitPlan, *, folder: Path, replace: bool) -> Path:
             f"{path} is there and different; add --replace, or name another by --name"
         )
     try:
-        _write_atomically(path, text)
+        replace_file(path, text.encode())
     except PermissionError as error:
         command = shlex.join(["sudo", *plan.program, *sys.argv[1:]])
         raise OutputError(f"writing {path} needs root's rights: {command}") from error
@@ -269,18 +266,3 @@ def _texts(settings: Settings) -> list[str]:
     values = asdict(settings).values()
     texts = [value for value in values if isinstance(value, str)]
     return texts + [str(item) for value in values if isinstance(value, list) for item in value]
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(descriptor, 0o644)
-            os.fsync(descriptor)
-        Path(name).replace(path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise

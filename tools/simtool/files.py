@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from simrun.errors import ModelError
-from simrun.outputs import output_errors
+from simrun.outputs import output_errors, replace_file
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -21,18 +19,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     """
     with output_errors(str(path)):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.chmod(0o644)  # mkstemp makes it private
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+        replace_file(path, content)
 
 
 def write_json(path: Path, data: Mapping[str, Any]) -> None:

@@ -8,8 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from simrun.bench.measure import Kind, Sample, busy_ms, periods_taken
-
-STAGES: Final = ("capture", "preprocess", "infer", "regions", "classify", "total")
+from simrun.result import STAGES
 
 JITTER: Final = "mean difference between successive frames"
 

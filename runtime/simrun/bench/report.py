@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from simrun.bench.compare import COMPARED, Comparison
-from simrun.bench.figures import STAGES
 from simrun.bench.measure import Kind
+from simrun.result import STAGES
 
 Record = Mapping[str, Any]
 

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from simrun.outputs import output_errors, refuse_existing
-from simrun.result import Result
+from simrun.result import STAGES, Result
 from simrun.sources.base import BadFrame, Frame
 
 _FRAME: Final = ("frame", "file", "time_s", "width", "height")
 _QUAD: Final = ("x0", "y0", "x1", "y1", "x2", "y2", "x3", "y3")
 _BOX: Final = ("left", "top", "right", "bottom")
 _REGION: Final = ("score", "label", "label_score", "track", "held")
-_STAGES: Final = ("capture", "preprocess", "infer", "regions", "classify", "total")
 
 
 class CsvSink:
@@ -31,13 +30,13 @@ class CsvSink:
         with output_errors(target):
             self._out = self._path.open("w", encoding="utf-8", newline="")
         self._rows = csv.writer(self._out)
-        self._row(*_FRAME, *_QUAD, *_BOX, *_REGION, *(f"{s}_ms" for s in _STAGES), "error")
+        self._row(*_FRAME, *_QUAD, *_BOX, *_REGION, *(f"{s}_ms" for s in STAGES), "error")
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write a row for each region of the frame."""
         data = result.to_json()
         head = [data[name] for name in _FRAME]
-        tail = [*(data["latency_ms"][stage] for stage in _STAGES), None]
+        tail = [*(data["latency_ms"][stage] for stage in STAGES), None]
         for region in data["regions"]:
             quad = [value for corner in region["quad"] for value in corner]
             self._row(*head, *quad, *region["box"], *(region.get(n) for n in _REGION), *tail)
@@ -46,7 +45,7 @@ class CsvSink:
 
     def write_bad(self, frame: BadFrame) -> None:
         """Write a row with nothing but the error."""
-        blank = [None] * (3 + len((*_QUAD, *_BOX, *_REGION, *_STAGES)))
+        blank = [None] * (3 + len((*_QUAD, *_BOX, *_REGION, *STAGES)))
         self._row(frame.index, frame.file, *blank, frame.error)
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 
 import cv2
 
+from simrun.cameras import RIBBON_DRIVERS
 from simrun.errors import SourceError
 from simrun.sources.device import DeviceUnusableError, Stream
 from simrun.sources.opencv import Capture, CaptureStream
@@ -18,9 +19,6 @@ _SYSFS: Final = Path("/sys/class/video4linux")
 _BUFFERS: Final = 2
 """Frames that the driver queues: one fills while the other is decoded. With a single one the camera
 skips every second frame; more make no difference, since the capture thread never falls behind."""
-
-_RIBBON: Final = ("unicam", "rp1-cfe")
-"""Drivers of the Raspberry Pi's ribbon-cable cameras: they give raw Bayer data, no pictures."""
 
 
 def _open_v4l2(path: str) -> Capture:
@@ -61,7 +59,7 @@ class V4l2Device:
         """
         _check_access(self.name)
         driver = self._driver()
-        if driver.startswith(_RIBBON):
+        if driver.startswith(RIBBON_DRIVERS):
             raise DeviceUnusableError(
                 f"{self.name} is a Raspberry Pi ribbon-cable camera ({driver}), which V4L2 alone "
                 "does not drive; use --camera rpicam"

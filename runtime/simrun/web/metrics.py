@@ -7,11 +7,11 @@ import threading
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from simrun.result import Latency
+from simrun.result import STAGES, Latency
 from simrun.sinks.base import StreamInfo
 from simrun.sources.base import SourceStats, State
 from simrun.stats import StatsSnapshot
@@ -21,7 +21,6 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 BOUNDS_MS: Final = (1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0)
 """Upper ends of the histogram's buckets."""
 _BATCH: Final = 64
-_STAGES: Final = tuple(field.name for field in fields(Latency))
 
 Labels = Mapping[str, str]
 Sample = tuple[str, Labels, float]
@@ -35,8 +34,8 @@ class LatencyHistogram:
         """All zero."""
         self._lock = threading.Lock()
         self._uncounted: list[Latency] = []
-        self._counts = {stage: [0] * (len(BOUNDS_MS) + 1) for stage in _STAGES}
-        self._sums_ms = dict.fromkeys(_STAGES, 0.0)
+        self._counts = {stage: [0] * (len(BOUNDS_MS) + 1) for stage in STAGES}
+        self._sums_ms = dict.fromkeys(STAGES, 0.0)
 
     def add(self, latency: Latency) -> None:
         """Count one frame."""
@@ -53,7 +52,7 @@ class LatencyHistogram:
             self._count()
             counts = {stage: tuple(count) for stage, count in self._counts.items()}
             sums_ms = dict(self._sums_ms)
-        for stage in _STAGES:
+        for stage in STAGES:
             below = 0
             for bound, count in zip((*BOUNDS_MS, float("inf")), counts[stage], strict=True):
                 below += count

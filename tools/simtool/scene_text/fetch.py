@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from simrun.errors import SourceError
+from simtool.files import write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -131,10 +132,7 @@ def read_record(data_dir: Path) -> list[Material]:
 
 def _write_record(path: Path, materials: Iterable[Material]) -> None:
     rows = [asdict(m) for m in materials]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_atomic(path, (json.dumps(rows, indent=1) + "\n").encode())
 
 
 def _fetch_deb(package: str, kind: str, data_dir: Path) -> Material:
