@@ -4,13 +4,14 @@ python -m benchmarks.soak --minutes 20    # writes benchmarks/soak.json, prints 
 
 The command `simrun` runs in a process of its own, unpaced, with every output that writes files and,
 where this version has one, the page with browsers coming and going. Only its source is another one:
-200 sizes in random order, without end. After every fifty of them come a few demo frames, and then
-resident memory is read twice: as it is, and after the C library has given back what is free. The
-first is what the issue asks for, but it goes up and down by 10 MB with what the library keeps for
-later; the second would show a loss a hundred times as small. A line is fitted to each after the
-warm-up, to the means of blocks, because neighbouring readings are not independent. Exits with 1
-where a line rises by 1 MB an hour or more beyond twice its standard error, or where the run does
-not end as it should.
+200 sizes in random order, without end. Every few seconds memory is read in the same state: the
+browsers have left, a few demo frames have come, and none is in work. What is not given back by then
+is lost. Resident memory is read twice: as it is, and after the C library has given back what is
+free. Left alone, the library keeps 20 to 50 MB for later, now more and now less, in which a loss
+would drown; so it is told to keep little (`_MALLOC`), which costs time and loses nothing. With
+--default-malloc it is left alone. A line is fitted to each reading after the warm-up, to the means
+of blocks, because neighbouring readings are not independent. Exits with 1 unless both rise by less
+than 1 MB an hour even at twice their standard errors, and the run ends as it should.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -48,16 +49,27 @@ from simrun.sources.demo import HEIGHT, WIDTH, draw_scene
 OUT: Final = Path(__file__).with_suffix(".json")
 SIZES: Final = 200
 MOST_MB_PER_HOUR: Final = 1.0
-_EVERY: Final = 50
-"""Frames between two readings, and the demo frames that come before each:"""
 _CALM: Final = 8
-_TIDY_S: Final = 2.0
+"""Demo frames before a reading."""
+_REST_S: Final = 0.2
+"""Time without a frame before a reading, so that none is in work."""
+_BETWEEN_S: Final = 4.0
+"""Time between readings."""
+_POLL_S: Final = 0.05
+_MALLOC: Final = {
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": "1000000",
+    "MALLOC_TRIM_THRESHOLD_": "4000000",
+}
+"""For glibc: one heap for all threads, because it never trims the ends of others; what is larger
+than a megabyte goes back to the system when freed, and so does what is free at the heap's end."""
 _WARM_SHARE: Final = 0.25
 """Share of the run that is left out of the fit, at its start."""
 _BLOCKS: Final = 12
 _FILES: Final = {"jsonl": "results.jsonl", "csv": "results.csv", "save": "save", "crops": "crops"}
 """Outputs that are used, where this version has them, and what they write to."""
 _PATHS: Final = ("/", "/stream.mjpg", "/snapshot.jpg", "/events", "/healthz", "/metrics")
+_ASKED: Final = "asked"
 _BROWSERS: Final = 8
 """Clients of the page at a time; each is gone within three seconds, and another comes."""
 
@@ -70,38 +82,48 @@ class LiveMix:
     length: int | None = None
     rate: float | None = None
 
-    def __init__(self, samples: Path) -> None:
-        """Choose the sizes; `samples` is the file for lines of seconds, MB and MB trimmed."""
+    def __init__(self, samples: Path, asked: Path) -> None:
+        """Choose the sizes.
+
+        Args:
+            samples: the file for lines of seconds, MB and MB trimmed.
+            asked: a file that is there while a reading is wanted; deleted after it.
+        """
         self._rng = random.Random(1)
         self._sizes = [
             (self._rng.randint(160, 1280), self._rng.randint(120, 960)) for _ in range(SIZES)
         ]
         self._samples = samples
+        self._asked = asked
         self._start = time.monotonic()
         self._closed = False
 
     def __iter__(self) -> Iterator[Frame | BadFrame]:
-        """Rounds of all sizes, with readings of memory between them."""
+        """Rounds of all sizes, and demo frames and a reading where one is asked for."""
         numbers = itertools.count()
         while True:
             self._rng.shuffle(self._sizes)
-            for first in range(0, SIZES, _EVERY):
-                for size in (*self._sizes[first : first + _EVERY], *[(WIDTH, HEIGHT)] * _CALM):
+            for size in self._sizes:
+                asked = self._asked.exists()
+                for shape in [(WIDTH, HEIGHT)] * _CALM if asked else [size]:
                     if self._closed:
                         return
                     time_s = time.monotonic() - self._start
-                    yield Frame(_scene(time_s, size), next(numbers), time_s)
-                self._read_memory()
+                    yield Frame(_scene(time_s, shape), next(numbers), time_s)
+                if asked:
+                    self._read_memory()
 
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
 
     def _read_memory(self) -> None:
+        time.sleep(_REST_S)
         seconds, kept = time.monotonic() - self._start, resident_mb()
         ctypes.CDLL(None).malloc_trim(0)
         with self._samples.open("a") as out:
             out.write(f"{seconds:.1f} {kept:.3f} {resident_mb():.3f}\n")
+        self._asked.unlink()
 
 
 def _scene(time_s: float, size: tuple[int, int]) -> Image:
@@ -125,8 +147,8 @@ class Slope:
 
     @property
     def is_flat(self) -> bool:
-        """Whether it grows by less than is allowed, beyond its error."""
-        return self.mb_per_hour - 2 * self.standard_error < MOST_MB_PER_HOUR
+        """Whether it is shown to grow by less than is allowed."""
+        return self.mb_per_hour + 2 * self.standard_error < MOST_MB_PER_HOUR
 
 
 def fit(values: NDArray[np.float64]) -> Slope:
@@ -147,13 +169,13 @@ def fit(values: NDArray[np.float64]) -> Slope:
     return Slope(slope, float(np.sqrt(variance)))
 
 
-def run_child(samples: str, arguments: Sequence[str]) -> None:
+def run_child(samples: str, asked: str, arguments: Sequence[str]) -> None:
     """The command `simrun --demo`, with the demo replaced by `LiveMix`."""
     from simrun.cli import app
     from simrun.console import run_app
     from simrun.sources import opening
 
-    opening.open_demo = lambda _: LiveMix(Path(samples))
+    opening.open_demo = lambda _: LiveMix(Path(samples), Path(asked))
     run_app(app, "simrun", ["--demo", *arguments])
 
 
@@ -166,6 +188,10 @@ class Browsers:
         self._port = port
         self._lock = threading.Lock()
         self._over = threading.Event()
+        self._welcome = threading.Event()
+        self._welcome.set()
+        self._inside = 0
+        self._left = threading.Condition(self._lock)
         count = _BROWSERS if port else 0
         self._threads = [threading.Thread(target=self._come, args=(n,)) for n in range(count)]
         for thread in self._threads:
@@ -174,23 +200,41 @@ class Browsers:
     def close(self) -> None:
         """Stay away."""
         self._over.set()
+        self._welcome.clear()
         for thread in self._threads:
             thread.join()
 
+    def leave(self) -> None:
+        """All of them leave; returns when the last one is gone."""
+        with self._left:
+            self._welcome.clear()
+            self._left.wait_for(lambda: self._inside == 0)
+
+    def come_back(self) -> None:
+        """They may come again."""
+        self._welcome.set()
+
     def _come(self, number: int) -> None:
         rng = random.Random(number)
-        while not self._over.wait(rng.uniform(0, 0.5)):
-            answered = self._visit(rng.choice(_PATHS), rng.uniform(0.05, 3.0))
+        while not self._over.wait(rng.uniform(0.01, 0.5)):
+            path, stay_s = rng.choice(_PATHS), rng.uniform(0.05, 3.0)
             with self._lock:
+                if not self._welcome.is_set():
+                    continue
+                self._inside += 1
+            answered = self._visit(path, stay_s)
+            with self._left:
+                self._inside -= 1
                 self.visits += 1
                 self.refused += not answered
+                self._left.notify_all()
 
     def _visit(self, path: str, stay_s: float) -> bool:
         leave_at, first = time.monotonic() + stay_s, b""
         try:
             with socket.create_connection(("127.0.0.1", self._port), timeout=1.0) as connection:
                 connection.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-                while time.monotonic() < leave_at and not self._over.is_set():
+                while time.monotonic() < leave_at and self._welcome.is_set():
                     data = connection.recv(65536)
                     first = first or data
                     if not data:
@@ -202,17 +246,26 @@ class Browsers:
         return first.startswith(b"HTTP/1.1 200")
 
 
-def tidy(process: subprocess.Popen[bytes], seconds: float, folder: Path) -> None:
-    """Wait so long, or until the process ends; delete pictures meanwhile, to spare the disk."""
-    end = time.monotonic() + seconds
+def watch(
+    process: subprocess.Popen[bytes], seconds: float, folder: Path, browsers: Browsers
+) -> None:
+    """Ask for readings for so long, or until the process ends; delete pictures meanwhile."""
+    asked, end = folder / _ASKED, time.monotonic() + seconds
     while time.monotonic() < end and process.poll() is None:
+        time.sleep(_BETWEEN_S)
+        browsers.leave()
+        asked.touch()
+        while asked.exists() and process.poll() is None:
+            time.sleep(_POLL_S)
+        browsers.come_back()
         for name in ("save", "crops"):
             for path in (folder / name).glob("**/*.jpg"):
                 path.unlink()
-        time.sleep(_TIDY_S)
 
 
-def soak(minutes: float, page: bool, more: Sequence[str]) -> dict[str, Any]:
+def soak(
+    minutes: float, page: bool, malloc: Mapping[str, str], more: Sequence[str]
+) -> dict[str, Any]:
     """One run, from start to its end by SIGTERM."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -221,13 +274,14 @@ def soak(minutes: float, page: bool, more: Sequence[str]) -> dict[str, Any]:
         port = _free_port() if page else None
         arguments += ["--serve", str(port)] if page else []
         readings = folder / "readings"
-        call = f"run_child({str(readings)!r}, {[*arguments, *more]!r})"
+        call = f"run_child({str(readings)!r}, {str(folder / _ASKED)!r}, {[*arguments, *more]!r})"
         script = f"from benchmarks.soak import run_child; {call}"
         with (folder / "log").open("wb") as log:
-            process = subprocess.Popen([sys.executable, "-c", script], stderr=log)
+            command = [sys.executable, "-c", script]
+            process = subprocess.Popen(command, stderr=log, env={**os.environ, **malloc})
         browsers = Browsers(port)
         try:
-            tidy(process, minutes * 60, folder)
+            watch(process, minutes * 60, folder, browsers)
         finally:
             browsers.close()
             process.send_signal(signal.SIGTERM)
@@ -239,6 +293,7 @@ def soak(minutes: float, page: bool, more: Sequence[str]) -> dict[str, Any]:
         samples = np.loadtxt(readings, ndmin=2)
     return {
         "exit_code": code,
+        "malloc": dict(malloc),
         "outputs": [*outputs, *(["serve"] if page else []), *more],
         "frames": frames,
         "seconds": float(samples[-1, 0]),
@@ -259,11 +314,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--no-page", action="store_true", help="leave the page out")
+    parser.add_argument("--default-malloc", action="store_true", help="leave the C library alone")
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("more", nargs="*", help="further options of simrun, after --")
     options = parser.parse_args()
     page = not options.no_page and any(f.name == "serve" for f in dataclasses.fields(Settings))
-    found = soak(options.minutes, page, options.more)
+    found = soak(options.minutes, page, {} if options.default_malloc else _MALLOC, options.more)
     values = np.array(found["samples"])
     slopes = {"resident": fit(values[:, [0, 1]]), "trimmed": fit(values[:, [0, 2]])}
     record = {
