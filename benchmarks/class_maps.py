@@ -58,7 +58,7 @@ DIGITS = 10
 POOL = 2000
 """Pictures that a canvas chooses among."""
 
-OURS = {
+OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "signed": ("signed", {}),
     "signed, loss": ("signed", {"criterion": "loss"}),
     "paper-code": ("paper-code", {}),
@@ -116,6 +116,8 @@ def methods(source: Path) -> dict[str, Compute]:
     """Every way to the maps of a model, by name."""
     origin = open_origin(source)
     net = origin.checkpoint.build()
+    if not isinstance(net, SplitNet):
+        raise SystemExit(f"{source}: {origin.checkpoint.net} has no trunk and head")
     found: dict[str, Compute] = {}
     if source.name == "mnist-maps":
         found["shipped, by simrun"] = shipped(source.name)
@@ -145,12 +147,21 @@ def our_weights(origin: Origin) -> dict[str, NDArray[np.float64]]:
 def shipped(name: str) -> Compute:
     """The bundle as it is, run by the runtime."""
     localizer = Localizer.load(name, classify=False)
-    return lambda canvas: localizer(canvas.image).heatmap
+
+    def compute(canvas: Canvas) -> Heatmap:
+        heatmap = localizer(canvas.image).heatmap
+        if heatmap is None:
+            raise RuntimeError(f"{name} gave no heatmap")
+        return heatmap
+
+    return compute
 
 
 def weighted(net: SplitNet, weights: NDArray[np.float64]) -> Compute:
     """Sums of the maps F by weights (10, K)."""
     trunk = transform_trunk(net.trunk, "keep", "valid")
+    if not isinstance(trunk, nn.Sequential):
+        raise TypeError("the trunk is no plain sequence of layers")
     kernel = torch.from_numpy(weights).to(torch.float32)
     return on_cells(trunk, lambda maps, _: torch.einsum("ck,khw->chw", kernel, maps[0]))
 

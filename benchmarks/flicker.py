@@ -37,7 +37,8 @@ from simrun.images import IMAGE_SUFFIXES, Image, read_image
 from simrun.matching import Shapes, match
 from simrun.pipeline import Localizer
 from simrun.result import Region, Result
-from simrun.sources import BadFrame, Frame, open_source
+from simrun.sources import BadFrame, Frame
+from simrun.sources.opening import open_source
 from simrun.tracking import Tracker
 from simtool.annotations import Corners, TrueRegion, load_annotations
 
@@ -120,10 +121,8 @@ def main() -> None:
     sums: dict[tuple[int, int | None], Figures] = {}
     for (_, step, hold), figures in per_clip.items():
         sums[step, hold] = sums.get((step, hold), Figures()) + figures
-    localizer_ms, tracker_ms = (
-        statistics.median(ms for clip in clips for ms in samples(clip))
-        for samples in (lambda clip: clip.localizer_ms, lambda clip: clip.tracker_ms)
-    )
+    localizer_ms = statistics.median(ms for clip in clips for ms in clip.localizer_ms)
+    tracker_ms = statistics.median(ms for clip in clips for ms in clip.tracker_ms)
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "machine": platform.machine(),
@@ -196,7 +195,7 @@ def hand_held(picture: Image) -> Iterator[tuple[Image, Affine]]:
         drift = 0.95 * drift + random.normal(0, 0.003 * width, 2)
         turn = 0.9 * turn + random.normal(0, 0.15)
         shift = drift + random.normal(0, 0.0005 * width, 2)
-        matrix = cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1.0)
+        matrix = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), turn, 1.0), np.float64)
         matrix[:, 2] += shift
         view = cv2.warpAffine(picture, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
         light = 1 + 0.05 * np.sin(index / 7)
@@ -234,13 +233,13 @@ def judge(outputs: Sequence[Sequence[Region]], texts: Sequence[list[TrueRegion]]
     """Count what is text of what is reported, and what is reported of the text."""
     figures = Figures()
     for regions, there in zip(outputs, texts, strict=False):
-        hits = np.array([[is_hit(r.quad, t.quad) for t in there] for r in regions], np.bool_)
-        hits = hits.reshape(len(regions), len(there))
+        flat = [is_hit(region.quad, text.quad) for region in regions for text in there]
+        hits = np.array(flat, np.bool_).reshape(len(regions), len(there))
         legible = np.array([not text.ignore for text in there], np.bool_)
         figures.judged += len(regions)
-        figures.true += int(hits.any(axis=1).sum())
+        figures.true += int(np.count_nonzero(hits.any(axis=1)))
         figures.texts += int(legible.sum())
-        figures.texts_found += int(hits.any(axis=0)[legible].sum())
+        figures.texts_found += int(np.count_nonzero(hits[:, legible].any(axis=0)))
     return figures
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,7 @@ def _rows(
     for name, (method, options) in READOUTS.items():
         weighting = weigh(record, method, dataclasses.replace(options, background=background))
         weights = torch.tensor(weighting.values[0], dtype=torch.float32)
-        row = _row(dataset, maps, lambda f, w=weights: torch.tensordot(w, f, 1))
+        row = _row(dataset, maps, partial(torch.tensordot, weights, dims=1))
         entropy = round(weighting.relative_entropy, 4)
         yield f"{title}: {name}", {"relative_entropy": entropy, **row}
     trained = _row(dataset, maps, lambda f: _log_odds(head(f[None]))[0])
@@ -153,10 +154,10 @@ def fit_head(
         head.apply(lambda m: m.reset_parameters() if isinstance(m, nn.Conv2d) else None)
         optimizer = torch.optim.Adam(head.parameters(), 5e-3)
         for _ in range(steps):
-            picked = torch.randint(len(x), (2048,))
-            loss = nn.functional.cross_entropy(head(x[picked])[:, :, 0, 0], y[picked])
+            batch = torch.randint(len(x), (2048,))
+            loss = nn.functional.cross_entropy(head(x[batch])[:, :, 0, 0], y[batch])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
     return head.eval()
 

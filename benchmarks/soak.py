@@ -35,6 +35,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 import cv2
 import numpy as np
@@ -77,8 +78,8 @@ _BROWSERS: Final = 8
 class LiveMix:
     """Demo frames in 200 sizes, in random order, without end and as fast as they are taken."""
 
-    name = "soak"
-    live = True
+    name: str = "soak"
+    live: bool = True
     length: int | None = None
     rate: float | None = None
 
@@ -175,8 +176,8 @@ def run_child(samples: str, asked: str, arguments: Sequence[str]) -> None:
     from simrun.console import run_app
     from simrun.sources import opening
 
-    opening.open_demo = lambda _: LiveMix(Path(samples), Path(asked))
-    run_app(app, "simrun", ["--demo", *arguments])
+    with patch.object(opening, "open_demo", lambda _: LiveMix(Path(samples), Path(asked))):
+        run_app(app, "simrun", ["--demo", *arguments])
 
 
 class Browsers:

@@ -13,6 +13,7 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROUNDS = 15
 OUT = Path(__file__).with_name("startup.json")
@@ -50,7 +51,7 @@ def main() -> None:
         for name, arguments in COMMANDS.items():
             samples[name].append(seconds(arguments))
     bare = statistics.median(samples["python -c pass"])
-    record = {
+    record: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "machine": platform.machine(),

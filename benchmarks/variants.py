@@ -66,7 +66,7 @@ ROUNDS = 60
 WARMUP = 3
 
 
-class Pictures(CalibrationDataReader):
+class Pictures(CalibrationDataReader):  # type: ignore[misc]
     """Calibration pictures, each once."""
 
     def __init__(self, pictures: Iterator[NDArray[np.uint8]]) -> None:

@@ -1,7 +1,7 @@
 """Every weighting of one trained network on annotated photos, side by side.
 
-    SIMTOOL_DATA=... python benchmarks/weightings.py mnist-lenet DATASET [--subset 80] [--side 640]
-    python benchmarks/weightings.py scene-text DATASET [--side 480] [--data MATERIAL]
+    SIMTOOL_DATA=... python -m benchmarks.weightings mnist-lenet DATASET [--subset 80] [--side 640]
+    python -m benchmarks.weightings scene-text DATASET [--side 480] [--data MATERIAL]
 
 The network of the bundle is exported once a weighting; the raw map's best px F1 over all
 thresholds needs no regions step, so nothing but the weights differs. Writes
@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from readouts import compare
 
+from benchmarks.readouts import compare
 from simrun.bundle import load_bundle
 from simrun.engine import Engine, EngineConfig
 from simrun.images import to_grey
@@ -62,7 +62,7 @@ def main() -> None:
     else:
         rows = compare_exports(origin, dataset, options.side)
     record = {
-        "command": f"benchmarks/weightings.py {options.model} {options.dataset.name} "
+        "command": f"benchmarks.weightings {options.model} {options.dataset.name} "
         f"--subset {options.subset} --side {options.side}",
         "pictures": len(dataset.images),
         "fully_annotated": sum(image.exhaustive for image in dataset.images),

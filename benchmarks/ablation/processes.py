@@ -1,6 +1,6 @@
 """The ablation of LeNet shared by one and by two processes of one thread each, in turn.
 
-python benchmarks/ablation/processes.py      # writes processes.json; needs SIMTOOL_DATA
+python -m benchmarks.ablation.processes      # writes processes.json; needs SIMTOOL_DATA
 
 Started by torchrun, as it starts itself, it is one of the processes and prints the seconds.
 """

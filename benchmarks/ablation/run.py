@@ -1,6 +1,6 @@
 """Ablation against one plain evaluation, captum and Ablation-CAM's loop, in one interleaved run.
 
-python benchmarks/ablation/run.py      # writes ablation.json and ablation.png beside this file
+python -m benchmarks.ablation.run      # writes ablation.json and ablation.png beside this file
 
 LeNet runs on MNIST where SIMTOOL_DATA names it, else on noise; the large networks run on noise of
 224x224 pixels. Every measurement is a process of its own with one thread. captum and the loop
@@ -39,7 +39,15 @@ WIDTHS: Final = [("vgg:128", 100), ("vgg:256", 100)]
 
 def measure(name: str, method: str, images: int) -> dict[str, Any]:
     """One process; its seconds, processor seconds, peak MiB and harm by filter."""
-    command = [sys.executable, str(HERE / "worker.py"), name, method, str(images), str(MEMORY_MB)]
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.ablation.worker",
+        name,
+        method,
+        str(images),
+        str(MEMORY_MB),
+    ]
     print(name, method, images, end=" ", flush=True)
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

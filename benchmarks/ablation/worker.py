@@ -1,6 +1,6 @@
 """One measurement in a process of its own, so that its peak memory is its own.
 
-python benchmarks/ablation/worker.py CASE METHOD IMAGES MEMORY_MB    # prints a JSON object
+python -m benchmarks.ablation.worker CASE METHOD IMAGES MEMORY_MB    # prints a JSON object
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
-sys.path.insert(0, str(Path(__file__).parent))
-import nets
-
+from benchmarks.ablation import nets
 from simrun.errors import SourceError
 from simtool.ablation import AblationOptions, Provenance, ablate_cut
 from simtool.cutting import cut_network
@@ -58,7 +56,7 @@ class Peak:
     @property
     def mb(self) -> float:
         """MiB on top of what was there before."""
-        return (self.most - self.before) / 2**20
+        return float(self.most - self.before) / 2**20
 
 
 def lenet(images: int) -> tuple[nn.Module, str, Tensor, Tensor]:
@@ -125,7 +123,8 @@ def captum(
     from captum.attr import LayerFeatureAblation
 
     oracle = LayerFeatureAblation(net, net.get_submodule(layer))
-    total, mask = None, None
+    mask: Tensor | None = None
+    total = torch.zeros((), dtype=torch.float64)
     step = 1000 if len(pictures[0]) == 1 else 32
     for start in range(0, len(pictures), step):
         images = pictures[start : start + step].float() / 255
@@ -138,8 +137,7 @@ def captum(
             handle.remove()
             mask = torch.arange(kept[0].shape[1]).view(1, -1, 1, 1)
         drops = oracle.attribute(images, target=labels[start : start + step], layer_mask=mask)
-        part = drops[:, :, 0, 0].double().sum(0)
-        total = part if total is None else total + part
+        total = total + drops[:, :, 0, 0].double().sum(0)
     seen["harm"] = (total / len(pictures)).numpy()
 
 
@@ -151,7 +149,7 @@ def cam_loop(
     Own code after the idea: for each image the whole network runs again for a batch of channels,
     the layer's output replaced by copies with one channel blocked each.
     """
-    total = None
+    total = torch.zeros((), dtype=torch.float64)
     for picture, label in zip(pictures, labels, strict=True):
         image = picture[None].float() / 255
         kept: list[Tensor] = []
@@ -173,8 +171,7 @@ def cam_loop(
             scores = net(image.repeat(len(channels), 1, 1, 1))[:, label]
             handle.remove()
             drops[start : start + len(channels)] = score - scores
-        part = drops.double()
-        total = part if total is None else total + part
+        total = total + drops.double()
     seen["harm"] = (total / len(pictures)).numpy()
 
 

@@ -88,7 +88,7 @@ def main() -> None:
 def instructions_per_mac(calls: Sequence[Mapping[str, Any]]) -> float:
     """Median over counted networks; nearly all of their SIMD instructions multiply."""
     parts = [call["stages"]["infer"] for call in calls]
-    return statistics.median(part["total"] / (LANES * part["simd"]) for part in parts)
+    return float(statistics.median(part["total"] / (LANES * part["simd"]) for part in parts))
 
 
 def estimate(millions: float, board: str, per_mac: float) -> Estimate:

@@ -77,7 +77,8 @@ def _sample(call: Call, frame: Image) -> dict[str, Any]:
     """Times of several calls, milliseconds."""
     for _ in range(WARMUP):
         call(frame)
-    cpu, wall, stages = [], [], []
+    cpu: list[float] = []
+    wall, stages = [], []
     begin = time.perf_counter()
     while len(cpu) < LEAST or (len(cpu) < MOST and time.perf_counter() - begin < BUDGET_S):
         start, cpu_start = time.perf_counter(), time.process_time()

@@ -120,7 +120,7 @@ def _relations(
 def crowding(record: Record) -> float:
     """Wall over CPU time of the points with one thread, median: 1 where nothing else ran."""
     alone = [p for p in record["points"] if p["threads"] == 1]
-    return statistics.median(p["wall_ms"]["median"] / p["cpu_ms"]["median"] for p in alone)
+    return float(statistics.median(p["wall_ms"]["median"] / p["cpu_ms"]["median"] for p in alone))
 
 
 def detectors(record: Record) -> list[str]:
