@@ -83,12 +83,13 @@ class LiveMix:
     length: int | None = None
     rate: float | None = None
 
-    def __init__(self, samples: Path, asked: Path) -> None:
+    def __init__(self, samples: Path, asked: Path, rest_s: float = _REST_S) -> None:
         """Choose the sizes.
 
         Args:
             samples: the file for lines of seconds, MB and MB trimmed.
             asked: a file that is there while a reading is wanted; deleted after it.
+            rest_s: how long no frame comes before a reading.
         """
         self._rng = random.Random(1)
         self._sizes = [
@@ -96,6 +97,7 @@ class LiveMix:
         ]
         self._samples = samples
         self._asked = asked
+        self._rest_s = rest_s
         self._start = time.monotonic()
         self._closed = False
 
@@ -119,7 +121,7 @@ class LiveMix:
         self._closed = True
 
     def _read_memory(self) -> None:
-        time.sleep(_REST_S)
+        time.sleep(self._rest_s)
         seconds, kept = time.monotonic() - self._start, resident_mb()
         ctypes.CDLL(None).malloc_trim(0)
         with self._samples.open("a") as out:
