@@ -67,7 +67,8 @@ PARTS: Final[Mapping[str, Part]] = {
         "H folded into one graph",
         520,
         180,
-        "export formats graph phases onnx_file parity probing rebundle origin calibration",
+        "export formats graph phases onnx_file parity probing rebundle origin calibration "
+        "half_precision",
     ),
     "simtool train": Part("recipes, training, runs", 310, 280, "train recipes run accuracy"),
     "simtool scene_text": Part("generated scenes", 310, 380, "scene_text/ cutouts/"),

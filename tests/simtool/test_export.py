@@ -28,10 +28,12 @@ from simtool.recipes import RECIPES
 from simtool.run import ABLATION_FILE, read_checkpoint
 from simtool.train import train
 from simtool.weighting import WeightingOptions
+from tests.conftest import ROOT
 from tests.simtool.tiny import digits
 
 BUNDLE_FILES = {
-    *("localizer.onnx", "classifier.onnx", "model.json", "ablation.json"),
+    *("localizer.onnx", "classifier.onnx", "model.json"),
+    *("checkpoint.safetensors", "ablation.json"),
 }
 
 
@@ -72,11 +74,12 @@ def test_bundle_is_whole_verifies_and_holds_no_traces(bundle: Path) -> None:
     assert {path.name for path in bundle.iterdir()} == BUNDLE_FILES
     assert [p.name for p in bundle.parent.iterdir()] == ["tiny"]
     loaded = load_bundle(bundle)
+    record = onnx.load_from_string(loaded.localizer).metadata_props
+    verify_embedded(loaded, {entry.key: entry.value for entry in record})
     for content in (loaded.localizer, loaded.classifier):
         model = onnx.load_from_string(content)
         assert model.ir_version == 8
         assert [(o.domain, o.version) for o in model.opset_import] == [("", 17)]
-        verify_embedded(loaded, {p.key: p.value for p in model.metadata_props})
         assert not any(node.metadata_props or node.doc_string for node in model.graph.node)
         assert not model.graph.metadata_props
         assert len({node.name for node in model.graph.node}) == len(model.graph.node)
@@ -90,20 +93,31 @@ def test_bundle_is_whole_verifies_and_holds_no_traces(bundle: Path) -> None:
     assert meta.export["calibration"]["samples"] == 600
 
 
-def test_the_checkpoint_comes_back_out_of_the_classifier(bundle: Path, run: Path) -> None:
-    assert not (bundle / "checkpoint.safetensors").exists()
+def test_the_bundle_keeps_the_checkpoint_of_the_run(bundle: Path, run: Path) -> None:
     again, trained = read_checkpoint(bundle), read_checkpoint(run)
     assert (again.net, again.epoch, again.sha256) == (trained.net, trained.epoch, trained.sha256)
-    assert set(again.build().state_dict()) == set(trained.build().state_dict())
+    assert not again.optimizer
 
 
-def test_a_classifier_with_other_weights_is_no_checkpoint(bundle: Path, tmp_path: Path) -> None:
-    copy = damaged(bundle, tmp_path, lambda _: None)
-    data = json.loads((copy / "model.json").read_text())
-    data["training"]["checkpoint_sha256"] = "0" * 64
-    (copy / "model.json").write_text(json.dumps(data))
-    with pytest.raises(ModelError, match=r"classifier\.onnx holds other weights"):
-        read_checkpoint(copy)
+def test_what_only_reads_is_stored_in_half_floats(bundle: Path, run: Path) -> None:
+    trained = read_checkpoint(run).build().state_dict()
+    graph = onnx.load(bundle / "classifier.onnx").graph
+    stored = {t.name.removeprefix("net."): onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    halves = {name for name, values in stored.items() if values.dtype == np.float16}
+    assert halves == {"head.fc1.weight", "head.fc2.weight"}
+    for name in trained:
+        expected = trained[name].numpy().astype(stored[name].dtype)
+        assert np.array_equal(stored[name], expected)
+    in_localizer = onnx.load(bundle / "localizer.onnx").graph.initializer
+    assert onnx.TensorProto.FLOAT16 not in {tensor.data_type for tensor in in_localizer}
+
+
+@pytest.mark.parametrize("missing", ["checkpoint.safetensors", "classifier.safetensors"])
+def test_a_model_without_its_checkpoints_says_what_is_missing(missing: str, tmp_path: Path) -> None:
+    copy = damaged(ROOT / "models" / "scene-text", tmp_path, lambda p: (p / missing).unlink())
+    with pytest.raises(ModelError, match=f"has no {missing}: it holds what simrun runs") as caught:
+        export_run(copy, tmp_path / "model", None, ExportRequest(), overwrite=False)
+    assert "\n" not in str(caught.value)
 
 
 def test_only_plain_operators(bundle: Path) -> None:

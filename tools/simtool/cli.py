@@ -267,8 +267,8 @@ def export_command(
     run: Annotated[
         Path | None,
         typer.Argument(
-            help="Run folder, or a bundle to export again with its own settings; without it, the "
-            "shipped mnist-lenet."
+            help="Run folder, or a bundle to export again with its own settings; without it, "
+            "mnist-lenet, which has its checkpoint in the source tree and not in the wheel."
         ),
     ] = None,
     data: DataOption = None,

@@ -40,19 +40,14 @@ from simtool.graph import (
     transform_trunk,
     trunk_geometry,
 )
+from simtool.half_precision import halved, round_weights
 from simtool.nets.base import Classifier, NetSpec, Padding
 from simtool.onnx_file import IR_VERSION, Port, embed, to_onnx
 from simtool.origin import Origin
 from simtool.parity import Shape, check_parity, crop_shapes, image_shapes
 from simtool.phases import with_phases
 from simtool.probing import probe_geometry
-from simtool.run import (
-    ABLATION_FILE,
-    CHECKPOINT_FILE,
-    READER_FILE,
-    Checkpoint,
-    checkpoint_in_graph,
-)
+from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
 from simtool.weighting import Weighting, WeightingOptions, weigh
 
 log = logging.getLogger(__name__)
@@ -152,7 +147,7 @@ def export_bundle(
         smallest = min(smallest, net.spec.crop_size)
     shapes = image_shapes(smallest, net.spec.channels, options.static_size)
     difference = check_parity(localizer.SerializeToString(), graph, shapes)
-    reader = _reader(origin, net)
+    reader = _reader(origin)
     classifier_graph = ClassifierGraph(reader, labels=len(reader.spec.shown))
     classifier = _classifier(classifier_graph, reader.spec)
     crops = crop_shapes(reader.spec.crop_size, reader.spec.channels)
@@ -246,20 +241,20 @@ def _known_calibration(
     return Calibration.from_json(made["calibration"])
 
 
-def _reader(origin: Origin, net: Classifier) -> Classifier:
-    """The network that reads crops: the origin's classifier, or the localizer's own.
+def _reader(origin: Origin) -> Classifier:
+    """The network that reads crops: the origin's classifier, or the localizer's own; as stored.
 
     Raises:
         ModelError: there is none, and the localizer's network takes no crops.
     """
-    if origin.classifier is not None:
-        return origin.classifier.build()
-    if len(net.spec.shown) < 2:
+    reader = (origin.classifier or origin.checkpoint).build()
+    if len(reader.spec.shown) < 2:
         raise ModelError(
-            f"'{net.spec.name}' reads no characters; give a run of 'simtool train characters' "
+            f"'{reader.spec.name}' reads no characters; give a run of 'simtool train characters' "
             "with --classifier"
         )
-    return net
+    round_weights(reader, spared=None if origin.classifier else reader.export_trunk())
+    return reader
 
 
 def _localizer(graph: nn.Module, spec: NetSpec, static: tuple[int, int] | None) -> onnx.ModelProto:
@@ -280,12 +275,8 @@ def _localizer(graph: nn.Module, spec: NetSpec, static: tuple[int, int] | None) 
 def _classifier(graph: ClassifierGraph, spec: NetSpec) -> onnx.ModelProto:
     """Crops -> logits. Raises ModelError where it cannot be exported."""
     shape = (spec.channels, spec.crop_size, spec.crop_size)
-    return to_onnx(
-        graph,
-        torch.zeros(2, *shape, dtype=torch.uint8),
-        Port("crops", ("N", *shape)),
-        Port("logits", ("N", len(spec.shown))),
-    )
+    crops, logits = Port("crops", ("N", *shape)), Port("logits", ("N", len(spec.shown)))
+    return halved(to_onnx(graph, torch.zeros(2, *shape, dtype=torch.uint8), crops, logits))
 
 
 def _metadata(
@@ -358,15 +349,12 @@ def _contents(
     meta: BundleMeta, localizer: onnx.ModelProto, classifier: onnx.ModelProto, origin: Origin
 ) -> dict[str, bytes]:
     """The files of the bundle."""
-    embedded = json.dumps(meta.to_json())
     graphs = {
-        LOCALIZER_FILE: embed(localizer, METADATA_KEY, embedded),
-        CLASSIFIER_FILE: embed(classifier, METADATA_KEY, embedded),
+        LOCALIZER_FILE: embed(localizer, METADATA_KEY, json.dumps(meta.to_json())),
+        CLASSIFIER_FILE: classifier.SerializeToString(deterministic=True),
     }
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
-    checkpoints = {}
-    if not _holds(graphs[CLASSIFIER_FILE], origin.checkpoint):
-        checkpoints[CHECKPOINT_FILE] = origin.checkpoint
+    checkpoints = {CHECKPOINT_FILE: origin.checkpoint}
     if origin.classifier is not None:
         checkpoints[READER_FILE] = origin.classifier
     return {
@@ -385,11 +373,3 @@ def _graphs(
         Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], shapes),
         Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], crops),
     )
-
-
-def _holds(classifier: bytes, checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint can be put together again from the classifier's graph."""
-    if checkpoint.foreign is not None:
-        return False
-    again = checkpoint_in_graph(classifier, checkpoint.net, checkpoint.epoch)
-    return again.sha256 == checkpoint.sha256

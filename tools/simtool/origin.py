@@ -130,7 +130,7 @@ def _from_bundle(path: Path) -> Origin:
     recipe = meta.training.get("recipe")
     if not isinstance(recipe, dict) or not isinstance(recipe.get("data"), str):
         raise ModelError(f"{path / METADATA_FILE} does not say what the model was trained on")
-    has_reader = (path / READER_FILE).is_file()
+    has_reader = "classifier" in meta.training
     return Origin(
         checkpoint=checkpoint,
         ablation=_ablation_of(path, checkpoint),

@@ -1,4 +1,4 @@
-"""A bundle with other metadata: the graphs stay as they are, bit for bit but for their record."""
+"""A bundle with other metadata: the graphs stay as they are, but for the localizer's record."""
 
 from __future__ import annotations
 
@@ -22,14 +22,10 @@ def write_with_metadata(bundle: Bundle, meta: Meta, target: Path, overwrite: boo
     Raises:
         OutputError: `target` is not empty, or cannot be written.
     """
-    embedded = json.dumps(meta.to_json())
-    graphs = {LOCALIZER_FILE: bundle.localizer}
+    localizer = onnx.load_model_from_string(bundle.localizer)
+    written = {LOCALIZER_FILE: embed(localizer, METADATA_KEY, json.dumps(meta.to_json()))}
     if bundle.classifier is not None:
-        graphs[CLASSIFIER_FILE] = bundle.classifier
-    written = {
-        name: embed(onnx.load_model_from_string(content), METADATA_KEY, embedded)
-        for name, content in graphs.items()
-    }
+        written[CLASSIFIER_FILE] = bundle.classifier
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in written.items()}
     contents = {
         **_other_files(bundle.path),

@@ -5,7 +5,7 @@ history.json            a line an epoch: loss and accuracy
 checkpoint.safetensors  weights and optimizer state after the last whole epoch
 ablation.json           added by `simtool ablate`
 
-A bundle has no checkpoint where the graph of its classifier holds the same weights.
+A bundle keeps the checkpoint too; the wheel leaves it out of the models that it brings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from simrun.bundle import CLASSIFIER_FILE, METADATA_FILE, load_bundle
+from simrun.bundle import METADATA_FILE
 from simrun.errors import ModelError, OutputError, UsageError
 from simtool.files import read_json, write_atomic, write_json
 from simtool.nets import build_net
@@ -41,8 +41,6 @@ ABLATION_FILE: Final = "ablation.json"
 SUMMARY_FILE: Final = "summary.json"
 _MODEL: Final = "model."
 _OPTIMIZER: Final = "optimizer."
-_IN_GRAPH: Final = "net."
-"""In front of a weight's name in the graph of a classifier."""
 _METADATA: Final = "similarnet"
 
 
@@ -149,8 +147,11 @@ def read_checkpoint(folder: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
         ModelError: it is missing, damaged or not one of ours.
     """
     path = folder / name
-    if name == CHECKPOINT_FILE and not path.is_file() and (folder / METADATA_FILE).is_file():
-        return _bundled_checkpoint(folder)
+    if not path.is_file() and (folder / METADATA_FILE).is_file():
+        raise ModelError(
+            f"{folder} has no {name}: it holds what simrun runs alone; take the model's folder of "
+            "the source tree, or a run folder"
+        )
     if not path.is_file():
         raise ModelError(f"{folder} has no {name}; run 'simtool train' first")
     try:
@@ -172,43 +173,6 @@ def read_checkpoint(folder: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
         raise ModelError(f"{path} is damaged or not a checkpoint of ours: {error}") from error
-
-
-def checkpoint_in_graph(classifier: bytes, net: str, epoch: int) -> Checkpoint:
-    """The checkpoint out of the weights in a classifier's graph, as they were exported.
-
-    Args:
-        classifier: the ONNX file.
-        net: name in `simtool.nets.NETS`.
-        epoch: whole epochs done.
-    """
-    import onnx
-
-    tensors = onnx.load_model_from_string(classifier).graph.initializer
-    weights = {
-        tensor.name.removeprefix(_IN_GRAPH): torch.tensor(onnx.numpy_helper.to_array(tensor))
-        for tensor in tensors
-        if tensor.name.startswith(_IN_GRAPH)
-    }
-    return Checkpoint(net, epoch, weights, optimizer={})
-
-
-def _bundled_checkpoint(folder: Path) -> Checkpoint:
-    """The checkpoint of a bundle that has no file for it. Raises ModelError."""
-    bundle = load_bundle(folder)
-    training = bundle.meta.training
-    try:
-        net, epoch = training["recipe"]["net"], training["epochs_done"]
-        checkpoint = checkpoint_in_graph(bundle.classifier or b"", str(net), int(epoch))
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"{folder} does not say of which network its weights are: {error}"
-        ) from error
-    if checkpoint.sha256 != training.get("checkpoint_sha256"):
-        raise ModelError(
-            f"{folder} has no {CHECKPOINT_FILE}, and {CLASSIFIER_FILE} holds other weights"
-        )
-    return checkpoint
 
 
 @dataclass(frozen=True)

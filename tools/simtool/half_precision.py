@@ -1,0 +1,76 @@
+"""A classifier's file at half the size: weights stored as half floats, single precision to compute.
+
+What the heatmap is made of, the trunk, keeps its precision in both graphs; what does nothing but
+read crops is rounded. That is done before the export, so that PyTorch and the graph have the same
+numbers to compare by. In the file the rounded weights are half floats, and a Cast widens them: ONNX
+Runtime does that once, when it loads the graph. Small tensors stay as they are: rounding them would
+save next to nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from torch import nn
+
+_LARGEST: Final = torch.finfo(torch.float16).max
+FEWEST: Final = 1024
+"""Numbers in a tensor that is worth rounding."""
+
+
+def round_weights(net: nn.Module, spared: nn.Module | None = None) -> None:
+    """Round a network's larger parameters to the nearest half float, in place.
+
+    Args:
+        net: what it has in float32 is rounded, unless that reaches beyond the half floats, 65504.
+        spared: a part of it whose weights stay.
+    """
+    kept = set() if spared is None else {id(weight) for weight in spared.parameters()}
+    with torch.no_grad():
+        for weight in net.parameters():
+            if id(weight) in kept or weight.dtype != torch.float32 or weight.numel() < FEWEST:
+                continue
+            if float(weight.abs().max()) <= _LARGEST:
+                weight.copy_(weight.to(torch.float16))
+
+
+def halved(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same graph with the weights that half floats hold exactly stored as such.
+
+    No value changes: what `round_weights` has spared, and half floats do not hold, stays.
+    """
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    graph = copy.graph
+    casts = sum(node.op_type == "Cast" for node in graph.node)
+    widened: dict[str, str] = {}
+    for tensor in graph.initializer:
+        half = _exact_half(tensor)
+        if half is not None:
+            widened[tensor.name] = f"cast_{casts + len(widened) + 1}"
+            tensor.CopyFrom(onnx.numpy_helper.from_array(half, tensor.name))
+    for node in graph.node:
+        node.input[:] = [widened.get(name, name) for name in node.input]
+    nodes = [_widen(weight, name) for weight, name in widened.items()] + list(graph.node)
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(copy, full_check=True)
+    return copy
+
+
+def _exact_half(tensor: onnx.TensorProto) -> np.ndarray | None:
+    """The tensor as half floats; None where it is small, not of float32, or would change."""
+    if tensor.data_type != onnx.TensorProto.FLOAT or math.prod(tensor.dims) < FEWEST:
+        return None
+    values = onnx.numpy_helper.to_array(tensor)
+    with np.errstate(over="ignore"):
+        half = values.astype(np.float16)
+    return half if np.array_equal(half.astype(np.float32), values) else None
+
+
+def _widen(weight: str, name: str) -> onnx.NodeProto:
+    return onnx.helper.make_node("Cast", [weight], [name], name=name, to=onnx.TensorProto.FLOAT)
