@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -67,6 +67,11 @@ class Latency:
     regions: float = 0.0
     classify: float = 0.0
     total: float = 0.0
+
+    def after_capture(self, seconds: float) -> Latency:
+        """The same with a capture that took `seconds`, which the total includes."""
+        capture_ms = seconds * 1000
+        return replace(self, capture=capture_ms, total=self.total + capture_ms)
 
     def to_json(self) -> dict[str, float]:
         """The stages as a JSON object, to a microsecond."""

@@ -85,10 +85,10 @@ def run(
 
 
 def _with_origin(result: Result, frame: Frame) -> Result:
-    capture_ms = frame.capture_s * 1000
-    latency = replace(
-        result.latency_ms, capture=capture_ms, total=result.latency_ms.total + capture_ms
-    )
     return replace(
-        result, frame=frame.index, file=frame.file, time_s=frame.time_s, latency_ms=latency
+        result,
+        frame=frame.index,
+        file=frame.file,
+        time_s=frame.time_s,
+        latency_ms=result.latency_ms.after_capture(frame.capture_s),
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from simrun.errors import SourceError
@@ -152,9 +152,7 @@ class Series:
         result = self.localizer(frame.image)
         cpu_ms = (self.clocks.cpu() - start) * 1000
         self.frame_size = (result.width, result.height)
-        capture_ms = frame.capture_s * 1000
-        total_ms = result.latency_ms.total + capture_ms
-        latency = replace(result.latency_ms, capture=capture_ms, total=total_ms)
+        latency = result.latency_ms.after_capture(frame.capture_s)
         return Sample(latency, cpu_ms, len(result.regions))
 
 
