@@ -48,7 +48,7 @@ class JsonlSink:
 
     def write_bad(self, frame: BadFrame) -> None:
         """Write one line with an `error` in place of the regions."""
-        self._line({"frame": frame.index, "file": frame.file, "error": frame.error})
+        self._line(frame.to_json())
 
     def close(self) -> None:
         """Close the file; standard output stays open."""

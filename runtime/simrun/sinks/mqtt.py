@@ -99,7 +99,7 @@ class MqttSink:
 
     def write_bad(self, frame: BadFrame) -> None:
         """Publish the error in place of a result."""
-        self._offer(_dumps({"frame": frame.index, "file": frame.file, "error": frame.error}))
+        self._offer(_dumps(frame.to_json()))
 
     def close(self) -> None:
         """Say `offline` and leave, within a few seconds whatever the broker does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     # Only the name: importing it here would load OpenCV for `simrun --help`.
@@ -37,6 +37,10 @@ class BadFrame:
     file: str | None
     error: str
     """One line: what is wrong with it."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What stands in the place of a result in a JSON line."""
+        return {"frame": self.index, "file": self.file, "error": self.error}
 
 
 class State(StrEnum):
