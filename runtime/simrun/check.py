@@ -20,6 +20,7 @@ from simrun.config import Configuration
 from simrun.errors import ModelError, SimError, SourceError, UsageError
 from simrun.libraries import Libraries, opencv_features, read_libraries
 from simrun.machine import Machine, Query, read_machine, run_quietly
+from simrun.options import option_name
 from simrun.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,9 +112,7 @@ def _check_configuration(read: Callable[[], Configuration]) -> tuple[Settings, l
         return Settings(), [problem]
     origins = configuration.origins
     changed = [
-        f"{name.replace('_', '-')} ({origin})"
-        for name, origin in origins.items()
-        if origin != "default"
+        f"{option_name(name)} ({origin})" for name, origin in origins.items() if origin != "default"
     ]
     file = configuration.file or "no file"
     text = f"{file}; set: {', '.join(changed) or 'nothing'}"

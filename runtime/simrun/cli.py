@@ -12,7 +12,7 @@ from simrun.config import PREFIX, ConfigOption, configured, parse_settings
 from simrun.console import run_app
 from simrun.errors import UsageError
 from simrun.execute import execute, load_localizer, source_of
-from simrun.options import expand_options
+from simrun.options import expand_options, option_name
 from simrun.settings import Settings
 
 if TYPE_CHECKING:
@@ -200,8 +200,9 @@ def _refuse_options_before(subcommand: str, context: typer.Context) -> None:
     for name in context.params:
         source = context.get_parameter_source(name)
         if source is not None and source.name == "COMMANDLINE":
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(f"{option} is in front of '{subcommand}'; write it behind, if it fits")
+            raise UsageError(
+                f"--{option_name(name)} is in front of '{subcommand}'; write it behind, if it fits"
+            )
 
 
 def _print_version() -> None:

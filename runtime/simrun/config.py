@@ -18,7 +18,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from simrun.errors import UsageError
-from simrun.options import OptionType, expand_options, option_types
+from simrun.options import OptionType, expand_options, option_name, option_types
 from simrun.redact import HIDDEN, hide_passwords, holds_password, is_secret_name
 from simrun.settings import Settings
 
@@ -200,8 +200,9 @@ def _nearest(name: str, types: Mapping[str, OptionType]) -> str:
     import difflib
 
     near = difflib.get_close_matches(name, types, n=1)
-    known = ", ".join(key.replace("_", "-") for key in types)
-    return f"did you mean '{near[0].replace('_', '-')}'?" if near else f"known: {known}"
+    if near:
+        return f"did you mean '{option_name(near[0])}'?"
+    return f"known: {', '.join(map(option_name, types))}"
 
 
 def _checked(path: Path, key: str, value: object, wanted: OptionType) -> Any:  # noqa: ANN401

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from simrun.config import PREFIX, Configuration, holds_secret
+from simrun.options import option_name
 
 
 def to_toml(configuration: Configuration) -> str:
@@ -24,7 +25,7 @@ def to_toml(configuration: Configuration) -> str:
 
 
 def _line(name: str, value: Any, origin: str) -> str:  # noqa: ANN401 - of any setting
-    key = name.replace("_", "-")
+    key = option_name(name)
     source = f"{origin} {PREFIX}_{name.upper()}" if origin == "environment" else origin
     if value is None:
         return f"# {key} ="

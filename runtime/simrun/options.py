@@ -54,6 +54,11 @@ class OptionType:
         return _EXPECTED[self.kind] + least + most
 
 
+def option_name(field: str) -> str:
+    """How a field is written as an option or a key of the configuration file, without dashes."""
+    return field.replace("_", "-")
+
+
 def option_types(kind: type) -> dict[str, OptionType]:
     """The type of each option of a dataclass as `expand_options` takes it.
 

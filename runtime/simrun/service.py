@@ -21,6 +21,7 @@ from typing import Final
 from simrun.bundle import find_bundle
 from simrun.config import Configuration, holds_secret
 from simrun.errors import OutputError, UsageError
+from simrun.options import option_name
 from simrun.outputs import output_errors, replace_file
 from simrun.settings import Settings
 from simrun.unit import UnitPlan, unit_text
@@ -232,10 +233,10 @@ def _arguments(configuration: Configuration, inputs: dict[str, str]) -> tuple[st
     for name, value in asdict(configuration.settings).items():
         flag = configuration.origins[name] == "flag"
         if flag and holds_secret(name, value):
-            option = f"--{name.replace('_', '-')}"
             raise UsageError(
-                f"{option} holds a secret, and everybody can read a unit; put it into a file of "
-                "mode 0600, for instance /etc/simrun.toml, and give --config /etc/simrun.toml"
+                f"--{option_name(name)} holds a secret, and everybody can read a unit; put it into "
+                "a file of mode 0600, for instance /etc/simrun.toml, and give --config "
+                "/etc/simrun.toml"
             )
         absolute = inputs.get(name, value)
         if flag or absolute != value:
@@ -244,12 +245,12 @@ def _arguments(configuration: Configuration, inputs: dict[str, str]) -> tuple[st
 
 
 def _flag(name: str, value: object) -> list[str]:
-    option = f"--{name.replace('_', '-')}"
+    option = option_name(name)
     if isinstance(value, bool):
-        return [option if value else f"--no-{option[2:]}"]
+        return [f"--{option}" if value else f"--no-{option}"]
     if isinstance(value, list):
-        return [f"{option}={item}" for item in value]
-    return [f"{option}={value}"]
+        return [f"--{option}={item}" for item in value]
+    return [f"--{option}={value}"]
 
 
 def _config_path(file: Path | None) -> str | None:
