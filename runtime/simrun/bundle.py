@@ -13,7 +13,7 @@ import json
 import os
 import reprlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import MISSING, asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -136,7 +136,7 @@ class BundleMeta:
             )
         values = {key: value for key, value in data.items() if key not in ("schema", "files")}
         known = {f.name for f in fields(cls)}
-        required = {f.name for f in fields(cls)} - _OPTIONAL
+        required = {f.name for f in fields(cls) if f.default is f.default_factory is MISSING}
         if missing := sorted(required - values.keys()):
             raise ModelError(f"bundle metadata lacks {', '.join(missing)}; export the model again")
         if unknown := sorted(values.keys() - known):
@@ -145,19 +145,7 @@ class BundleMeta:
         return cls(**{key: _typed(key, value) for key, value in values.items()})
 
 
-_OPTIONAL: Final = frozenset(
-    {
-        "regions",
-        "static_size",
-        "channels",
-        "weighting",
-        "ablation",
-        "accuracy",
-        "training",
-        "export",
-        "versions",
-    }
-)
+_RECORDS: Final = frozenset({"weighting", "ablation", "accuracy", "training", "export", "versions"})
 _INTS: Final = frozenset({"stride", "receptive_field", "side", "crop_size", "channels"})
 _FLOATS: Final = frozenset({"offset", "map_threshold", "region_threshold"})
 _STRINGS: Final = frozenset({"name", "layer", "polarity"})
@@ -166,7 +154,6 @@ _STRING_LISTS: Final = frozenset({"classes", "heatmap_channels"})
 
 def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - the dataclass field says which type
     """Turn a JSON value into the type of the field `name`, or say what it is instead."""
-
     if name in _INTS and _is_number(value) and isinstance(value, int):
         return value
     if name in _FLOATS and _is_number(value):
@@ -184,7 +171,7 @@ def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - the dataclass fie
         return {str(key): float(number) for key, number in value.items()}
     if name == "static_size" and value is None:
         return None
-    if name in _OPTIONAL - {"regions", "static_size", "channels"} and isinstance(value, dict):
+    if name in _RECORDS and isinstance(value, dict):
         return value
     raise ModelError(f"bundle field '{name}' has the wrong type: {_short(value)}")
 
@@ -270,7 +257,7 @@ def verify_embedded(bundle: Bundle, custom_metadata: Mapping[str, str]) -> None:
         )
 
 
-def model_folders() -> list[Path]:
+def _model_folders() -> list[Path]:
     """Folders searched for models by name: the installed package's, then a source checkout's."""
     here = Path(__file__).resolve().parent
     checkout = here.parent.parent
@@ -284,7 +271,7 @@ def list_models() -> list[Path]:
     """Folders of the models that are found by name, sorted by name."""
     found = {
         path.parent.name: path.parent
-        for folder in reversed(model_folders())
+        for folder in reversed(_model_folders())
         for path in folder.glob(f"*/{METADATA_FILE}")
     }
     return [found[name] for name in sorted(found)]
