@@ -30,7 +30,6 @@ SCHEMA: Final = "simrun-bench/1"
 
 _NUMBERS: Final = re.compile(r"\[\s+((?:-?[\d.e+-]+,?\s+)+)\]")
 
-
 _STATE: Final = frozenset(
     {"available_mb", "temperature_c", "clock_mhz", "governor", "throttled", "throttling"}
 )
@@ -64,7 +63,7 @@ def make_record(
         series: each with at least one sample.
         conditions: the rest.
     """
-    feed, frame_size = series[0].feed, series[0].frame_size
+    live = series[0].feed.live
     return {
         "schema": SCHEMA,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -73,12 +72,7 @@ def make_record(
             "sha256": localizer.bundle.sha256,
             "classify": localizer.classifies,
         },
-        "source": {
-            "name": public_name(feed.name),
-            "live": feed.live,
-            "width": frame_size[0],
-            "height": frame_size[1],
-        },
+        "source": _source(series[0]),
         "session": {
             "provider": localizer.provider,
             "spin": EngineConfig.spin,
@@ -89,13 +83,8 @@ def make_record(
             name: value for name, value in conditions.before.to_json().items() if name not in _STATE
         },
         "state": {
-            when: _state(machine, load)
-            for when, machine, load in zip(
-                ("before", "after"),
-                (conditions.before, conditions.after),
-                conditions.load,
-                strict=True,
-            )
+            "before": _state(conditions.before, conditions.load[0]),
+            "after": _state(conditions.after, conditions.load[1]),
         },
         "memory": {
             "peak_mib": conditions.peak_memory_mib,
@@ -104,14 +93,7 @@ def make_record(
         "warmup": conditions.warmup,
         "threads_auto": {str(side): _probe(probe) for side, probe in conditions.probes.items()},
         "jitter": JITTER,
-        "results": [
-            {
-                **asdict(one.kind),
-                **summarise(one.samples, one.kind, feed.live),
-                "samples": columns(one.samples),
-            }
-            for one in series
-        ],
+        "results": [_result(one, live) for one in series],
     }
 
 
@@ -162,6 +144,18 @@ def public_name(source: str) -> str:
     if colon and "/" not in kind:
         return kind  # a URL's scheme, or `gst`
     return Path(source).name or source
+
+
+def _source(one: Series) -> dict[str, Any]:
+    width, height = one.frame_size
+    name = public_name(one.feed.name)
+    return {"name": name, "live": one.feed.live, "width": width, "height": height}
+
+
+def _result(one: Series, live: bool) -> dict[str, Any]:
+    """What a kind of run came to, and every sample."""
+    figures = summarise(one.samples, one.kind, live)
+    return {**asdict(one.kind), **figures, "samples": columns(one.samples)}
 
 
 def _state(machine: Machine, load: float) -> dict[str, Any]:
