@@ -20,6 +20,7 @@ _LEAST_RUNS: Final = 5
 """Runs that a series is drawn from at least: fewer would leave nothing to choose."""
 
 Record = Mapping[str, Any]
+"""A record of `simrun bench --json`, or a part of one."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ def require_same_model(other: Record, path: str, sha256: str) -> None:
             f"--compare {path} measured another model, {there['name']} "
             f"({there['sha256'][:12]}), not {sha256[:12]}; only records of one model are compared"
         )
+
+
+def kind_of(result: Record) -> Kind:
+    """The kind of run that one of a record's results is of."""
+    return Kind(result["side"], result["threads"], result["paced_fps"])
 
 
 def compare(here: Record, there: Record, path: str) -> Comparison:
@@ -118,10 +124,7 @@ def _ratios(these: Record, those: Record) -> dict[str, Ratio]:
 
 
 def _by_kind(record: Record) -> dict[Kind, Record]:
-    return {
-        Kind(result["side"], result["threads"], result["paced_fps"]): result
-        for result in record["results"]
-    }
+    return {kind_of(result): result for result in record["results"]}
 
 
 def _differences(here: Record, there: Record) -> list[str]:

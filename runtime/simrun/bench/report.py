@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
-from simrun.bench.compare import COMPARED, Comparison
-from simrun.bench.measure import Kind
+from simrun.bench.compare import COMPARED, Comparison, Record, kind_of
 from simrun.result import STAGES
-
-Record = Mapping[str, Any]
 
 _FIGURES: Final = ("p50", "p95", "p99", "mean", "jitter")
 
 MARKDOWN_COLUMNS: Final = (
     *("machine", "model", "frame", "side", "threads", "mode", "p50 ms", "p95", "p99", "jitter"),
-    *(
-        "CPU ms",
-        "frames/s",
-        "missed",
-        "peak MiB",
-        "°C",
-        "throttling",
-        "load",
-        "ONNX Runtime",
-        "date",
-    ),
+    *("CPU ms", "frames/s", "missed", "peak MiB", "°C", "throttling", "load", "ONNX Runtime"),
+    "date",
 )
 
 
@@ -58,7 +46,7 @@ def to_ratios(comparison: Comparison, name: str) -> str:
     """A comparison as text."""
     lines = [f"This run over {name}: ratio of medians (95 % interval), below 1 is faster"]
     for kind, ratios in comparison.ratios.items():
-        lines.append(f"{kind.describe()}")
+        lines.append(kind.describe())
         for stage in COMPARED:
             if stage in ratios:
                 one = ratios[stage]
@@ -123,7 +111,7 @@ def _stages(result: Record) -> Iterator[str]:
         if result["missed"] is None
         else f"{result['missed']:.1%} missed"
     )
-    yield f"{_kind(result).describe()}: {result['frames']} frames, {rate}"
+    yield f"{kind_of(result).describe()}: {result['frames']} frames, {rate}"
     yield "  ms         " + "".join(f"{name:>9}" for name in _FIGURES)
     rows = {stage: result["stages_ms"][stage] for stage in STAGES} | {"CPU": result["cpu_ms"]}
     for name, figures in rows.items():
@@ -153,7 +141,7 @@ def _speedups(record: Record) -> Iterator[str]:
             faster = base["stages_ms"]["total"]["p50"] / result["stages_ms"]["total"]["p50"]
             dearer = result["cpu_ms"]["p50"] / base["cpu_ms"]["p50"]
             yield (
-                f"{_kind(result).describe()}: {faster:.2f} times as fast as "
+                f"{kind_of(result).describe()}: {faster:.2f} times as fast as "
                 f"{base['threads']}, {dearer:.2f} times the CPU"
             )
 
@@ -178,10 +166,6 @@ def _cells(record: Record, result: Record) -> list[str]:
         record["versions"]["onnxruntime"],
         record["date"][:10],
     ]
-
-
-def _kind(result: Record) -> Kind:
-    return Kind(result["side"], result["threads"], result["paced_fps"])
 
 
 def _on(flag: bool) -> str:
