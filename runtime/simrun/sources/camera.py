@@ -58,17 +58,17 @@ class V4l2Device:
             SourceError: it is not there, not ours to open, or in use.
         """
         _check_access(self.name)
-        driver = self._driver()
-        if driver.startswith(RIBBON_DRIVERS):
+        title = self._title()
+        if title.startswith(RIBBON_DRIVERS):
             raise DeviceUnusableError(
-                f"{self.name} is a Raspberry Pi ribbon-cable camera ({driver}), which V4L2 alone "
+                f"{self.name} is a Raspberry Pi ribbon-cable camera ({title}), which V4L2 alone "
                 "does not drive; use --camera rpicam"
             )
         capture = self._open_capture(self.name)
         if not capture.isOpened():
             capture.release()
             raise SourceError(
-                f"{self.name}{f' ({driver})' if driver else ''} gives no video: it is in use by "
+                f"{self.name}{f' ({title})' if title else ''} gives no video: it is in use by "
                 "another program, or it is no camera"
             )
         self._ask(capture)
@@ -85,7 +85,7 @@ class V4l2Device:
             capture.set(cv2.CAP_PROP_FPS, self._options.fps)
         capture.set(cv2.CAP_PROP_BUFFERSIZE, _BUFFERS)
 
-    def _driver(self) -> str:
+    def _title(self) -> str:
         """The kernel's name for the device, empty where it tells none."""
         try:
             return (self._sysfs / Path(self.name).resolve().name / "name").read_text().strip()
