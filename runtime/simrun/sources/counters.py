@@ -50,13 +50,13 @@ class Counters:
         with self._lock:
             counts = self._counts
             return SourceStats(
-                self._state,
-                counts["captured"],
-                counts["skipped"],
-                counts["bad"],
-                counts["stalls"],
-                counts["reconnects"],
-                hung,
-                self._description,
-                self._error,
+                state=self._state,
+                captured=counts["captured"],
+                skipped=counts["skipped"],
+                bad=counts["bad"],
+                stalls=counts["stalls"],
+                reconnects=counts["reconnects"],
+                hung=hung,
+                description=self._description,
+                error=self._error,
             )
