@@ -30,27 +30,28 @@ class FrozenWatch:
         self._first_limit_s = limit_s
         self._limit_s = limit_s
         self._reference: Image | None = None
-        self._mark: tuple[object, ...] = ()
+        self._fingerprint: tuple[object, ...] = ()
         self._since_s = 0.0
         self._suspect: Image | None = None
         self._told = False
 
     def reopened(self) -> None:
         """Count from the next picture on: the camera was away in between."""
-        self._reference, self._mark = None, ()
+        self._reference, self._fingerprint = None, ()
 
     def is_stuck(self, image: Image, moment_s: float) -> bool:
         """Whether the same picture came for longer than the limit; the camera is to be reopened."""
         if not self._first_limit_s:
             return False
         self._judge(image)
-        mark = _mark(image)
-        if mark == self._mark and moment_s - self._since_s < self._limit_s:
+        fingerprint = _fingerprint(image)
+        if fingerprint == self._fingerprint and moment_s - self._since_s < self._limit_s:
             return False
         # Only a sample was compared so far: the whole picture decides.
         before = self._reference
-        stuck = mark == self._mark and before is not None and np.array_equal(image, before)
-        self._reference, self._mark, self._since_s = image, mark, moment_s
+        alike = fingerprint == self._fingerprint
+        stuck = alike and before is not None and np.array_equal(image, before)
+        self._reference, self._fingerprint, self._since_s = image, fingerprint, moment_s
         if stuck:
             self._suspect = image
         return stuck
@@ -73,6 +74,7 @@ class FrozenWatch:
             )
 
 
-def _mark(image: Image) -> tuple[object, ...]:
+def _fingerprint(image: Image) -> tuple[object, ...]:
+    """Shape and checksum of a sample of the pixels."""
     down, across = (max(1, side // _SAMPLES) for side in image.shape[:2])
     return image.shape, zlib.crc32(image[::down, ::across].tobytes())
