@@ -25,6 +25,10 @@ class Size:
         return f"{self.width}x{self.height}"
 
 
+DEFAULT_SIZE: Final = Size(640, 480)
+"""Asked of cameras that have no choice of their own."""
+
+
 @dataclass(frozen=True)
 class RawFormat:
     """How raw frames lie in a stream of bytes, with no padding."""

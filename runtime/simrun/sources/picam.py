@@ -9,9 +9,7 @@ import numpy as np
 
 from simrun.errors import SourceError
 from simrun.sources.device import DeviceUnusableError, Shot, Stream
-from simrun.sources.options import Size, SourceOptions, require_even
-
-DEFAULT_SIZE: Final = Size(640, 480)
+from simrun.sources.options import DEFAULT_SIZE, Size, SourceOptions, require_even
 
 _HELP: Final = (
     "sudo apt install python3-picamera2, and make the virtual environment with "

@@ -18,14 +18,12 @@ import numpy as np
 
 from simrun.errors import SourceError
 from simrun.sources.device import DeviceUnusableError, Shot, Stream
-from simrun.sources.options import Size, SourceOptions, require_even
+from simrun.sources.options import DEFAULT_SIZE, Size, SourceOptions, require_even
 
 _log = logging.getLogger(__name__)
 
 PROGRAMS: Final = ("rpicam-vid", "libcamera-vid")
 """The present name and the one that Raspberry Pi OS used until 2023."""
-
-DEFAULT_SIZE: Final = Size(640, 480)
 
 _ALIGN: Final = 128
 """Widths are rounded up to a multiple of this. Rows are padded to a multiple of 64 bytes up to the
