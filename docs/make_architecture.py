@@ -108,7 +108,7 @@ PARTS: Final[Mapping[str, Part]] = {
         "errors, pictures, signals",
         940,
         775,
-        "errors console signals images picture_size outputs redact",
+        "errors console signals images picture_size jpeg outputs redact",
     ),
 }
 

@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import cv2
-
 from simrun.classify import rectify
-from simrun.errors import OutputError, UsageError
+from simrun.errors import UsageError
 from simrun.images import Image
+from simrun.jpeg import encode_jpeg
 from simrun.outputs import output_errors, refuse_existing
 from simrun.result import Region, Result
 from simrun.sources.base import BadFrame, Frame
@@ -90,7 +89,7 @@ class CropsSink:
         """Write a crop, complete or not at all, in place of an older one of the same key."""
         path = self._folder / f"{key}{_suffix(region.label)}.jpg"
         part = self._folder / ".crop.part"
-        data = _encode(crop)
+        data = encode_jpeg(crop, _JPEG_QUALITY)
         with output_errors(str(path)):
             try:
                 part.write_bytes(data)
@@ -116,10 +115,3 @@ def _suffix(label: str | None) -> str:
     """A label as the end of a file's name: letters, digits and underscores in any script."""
     safe = re.sub(r"\W+", "_", label or "").strip("_")[:_MAX_LABEL]
     return f"-{safe}" if safe else ""
-
-
-def _encode(crop: Image) -> bytes:
-    ok, data = cv2.imencode(".jpg", crop, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-    if not ok:
-        raise OutputError(f"cannot encode {crop.shape[1]}x{crop.shape[0]} as JPEG")
-    return data.tobytes()

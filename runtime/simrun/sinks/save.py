@@ -11,6 +11,7 @@ import numpy as np
 
 from simrun.errors import OutputError
 from simrun.images import Image
+from simrun.jpeg import encode_jpeg
 from simrun.outputs import output_errors, refuse_existing
 from simrun.overlay import draw_overlay
 from simrun.result import Result
@@ -53,13 +54,11 @@ class PictureSink:
         # Only names of files can come twice; a camera's frames would fill memory over the months.
         name = self._unused(Path(frame.file).stem) if frame.file else f"frame-{frame.index:06d}"
         picture = draw_overlay(frame.image, result)
-        ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
-        if not ok:
-            raise OutputError(f"cannot encode {picture.shape[1]}x{picture.shape[0]} as JPEG")
+        data = encode_jpeg(picture, _JPEG_QUALITY)
         path, part = self._folder / f"{name}.jpg", self._folder / f"{name}.jpg.part"
         with output_errors(str(path)):
             try:
-                part.write_bytes(data.tobytes())
+                part.write_bytes(data)
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ import numpy as np
 
 from simrun.errors import OutputError
 from simrun.images import Image
+from simrun.jpeg import encode_jpeg
 from simrun.overlay import draw_overlay
 from simrun.result import Point, Region, Result
 from simrun.web.latest import Latest
@@ -64,13 +65,7 @@ def encode_view(shot: Shot, view: View, *, side: int, quality: int) -> bytes:
     if not view.quads:
         result = replace(result, regions=())
     picture = draw_overlay(image, result) if view.heat or view.quads else image
-    try:
-        ok, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    except cv2.error as error:
-        raise OutputError(f"cannot encode a frame for the page: {error.err or error}") from error
-    if not ok:
-        raise OutputError(f"cannot encode {picture.shape[1]}x{picture.shape[0]} as JPEG")
-    return data.tobytes()
+    return encode_jpeg(picture, quality)
 
 
 def encode_for_stream(shot: Shot, view: View) -> bytes:
