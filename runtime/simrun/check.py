@@ -202,9 +202,8 @@ def _library_advice(libraries: Libraries, machine: Machine) -> str:
         )
     if "libGL" in libraries.why:
         return "pip uninstall opencv-python; pip install opencv-python-headless"
-    return f"install it again: pip install --force-reinstall {libraries.broken}".replace(
-        "cv2", "opencv-python-headless"
-    )
+    package = "opencv-python-headless" if libraries.broken == "cv2" else libraries.broken
+    return f"install it again: pip install --force-reinstall {package}"
 
 
 def check_model(

@@ -44,5 +44,4 @@ def _wrapped(text: str) -> list[str]:
         subsequent_indent=_INDENT,
         break_long_words=False,
         break_on_hyphens=False,
-        drop_whitespace=True,
     )
