@@ -11,7 +11,7 @@ from simrun.bench.settings import BenchSettings
 from simrun.config import PREFIX, ConfigOption, configured, parse_settings
 from simrun.console import run_app
 from simrun.errors import UsageError
-from simrun.execute import execute, load_localizer, source_of
+from simrun.execute import execute, load_localizer, source_opener
 from simrun.options import expand_options, option_name
 from simrun.settings import Settings
 
@@ -216,7 +216,7 @@ def _plan_service(arguments: list[str], name: str, user: str | None, watchdog_s:
     from simrun.service import Installation, plan_unit
 
     configuration = parse_settings(arguments, environment=False)
-    source_of(configuration.settings)
+    source_opener(configuration.settings)
     load_localizer(configuration.settings)
     return plan_unit(
         configuration,

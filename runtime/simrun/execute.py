@@ -39,7 +39,7 @@ def execute(settings: Settings) -> None:
         OutputError: an output failed.
         Stopped: the process was asked to end; every output is complete.
     """
-    open_it = source_of(settings)
+    open_it = source_opener(settings)
     from simrun.notify import open_notifier
     from simrun.signals import Stopped, StopSignals
 
@@ -72,7 +72,7 @@ def load_localizer(settings: Settings) -> Localizer:
     )
 
 
-def source_of(settings: Settings) -> Callable[[], Source]:
+def source_opener(settings: Settings) -> Callable[[], Source]:
     """What opens the source, later.
 
     Raises:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-MARK: Final = "# Made by: simrun service"
+_MARK: Final = "# Made by: simrun service"
 """First line of every unit that is made here."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_./:=@,+-]+")
@@ -47,7 +47,7 @@ def unit_text(plan: UnitPlan) -> str:
     """The unit file's content."""
     return "\n".join(
         [
-            MARK,
+            _MARK,
             *_unit_section(plan),
             "",
             "[Service]",
