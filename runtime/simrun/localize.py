@@ -1,8 +1,9 @@
-"""From a grey frame to its heatmap: shrink, run the graph, keep the way back to frame pixels."""
+"""From a frame to its heatmap: shrink, run the graph, keep the way back to frame pixels."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from simrun.engine import Engine
 from simrun.errors import ModelError
 from simrun.images import Image
 
-_SIZE_STEP = 8
+_SIZE_STEP: Final = 8
 """Working sizes are multiples of this: few enough for ONNX Runtime's memory to settle, and a common
 frame, 480x360 say, needs no padding at all."""
 

@@ -18,9 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import ModelError
-from simrun.lines import Parts, Points, box_groups, join_parts, principal_axis
+from simrun.lines import Floats, Parts, Points, box_groups, join_parts, principal_axis
 
-Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 Labels = NDArray[np.int32]
@@ -101,7 +100,7 @@ RULES: Final = frozenset(field.name for field in fields(RegionOptions)) - {
 
 @dataclass(frozen=True)
 class TextLine:
-    """A line of text in a heatmap."""
+    """A line of text, or a thing by itself, in a heatmap."""
 
     quad: NDArray[np.float32]
     """(4, 2) corners (x, y) in cells, clockwise from the top left of the text; they may reach

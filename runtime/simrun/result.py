@@ -17,15 +17,15 @@ Quad = tuple[Point, Point, Point, Point]
 
 @dataclass(frozen=True)
 class Region:
-    """One line of text found in a frame."""
+    """One line of text, or one thing, found in a frame."""
 
     quad: Quad
     score: float
     """Mean heatmap value inside the region, clipped to 0..1."""
     label: str | None = None
-    """Characters read from left to right; None where nothing was read."""
+    """Characters read from left to right, or the name of a thing; None where nothing was read."""
     label_score: float | None = None
-    """Mean probability of the characters of `label`, 0..1."""
+    """Mean probability of the characters of `label`, or that of the thing's name, 0..1."""
     track: int | None = None
     """Identity over frames; None where regions are not tracked."""
     channel: str | None = None
