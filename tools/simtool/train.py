@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from simrun.errors import ModelError, UsageError
-from simtool.accuracy import measure_accuracy, to_tensors
+from simtool.accuracy import Accuracy, measure_accuracy, to_tensors
 from simtool.data import LabelledImages
 from simtool.distributed import ALONE, Peers
 from simtool.files import write_json
@@ -72,8 +73,6 @@ def train(
     run = RunFolder.create(out, config) if peers.leads else RunFolder(out)
     peers.wait()
     net = _initial_net(recipe, seed)
-    if recipe.scenes is not None:  # half as fast again, on large images
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     _check_sharable(net, peers)
     optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
     done = _resume(run, net, optimizer)
@@ -85,21 +84,10 @@ def train(
             started = time.monotonic()
             loss = _train_epoch(net, optimizer, train_split, recipe, seed, epoch, advance, peers)
             accuracy = measure_accuracy(net, test_split, peers=peers)
-            seconds = round(time.monotonic() - started, 1)
-            history.append(
-                {"epoch": epoch + 1, "loss": loss, "test": asdict(accuracy), "seconds": seconds}
-            )
-            weights = {name: value.clone() for name, value in net.state_dict().items()}
-            state = optimizer_tensors(net, optimizer)
+            history.append(_record(epoch + 1, loss, accuracy, time.monotonic() - started))
             if peers.leads:
-                checkpoint = Checkpoint(
-                    recipe.net, epoch + 1, weights, state, variant=recipe.variant
-                )
-                run.save(checkpoint, history)
-            log.info(
-                "seed %d epoch %d/%d: loss %.4f, test accuracy %.2f %%, %.1f s",
-                *(seed, epoch + 1, recipe.epochs, loss, 100 * accuracy.overall, seconds),
-            )
+                run.save(_checkpoint(recipe, net, optimizer, epoch + 1), history)
+            _log_epoch(recipe, seed, history[-1])
     peers.wait()
     return history
 
@@ -171,7 +159,35 @@ def _initial_net(recipe: Recipe, seed: int) -> SplitNet:
     """A network whose initial weights depend on the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_net(recipe.net, recipe.variant)
+        net = build_net(recipe.net, recipe.variant)
+    if recipe.scenes is not None:  # half as fast again, on large images
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return net
+
+
+def _record(epoch: int, loss: float, accuracy: Accuracy, seconds: float) -> dict[str, Any]:
+    """An epoch's entry in the history."""
+    return {
+        "epoch": epoch,
+        "loss": loss,
+        "test": asdict(accuracy),
+        "seconds": round(seconds, 1),
+    }
+
+
+def _checkpoint(
+    recipe: Recipe, net: SplitNet, optimizer: torch.optim.Optimizer, epochs: int
+) -> Checkpoint:
+    state = optimizer_tensors(net, optimizer)
+    return Checkpoint(recipe.net, epochs, net.state_dict(), state, variant=recipe.variant)
+
+
+def _log_epoch(recipe: Recipe, seed: int, record: Mapping[str, Any]) -> None:
+    log.info(
+        "seed %d epoch %d/%d: loss %.4f, test accuracy %.2f %%, %.1f s",
+        *(seed, record["epoch"], recipe.epochs, record["loss"]),
+        *(100 * record["test"]["overall"], record["seconds"]),
+    )
 
 
 def _resume(run: RunFolder, net: SplitNet, optimizer: torch.optim.Optimizer) -> int:
