@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from simrun.errors import ModelError, UsageError
+from simrun.errors import ModelError, UsageError, first_line
 from simrun.providers import (
     RECORD_ENTRY,
     Provider,
@@ -21,6 +21,8 @@ from simrun.providers import (
 
 MAX_THREADS: Final = 256
 """ONNX Runtime starts as many as it is told to, until the computer stands still."""
+_SHOWN: Final = 300
+"""Characters of ONNX Runtime's messages that are passed on."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,9 @@ class Engine:
             )
             """The `metadata_props` of the graph."""
         except Exception as error:
-            raise ModelError(f"ONNX Runtime cannot load {what}: {_first_line(error)}") from error
+            raise ModelError(
+                f"ONNX Runtime cannot load {what}: {first_line(error)[:_SHOWN]}"
+            ) from error
         require_used(self._session, provider, what)
         self.provider: Provider = provider
         """What runs the graph."""
@@ -105,7 +109,8 @@ class Engine:
             return np.asarray(output, np.float32)
         except Exception as error:
             raise ModelError(
-                f"{self.what} failed on an input of shape {batch.shape}: {_first_line(error)}"
+                f"{self.what} failed on an input of shape {batch.shape}: "
+                f"{first_line(error)[:_SHOWN]}"
             ) from error
 
 
@@ -121,7 +126,3 @@ def _session_options(config: EngineConfig, provider: Provider) -> ort.SessionOpt
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(config.spin)))
     options.add_session_config_entry(*RECORD_ENTRY)
     return options
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

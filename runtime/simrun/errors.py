@@ -33,3 +33,8 @@ class OutputError(SimError):
     """A result cannot be written."""
 
     exit_code = 5
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's error says, in one line: its type where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simrun.errors import ModelError, SourceError, UsageError
+from simrun.errors import ModelError, SourceError, UsageError, first_line
 from simtool.ablating import Job, ablate_job
 from simtool.ablation import AblationOptions, Provenance
 from simtool.ablation_record import AblationRecord
@@ -200,8 +200,9 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UsageError(f"--device {device} cannot be used ({reason}); cpu always can") from error
+        raise UsageError(
+            f"--device {device} cannot be used ({first_line(error)}); cpu always can"
+        ) from error
 
 
 def ablate_model(
@@ -339,10 +340,9 @@ def _check_head(net: ForeignNet, example: Tensor, data: ImageFolder) -> None:
         with torch.inference_mode():
             logits: object = net(example)
     except RuntimeError as error:
-        reason = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"the network fails on images {tuple(example.shape[1:])} ({reason}); check --channels "
-            "and --size"
+            f"the network fails on images {tuple(example.shape[1:])} ({first_line(error)}); check "
+            "--channels and --size"
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

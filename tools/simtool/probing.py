@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
-from simrun.errors import ModelError
+from simrun.errors import ModelError, first_line
 from simtool.graph import Geometry
 from simtool.tracing import UntraceableError, trace
 
@@ -62,10 +62,9 @@ def _along(follower: _Follower, channels: int, length: int, axis: int) -> Geomet
     try:
         maps = torch.as_tensor(follower.run(image))
     except RuntimeError as error:
-        reason = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"the network does not take images of {shape[2]}x{shape[3]} ({reason}): it fixes its "
-            "size; make the part up to the layer fully convolutional"
+            f"the network does not take images of {shape[2]}x{shape[3]} ({first_line(error)}): it "
+            "fixes its size; make the part up to the layer fully convolutional"
         ) from error
     cells = maps.shape[axis]
     if cells < 3:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from torch import fx, nn
 
+from simrun.errors import first_line
+
 _OUT_OF_PLACE: Final[Mapping[Any, Any]] = {
     operator.iadd: operator.add,
     operator.isub: operator.sub,
@@ -51,8 +53,7 @@ def trace(module: nn.Module, layer: str | None = None) -> fx.GraphModule:
         traced = fx.GraphModule(tracer.root, graph)
     # The user's own code runs on stand-ins for tensors and may raise anything.
     except Exception as error:
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise UntraceableError(reason) from error
+        raise UntraceableError(first_line(error)) from error
     _out_of_place(traced)
     return traced.eval()
 

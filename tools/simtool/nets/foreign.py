@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from simrun.errors import ModelError, UsageError
+from simrun.errors import ModelError, UsageError, first_line
 from simtool.nets.base import Classifier, NetSpec
 from simtool.tracing import UntraceableError, trace_trunk
 
@@ -135,11 +135,13 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise ModelError(f"{path} is damaged or not a file of weights: {_line(error)}") from error
+        raise ModelError(
+            f"{path} is damaged or not a file of weights: {first_line(error)}"
+        ) from error
     except Exception as error:
         # pickle.UnpicklingError, among others, where the file holds more than tensors.
         raise ModelError(
-            f"{path} holds more than weights and is not run ({_line(error)}); save "
+            f"{path} holds more than weights and is not run ({first_line(error)}); save "
             "model.state_dict() alone"
         ) from error
     nested = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
@@ -163,7 +165,3 @@ def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
             except ValueError:
                 facts[key] = metadata[key]
     return facts
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
