@@ -47,17 +47,12 @@ class MapCurve:
         return float(self.thresholds[at]), float(self.f1[at])
 
 
-def map_curve(
-    dataset: AnnotatedSet,
-    compute: Callable[[NDArray[np.uint8]], Heatmap],
-    on_picture: Callable[[], None] = lambda: None,
-) -> MapCurve:
+def map_curve(dataset: AnnotatedSet, compute: Callable[[NDArray[np.uint8]], Heatmap]) -> MapCurve:
     """The curve of a model over the fully annotated pictures of a data set.
 
     Args:
         dataset: annotated pictures.
         compute: a frame (H, W) or (H, W, 3) uint8 -> its heatmap; channels are maximised.
-        on_picture: called after each picture, for a display of progress.
 
     Raises:
         SourceError: a picture cannot be read.
@@ -70,7 +65,6 @@ def map_curve(
             size = heatmap.values[0].size
             text.append((on_text, 1 / size))
             rest.append((off_text, 1 / size))
-        on_picture()
     values = np.concatenate([cells for cells, _ in text + rest])
     edges = np.unique(np.quantile(values, np.linspace(0, 1, _BINS)))
     hit, false = _above(text, edges), _above(rest, edges)

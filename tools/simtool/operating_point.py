@@ -124,7 +124,6 @@ def search(
     targets: Targets,
     seed: int = 0,
     clean: AnnotatedSet | None = None,
-    on_picture: Callable[[], None] = lambda: None,
 ) -> list[Point]:
     """The best point found at each side; each search starts from the former side's.
 
@@ -136,7 +135,6 @@ def search(
         targets: what the points are ranked by.
         seed: of the moves.
         clean: photos without any text, where nothing should be found.
-        on_picture: called after each picture and side, for a display of progress.
 
     Raises:
         UsageError: there are too few photos, nothing to try, or text in `clean`.
@@ -149,9 +147,9 @@ def search(
     for side in sides:
         localizer = load(side)
         start = points[-1].options if points else localizer.region_options
-        seen, cpu_ms = _look(localizer, dataset, on_picture)
+        seen, cpu_ms = _look(localizer, dataset)
         if clean is not None:
-            without_text, _ = _look(localizer, clean, on_picture)
+            without_text, _ = _look(localizer, clean)
             seen += [replace(one, dataset=_CLEAN) for one in without_text]
         best = _climb(seen, start, (side, cpu_ms), tries, targets, seed)
         log.info("side %d: %s", side, best.scores.to_json())
@@ -207,9 +205,7 @@ def _refuse_text(clean: AnnotatedSet | None) -> None:
             raise UsageError(f"{image.file} has text marked; --clean is for photos without any")
 
 
-def _look(
-    localizer: Localizer, dataset: AnnotatedSet, on_picture: Callable[[], None]
-) -> tuple[list[_Seen], float]:
+def _look(localizer: Localizer, dataset: AnnotatedSet) -> tuple[list[_Seen], float]:
     """Every photo's heatmap, and the median CPU ms of a call."""
     seen, times = [], []
     for image in dataset.images:
@@ -220,7 +216,6 @@ def _look(
         if result.heatmap is None:
             raise ModelError("the localizer keeps no heatmap")
         seen.append(_Seen(image.dataset, Truth(image), result.heatmap))
-        on_picture()
     return seen, float(np.median(times) * 1000)
 
 
