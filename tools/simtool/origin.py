@@ -80,7 +80,7 @@ def _from_run(path: Path) -> Origin:
     trained = open_run(path)
     return Origin(
         checkpoint=trained.checkpoint,
-        ablation=_ablation_of(path, trained.checkpoint),
+        ablation=read_ablation(path, trained.checkpoint),
         data=trained.config.recipe.data,
         accuracy=trained.accuracy,
         training=trained.training,
@@ -105,7 +105,7 @@ def open_run(path: Path) -> TrainedRun:
 def _from_foreign(path: Path, checkpoint: Checkpoint) -> Origin:
     """The run folder of a network from --model: its accuracy is that of the ablated data."""
     config = ForeignConfig.load(path)
-    record = _ablation_of(path, checkpoint)
+    record = read_ablation(path, checkpoint)
     error = record.criterion("error")
     right = [None if e is None else 1 - e for e in error.base_per_class]
     return Origin(
@@ -133,7 +133,7 @@ def _from_bundle(path: Path) -> Origin:
     has_reader = "classifier" in meta.training
     return Origin(
         checkpoint=checkpoint,
-        ablation=_ablation_of(path, checkpoint),
+        ablation=read_ablation(path, checkpoint),
         data=recipe["data"],
         classifier=read_checkpoint(path, READER_FILE) if has_reader else None,
         accuracy=meta.accuracy,
@@ -142,7 +142,7 @@ def _from_bundle(path: Path) -> Origin:
     )
 
 
-def _ablation_of(path: Path, checkpoint: Checkpoint) -> AblationRecord:
+def read_ablation(path: Path, checkpoint: Checkpoint) -> AblationRecord:
     """The ablation beside a checkpoint.
 
     Raises:

@@ -17,7 +17,8 @@ from simrun.pipeline import Localizer
 from simtool.ablation_record import AblationRecord
 from simtool.figure2 import Comparison, compare, find_annotations, list_pictures
 from simtool.files import read_json
-from simtool.run import ABLATION_FILE, SUMMARY_FILE, RunConfig, RunFolder, read_checkpoint
+from simtool.origin import read_ablation
+from simtool.run import SUMMARY_FILE, RunConfig, RunFolder, read_checkpoint
 from simtool.weighting import Weighting, WeightingOptions, weigh
 from simtool.weighting_maps import PictureMaps, map_pictures
 
@@ -75,14 +76,7 @@ def read_run(folder: Path) -> RunReport:
     """
     run = RunFolder.open(folder)
     checkpoint = read_checkpoint(folder)
-    if not (folder / ABLATION_FILE).is_file():
-        raise ModelError(f"{folder} has no {ABLATION_FILE}; run 'simtool ablate {folder}' first")
-    record = AblationRecord.load(folder / ABLATION_FILE)
-    if record.checkpoint_sha256 != checkpoint.sha256:
-        raise ModelError(
-            f"{folder / ABLATION_FILE} is of another checkpoint; "
-            f"run 'simtool ablate {folder}' again"
-        )
+    record = read_ablation(folder, checkpoint)
     weightings, impossible = _weigh_all(record)
     if checkpoint.foreign is not None:
         return RunReport(
