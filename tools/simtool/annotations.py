@@ -134,6 +134,12 @@ def load_annotations(folder: Path) -> AnnotatedSet:
     return annotated
 
 
+def hull(quad: Sequence[Sequence[float]]) -> tuple[float, float, float, float]:
+    """Axis-aligned hull x0, y0, x1, y1 of some corners (x, y), in their pixels."""
+    xs, ys = zip(*quad, strict=True)
+    return min(xs), min(ys), max(xs), max(ys)
+
+
 def parse_quad(value: object, where: str) -> Corners:
     """Four corners from JSON.
 

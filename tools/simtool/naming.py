@@ -17,7 +17,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from simtool.annotations import ALL, AnnotatedSet, Corners
+from simtool.annotations import ALL, AnnotatedSet, hull
 
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels."""
@@ -61,14 +61,14 @@ def score_names(dataset: AnnotatedSet, predictions_file: Path) -> dict[str, Name
     totals: dict[str, NameCounts] = {ALL: NameCounts()}
     for image in dataset.images:
         regions = found.get(image.name, [])
-        truth = [(str(r.text), _hull(r.quad)) for r in image.regions if not r.ignore]
+        truth = [(str(r.text), hull(r.quad)) for r in image.regions if not r.ignore]
         totals[ALL] += NameCounts(regions=len(regions))
         partners = _match([box for _, box in truth], regions)
         for (name, box), region in zip(truth, partners, strict=True):
             counts = NameCounts(things=1)
             if region is not None:
                 hit = int(region["label"] == name)
-                counts += NameCounts(found=1, named=hit, overlap=_iou(box, _hull(region["quad"])))
+                counts += NameCounts(found=1, named=hit, overlap=_iou(box, hull(region["quad"])))
             totals[ALL] += counts
             totals[name] = totals.get(name, NameCounts()) + counts
     return {ALL: totals.pop(ALL), **dict(sorted(totals.items()))}
@@ -100,7 +100,7 @@ def _match(
     """The region of each box, if any."""
     partners: list[Mapping[str, Any] | None] = [None] * len(boxes)
     for region in regions:
-        x0, y0, x1, y1 = hull = _hull(region["quad"])
+        x0, y0, x1, y1 = found = hull(region["quad"])
         x, y = (x0 + x1) / 2, (y0 + y1) / 2
         free = [
             index
@@ -108,13 +108,8 @@ def _match(
             if partners[index] is None and box[0] <= x <= box[2] and box[1] <= y <= box[3]
         ]
         if free:
-            partners[max(free, key=lambda index: _iou(boxes[index], hull))] = region
+            partners[max(free, key=lambda index: _iou(boxes[index], found))] = region
     return partners
-
-
-def _hull(quad: Corners | Sequence[Sequence[float]]) -> Box:
-    xs, ys = zip(*quad, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
 
 
 def _iou(a: Box, b: Box) -> float:

@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from simtool.annotations import ALL, AnnotatedImage, Corners
+from simtool.annotations import ALL, AnnotatedImage, Corners, hull
 
 Mask = NDArray[np.bool_]
 """(h, w)."""
@@ -283,17 +283,12 @@ def _tilt(quad: Corners) -> float:
 
 
 def _hull_quad(quad: Corners) -> Corners:
-    x0, y0, x1, y1 = _hull(quad)
+    x0, y0, x1, y1 = hull(quad)
     return (x0, y0), (x1, y0), (x1, y1), (x0, y1)
 
 
-def _hull(quad: Corners) -> tuple[float, float, float, float]:
-    xs, ys = zip(*quad, strict=True)
-    return min(xs), min(ys), max(xs), max(ys)
-
-
 def _hulls(quads: Sequence[Corners]) -> Boxes:
-    return np.array([_hull(quad) for quad in quads], np.float32).reshape(-1, 4)
+    return np.array([hull(quad) for quad in quads], np.float32).reshape(-1, 4)
 
 
 def _intersections(a: Boxes, b: Boxes) -> NDArray[np.float32]:
