@@ -16,13 +16,13 @@ from typing import Final
 import numpy as np
 
 from simrun.errors import SourceError
-from simtool.data.dataset import IGNORE, LabelledImages
+from simtool.data.dataset import LabelledImages
 from simtool.nets.scene_text import SPEC
-from simtool.scene_text import canvas
+from simtool.scene_text.canvas import SceneConfig
 from simtool.scene_text.material import load_materials, material_sha256
 from simtool.scene_text.store import SceneStore, StoreRecipe, build_store
 
-CONFIG: Final = canvas.SceneConfig()
+CONFIG: Final = SceneConfig()
 HELD_OUT_SEED: Final = 1_000_003
 """Far from the seeds that anybody trains with."""
 HELD_OUT: Final = 500
@@ -56,7 +56,7 @@ def scenes_sha256(folder: Path | None, seed: int, count: int) -> str:
 
 
 def load_scenes(split: str, folder: Path | None) -> LabelledImages:
-    """Scenes with a label every four pixels: 0 "no text", 1 text, or `IGNORE`.
+    """Scenes with a label every four pixels: 0 "no text", 1 text, or `dataset.IGNORE`.
 
     Args:
         split: `test`, the held-out scenes, or `train`, as many of seed 0.
@@ -74,6 +74,4 @@ def load_scenes(split: str, folder: Path | None) -> LabelledImages:
 def labelled_images(scenes: SceneStore, split: str) -> LabelledImages:
     """All scenes of a store, in memory."""
     batch = scenes.read(np.arange(len(scenes)))
-    labels = (batch.labels > 0).astype(np.int64)
-    labels[batch.labels == canvas.IGNORE] = IGNORE
-    return LabelledImages(batch.images[:, np.newaxis], labels, SPEC.classes, split)
+    return LabelledImages(batch.images[:, np.newaxis], batch.text_labels(), SPEC.classes, split)

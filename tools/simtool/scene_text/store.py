@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from simrun.errors import SourceError
 from simrun.outputs import output_errors
+from simtool.data.dataset import IGNORE
+from simtool.scene_text import canvas
 from simtool.scene_text.canvas import SceneConfig, SceneMaterials
 from simtool.scene_text.scenes import make_scene
 
@@ -40,6 +42,12 @@ class SceneBatch:
     """(N, S / 4, S / 4); see `canvas.Scene`."""
     heights: NDArray[np.float16]
     """(N, S / 4, S / 4), pixels."""
+
+    def text_labels(self) -> NDArray[np.int64]:
+        """(N, S / 4, S / 4): 0 "no text", 1 text of any class, or `dataset.IGNORE`."""
+        labels = (self.labels > 0).astype(np.int64)
+        labels[self.labels == canvas.IGNORE] = IGNORE
+        return labels
 
 
 class SceneStore:

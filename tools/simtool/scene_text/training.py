@@ -30,7 +30,6 @@ from simtool.run import (
     load_weights,
     optimizer_tensors,
 )
-from simtool.scene_text import canvas
 from simtool.scene_text.store import SceneBatch, SceneStore
 from simtool.scene_text.validation import validate
 
@@ -207,8 +206,7 @@ def to_tensors(batch: SceneBatch) -> tuple[Tensor, Tensor, Tensor]:
     The characters' classes become one: text.
     """
     images = torch.from_numpy(batch.images).float().div_(255).unsqueeze_(1)
-    labels = torch.from_numpy((batch.labels > 0).astype(np.int64))
-    labels[torch.from_numpy(batch.labels == canvas.IGNORE)] = IGNORE
+    labels = torch.from_numpy(batch.text_labels())
     return images, labels, torch.from_numpy(batch.heights.astype(np.float32))
 
 
