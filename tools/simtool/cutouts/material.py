@@ -15,7 +15,7 @@ import numpy as np
 
 from simrun.errors import SourceError
 from simtool.cutouts.cutting import Pixels
-from simtool.cutouts.reading import CutOuts, read_cutouts, read_photos
+from simtool.cutouts.reading import HELD_OUT, CutOuts, read_cutouts, read_photos
 from simtool.data.image_folder import Channels
 from simtool.files import write_atomic
 from simtool.nets.base import Variant
@@ -28,8 +28,6 @@ MATERIAL_FILE: Final = "material.npz"
 _TEXTURES: Final = 160
 _TEXTURE_SIDE: Final = 256
 _SEED: Final = 48
-_HELD_OUT: Final = 5
-"""Every fifth background is held out, as pictures are."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +44,8 @@ class Material:
         return Variant((*self.cutouts.classes, NOTHING), self.cutouts.images.shape[3] - 1)
 
     def backgrounds_of(self, held_out: bool) -> list[Pixels]:
-        """Those of one side of the split; of a single one, both get it."""
-        side = [b for i, b in enumerate(self.backgrounds) if (i % _HELD_OUT == 0) is held_out]
+        """Those of one side of the split, as pictures are split; of a single one, both get it."""
+        side = [b for i, b in enumerate(self.backgrounds) if (i % HELD_OUT == 0) is held_out]
         return side or list(self.backgrounds)
 
     def sha256(self) -> str:

@@ -31,8 +31,9 @@ from simtool.progress import progress
 log = logging.getLogger(__name__)
 
 LEAST: Final = 10
-"""Pictures of a class; one in five is held out."""
+"""Pictures of a class."""
 HELD_OUT: Final = 5
+"""One in so many is held out."""
 _MOST: Final = 20_000
 """Pictures kept in all, and"""
 _MOST_PER_CLASS: Final = 1000
@@ -130,7 +131,9 @@ def read_photos(root: Path, channels: Channels) -> list[Pixels]:
             continue
         scale = min(1.0, _PHOTO_SIDE / max(photo.shape[:2]))
         if scale < 1:
-            photo = np.asarray(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=3))
+            photo = np.asarray(
+                cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+            )
         if min(photo.shape[:2]) >= _LEAST_PHOTO:
             photos.append(photo.reshape(*photo.shape[:2], -1))
     if bad:

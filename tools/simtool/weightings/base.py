@@ -19,7 +19,7 @@ class WeightingOptions:
     """What a weighting may be told."""
 
     criterion: str | None = None
-    """`error`, `loss` or `logit`; None takes the method's own."""
+    """Of `simtool.criteria.CRITERIA`; None takes the method's own."""
     temperature: float = 1.0
     """Divides the values before `softmax`: below 1 sharper, above 1 flatter."""
     standardise: bool = False
