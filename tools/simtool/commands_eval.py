@@ -119,7 +119,7 @@ def _predict(
 
 def _take_predictions(name: str, source: Path, folder: Path) -> ModelRecord:
     from simtool.evaluate import ModelRecord
-    from simtool.folders import write_bytes
+    from simtool.files import write_bytes
 
     try:
         content = source.read_bytes()
@@ -134,7 +134,7 @@ def _write_results(pictures: AnnotatedSet, record: ModelRecord, folder: Path) ->
 
     from simtool.evalpage import command_line, html, markdown
     from simtool.evaluate import evaluate
-    from simtool.folders import write_text
+    from simtool.files import write_text
 
     command = command_line(sys.argv[1:])
     evaluation = evaluate(pictures, folder / PREDICTIONS_FILE, record)

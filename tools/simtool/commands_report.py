@@ -54,7 +54,8 @@ def report_command(
     if bundle is not None and pictures is None:
         raise UsageError("--bundle is for --pictures; name a folder of pictures too")
     from simtool.evalpage import command_line
-    from simtool.folders import staged_folder, write_bytes
+    from simtool.files import write_bytes
+    from simtool.folders import staged_folder
     from simtool.report import picture_maps, read_run
     from simtool.reportpage import MARK_FILE, render, text_summary
 

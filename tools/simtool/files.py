@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and JSON read back."""
+"""Files written, most of them whole or not at all, and JSON read back."""
 
 from __future__ import annotations
 
@@ -29,6 +29,18 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
         OutputError: it cannot be written.
     """
     write_atomic(path, json_bytes(data))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 file. Raises OutputError where that cannot be done."""
+    with output_errors(str(path)):
+        path.write_text(text, encoding="utf-8")
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file. Raises OutputError where that cannot be done."""
+    with output_errors(str(path)):
+        path.write_bytes(content)
 
 
 def json_bytes(data: Mapping[str, Any]) -> bytes:

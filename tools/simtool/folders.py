@@ -60,18 +60,6 @@ def check_target(target: Path, *, mark: str, overwrite: bool) -> None:
     _refuse_foreign(target, mark)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a UTF-8 file. Raises OutputError where that cannot be done."""
-    with output_errors(str(path)):
-        path.write_text(text, encoding="utf-8")
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file. Raises OutputError where that cannot be done."""
-    with output_errors(str(path)):
-        path.write_bytes(content)
-
-
 def _refuse_foreign(target: Path, mark: str) -> None:
     """Raise OutputError unless `target` is missing, empty or a flat folder with the mark."""
     with output_errors(str(target)):
