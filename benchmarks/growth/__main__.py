@@ -20,6 +20,7 @@ from typing import Any, Final
 
 from benchmarks.growth.points import Point, all_points
 from benchmarks.growth.report import draw, to_markdown
+from benchmarks.peers.measure import quartiles
 from benchmarks.peers.report import replace_between, require_markers
 from simrun.bench.record import to_text
 from simrun.bundle import load_bundle
@@ -95,23 +96,16 @@ def _merge(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     stages = [stage for run in runs for stage in run["stages_cpu_ms"]]
     return {
         "found": runs[0]["found"],
-        "cpu_ms": _quartiles([x for run in runs for x in run["cpu_ms"]]),
-        "wall_ms": _quartiles([x for run in runs for x in run["wall_ms"]]),
+        "cpu_ms": quartiles([x for run in runs for x in run["cpu_ms"]]),
+        "wall_ms": quartiles([x for run in runs for x in run["wall_ms"]]),
         "stages_cpu_ms": {
             name: round(statistics.median(stage[name] for stage in stages), 4)
             for name in (stages[0] if stages else ())
         },
         "start_mib": statistics.median(run["start_mib"] for run in runs),
         "peak_mib": statistics.median(run["peak_mib"] for run in runs),
-        "samples": {
-            name: [run[name] for run in runs] for name in ("cpu_ms", "wall_ms", "peak_mib")
-        },
+        "samples": {name: [run[name] for run in runs] for name in _SAMPLED},
     }
-
-
-def _quartiles(values: Sequence[float]) -> dict[str, float]:
-    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
-    return {"lower": round(low, 3), "median": round(middle, 3), "upper": round(high, 3)}
 
 
 if __name__ == "__main__":
