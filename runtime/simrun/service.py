@@ -34,6 +34,8 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}")
 _HOMES: Final = tuple(map(Path, ("/home", "/root", "/run/user")))
 _HIDDEN: Final = tuple(map(Path, ("/tmp", "/var/tmp")))
 _LIBCAMERA: Final = ("picam", "rpicam")
+_READY_MADE: Final = ("cpu", "xnnpack")
+"""Providers that make no machine code at run time."""
 
 
 @dataclass(frozen=True)
@@ -94,11 +96,16 @@ def plan_unit(
         reads_home=any(_lies_in(path, _HOMES) for path in needed),
         network=any("://" in text for text in _texts(settings)),
         libcamera=(settings.camera or "").startswith(_LIBCAMERA),
-        compiles=(settings.provider or "cpu").lower()
-        not in ("cpu", "cpuexecutionprovider", "xnnpack"),
+        compiles=_compiles(settings.provider),
         # What the run itself may take: awaiting its camera, and the pace that it was told.
         watchdog_s=watchdog_s + settings.wait + 1 / (settings.max_fps or math.inf),
     )
+
+
+def _compiles(provider: str | None) -> bool:
+    """Whether a provider may make machine code at run time; by its short name or its long one."""
+    name = (provider or "cpu").lower().removesuffix("executionprovider")
+    return name not in _READY_MADE
 
 
 def install_unit(plan: UnitPlan, *, folder: Path, replace: bool) -> Path:

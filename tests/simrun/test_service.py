@@ -118,6 +118,11 @@ def test_options_of_the_service() -> None:
     assert "MemoryDenyWriteExecute" not in text
 
 
+@pytest.mark.parametrize("name", ["cpu", "XnnpackExecutionProvider", "xnnpack"])
+def test_kernels_that_come_ready_made_need_no_new_code(name: str) -> None:
+    assert "MemoryDenyWriteExecute" in unit_text(_plan("--camera", "0", "--provider", name))
+
+
 def test_the_watchdog_leaves_time_to_await_the_camera_and_to_keep_the_pace() -> None:
     text = unit_text(_plan("--camera", "0", "--wait", "60", "--max-fps", "0.1"))
     assert _setting(text, "WatchdogSec") == ["100"]
