@@ -320,6 +320,13 @@ def export_command(
         list[FormatChoice] | None,
         typer.Option("--format", help="Write the graphs for another runtime too; may be repeated."),
     ] = None,
+    int8: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PICTURES",
+            help="Quantize the inner convolutions by a folder of pictures as the camera sees them.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the bundle there; keep its README.md.")
     ] = False,
@@ -327,7 +334,9 @@ def export_command(
     """Write a bundle: a graph to a heatmap, and a classifier.
 
     Their record goes with them. The graph is compared with PyTorch at 20 sizes first, and each
-    --format with the graph; nothing is written where they differ.
+    --format with the graph; nothing is written where they differ. With --int8, cost and results of
+    both precisions are shown side by side. --int8, --static and --format are not kept when a bundle
+    is exported again.
     """
     from simtool.commands import ExportRequest, export_run
 
@@ -347,6 +356,7 @@ def export_command(
         region_threshold=region_threshold,
         regions=regions,
         formats=tuple(choice.value for choice in formats or ()),
+        int8=int8,
     )
     _print(export_run(run, out, data, request, overwrite, classifier))
 

@@ -241,6 +241,7 @@ class ExportRequest:
     region_threshold: float | None = None
     regions: str | None = None
     formats: tuple[str, ...] | None = None
+    int8: Path | None = None
 
 
 def export_run(
@@ -285,6 +286,7 @@ def export_run(
             "classifier": report.classifier_difference,
         },
         "difference_of_formats": report.format_differences,
+        "int8": report.comparison and report.comparison.to_json(),
         "weighting": report.weighting.to_json(),
         "calibration": report.meta.export["calibration"],
         "bytes": report.sizes,

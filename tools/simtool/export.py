@@ -41,6 +41,8 @@ from simtool.graph import (
     trunk_geometry,
 )
 from simtool.half_precision import halved, round_weights
+from simtool.int8 import Samples, to_int8
+from simtool.int8_comparison import Comparison
 from simtool.nets.base import Classifier, NetSpec, Padding
 from simtool.onnx_file import IR_VERSION, Port, embed, to_onnx
 from simtool.origin import Origin
@@ -77,6 +79,8 @@ class ExportOptions:
     """Rules of the regions step; see `simrun.regions.RegionOptions`."""
     formats: tuple[str, ...] = ()
     """Of `simtool.formats`, to write the graphs in as well."""
+    int8: Path | None = None
+    """Folder of pictures to quantize the localizer's inner convolutions with."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,14 @@ class Report:
     meta: BundleMeta
     weighting: Weighting
     localizer_difference: float
-    """Largest absolute difference between graph and PyTorch."""
+    """Largest absolute difference between graph, in single precision, and PyTorch."""
     classifier_difference: float
     sizes: dict[str, int]
     """File name -> bytes."""
     format_differences: dict[str, float]
     """Format -> largest absolute difference between it and the ONNX graphs."""
+    comparison: Comparison | None
+    """Of int8 with single precision, where that was asked for."""
 
 
 def export_bundle(
@@ -116,10 +122,11 @@ def export_bundle(
         UsageError: the weighting or its options are impossible, or a format's converter is missing.
         ModelError: the network cannot be exported, the graph differs from PyTorch, or a format from
             the graph.
-        SourceError: the data that the calibration needs cannot be read.
+        SourceError: the data that the calibration needs, or pictures for int8, cannot be read.
     """
     for name in options.formats:
         require_format(name)
+    samples = None if options.int8 is None else Samples.open(options.int8)
     check_target(target, mark=METADATA_FILE, overwrite=overwrite)
     kept = _kept_files(target)
     net = origin.checkpoint.build()
@@ -162,6 +169,9 @@ def export_bundle(
     meta = _metadata(
         target.resolve().name, net, reader.spec, origin, options, weighting, geometry, made
     )
+    comparison = None
+    if samples is not None:
+        localizer, meta, comparison = to_int8(localizer, meta, samples)
     contents = kept | _contents(meta, localizer, classifier, origin)
     differences = {}
     for name in options.formats:
@@ -170,7 +180,7 @@ def export_bundle(
     write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
     sizes = {name: len(content) for name, content in contents.items()}
     log.info("%s: graph and PyTorch differ by at most %.1e", target, difference)
-    return Report(meta, weighting, difference, crop_difference, sizes, differences)
+    return Report(meta, weighting, difference, crop_difference, sizes, differences, comparison)
 
 
 def with_defaults(previous: BundleMeta | None) -> ExportOptions:

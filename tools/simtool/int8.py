@@ -1,0 +1,143 @@
+"""A bundle's localizer in 8 bits, and the pictures that this takes.
+
+The pictures are of the kind that the camera will see. Three of four set the ranges of the values
+between the layers, every fourth compares.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from simrun.bundle import METADATA_KEY, Bundle, BundleMeta
+from simrun.digest import sha256_hex
+from simrun.errors import SourceError
+from simrun.images import Image, read_image, to_bgr, to_grey
+from simrun.localize import prepare
+from simrun.sources.pictures import pictures_in
+from simtool.annotations import ANNOTATIONS_FILE, load_annotations
+from simtool.int8_comparison import Comparison, Picture, compare, side_by_side
+from simtool.onnx_file import embed
+from simtool.quantization import WEIGHT_BITS, inner_convolutions, quantize
+
+log = logging.getLogger(__name__)
+
+_MOST: Final = 64
+"""Pictures of either kind; of more, as many evenly spread."""
+_HELD_OUT: Final = 4
+"""Every such picture compares; so many there must be."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Pictures to set ranges with, and others to compare on."""
+
+    ranging: tuple[Picture, ...]
+    held_out: tuple[Picture, ...]
+
+    @classmethod
+    def open(cls, folder: Path) -> Samples:
+        """List a folder of pictures, or one with annotations.json as `simtool eval` takes it.
+
+        Raises:
+            SourceError: it cannot be read or holds fewer than four pictures.
+        """
+        if (folder / ANNOTATIONS_FILE).is_file():
+            annotated = load_annotations(folder)
+            pictures = [Picture(annotated.path(image), image) for image in annotated.images]
+        else:
+            pictures = [Picture(path) for path in pictures_in(folder)]
+        if len(pictures) < _HELD_OUT:
+            raise SourceError(
+                f"--int8 needs {_HELD_OUT} pictures or more, better 50, and {folder} holds "
+                f"{len(pictures)}: three of four set the ranges, every fourth compares"
+            )
+        held_out = pictures[_HELD_OUT - 1 :: _HELD_OUT]
+        ranging = [picture for i, picture in enumerate(pictures) if (i + 1) % _HELD_OUT]
+        return cls(_spread(ranging), _spread(held_out))
+
+    def inputs(self, meta: BundleMeta) -> Iterator[NDArray[np.uint8]]:
+        """What the network is given of the pictures for the ranges, (1, C, h, w) each.
+
+        Raises:
+            SourceError: a picture cannot be read, or is too small for the network.
+        """
+        least = meta.receptive_field
+        if meta.offset == 0:  # what pads takes smaller images too
+            least = min(least, meta.crop_size)
+        for picture in self.ranging:
+            image = read_image(picture.path)
+            seen = to_grey(image) if meta.channels == 1 else _to_rgb(image)
+            working = prepare(seen, meta.side, meta.static_size).image
+            if min(working.shape[2:]) < least:
+                raise SourceError(
+                    f"{picture.path} is {image.shape[1]}x{image.shape[0]} pixels, too small for "
+                    f"--int8: at side {meta.side} it must be {least} or more both ways"
+                )
+            yield working
+
+    def to_json(self) -> dict[str, Any]:
+        """What set the ranges, for the record. Raises SourceError where a file cannot be read."""
+        digest = hashlib.sha256()
+        for picture in self.ranging:
+            try:
+                digest.update(hashlib.sha256(picture.path.read_bytes()).digest())
+            except OSError as error:
+                raise SourceError(f"cannot read {picture.path}: {error.strerror}") from error
+        return {"pictures": len(self.ranging), "pictures_sha256": digest.hexdigest()}
+
+
+def to_int8(
+    localizer: onnx.ModelProto, meta: BundleMeta, samples: Samples
+) -> tuple[onnx.ModelProto, BundleMeta, Comparison]:
+    """Quantize a bundle's localizer.
+
+    Returns:
+        The localizer in 8 bits, the metadata with the record of how that was done, and how it
+        compares.
+
+    Raises:
+        UsageError: the network has no convolution that can be quantized.
+        SourceError: a picture cannot be read, or is too small.
+    """
+    quantized = quantize(localizer, samples.inputs(meta))
+    names = [node.name for node in inner_convolutions(localizer.graph)]
+    record = {"convolutions": names, "weight_bits": WEIGHT_BITS, **samples.to_json()}
+    meta = replace(meta, export={**meta.export, "int8": record})
+    comparison = compare(_bundle(localizer, meta), _bundle(quantized, meta), samples.held_out)
+    _tell(comparison)
+    return quantized, meta, comparison
+
+
+def _tell(comparison: Comparison) -> None:
+    """The two side by side, and whether anything was won."""
+    log.info("%s", side_by_side(comparison))
+    if not comparison.saves_time:
+        log.warning(
+            "int8 saves no time on this machine (%.2f of single precision's); another processor "
+            "may differ, 'simrun bench' tells",
+            comparison.time_ratio[1],
+        )
+
+
+def _bundle(localizer: onnx.ModelProto, meta: BundleMeta) -> Bundle:
+    """A bundle of a localizer alone, in memory."""
+    content = embed(localizer, METADATA_KEY, json.dumps(meta.to_json()))
+    return Bundle(Path(meta.name), meta, content, None, sha256_hex(content))
+
+
+def _spread(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
+    return tuple(pictures[:: -(-len(pictures) // _MOST)])
+
+
+def _to_rgb(image: Image) -> Image:
+    return np.ascontiguousarray(to_bgr(image)[:, :, ::-1])
