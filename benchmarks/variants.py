@@ -8,12 +8,12 @@ SIMTOOL_DATA. Variants of a bundle:
 
     dynamic   as shipped
     static    the same graph with the input fixed to 1 x 480 x 640
-    int8 all  quantised by ONNX Runtime: QDQ, per channel, static, calibrated on 64 pictures of
-              what the model was trained on: digits laid on canvases, or scenes
-    int8      the same of the convolutions alone, without the first and the last ones: those that
-              read the picture and those that write H
+    int8 all  quantised by ONNX Runtime: QDQ, per channel, static
+    int8      the inner convolutions alone, as `simtool export --int8` makes them
 
-Frames of 4:3 at side 640. Times are taken in turns, the memory in processes of their own. Writes
+The ranges of both are those of 64 pictures of what the model was trained on: digits laid on
+canvases, or scenes. Frames of 4:3 at side 640; whole frames of scene-text are counted at two
+smaller sides too. Times are taken in turns, the memory in processes of their own. Writes
 variants.json beside this file and the table of RESULTS.md.
 """
 
@@ -46,13 +46,14 @@ from benchmarks.arm.count import choose_photos, count, our_calls
 from benchmarks.arm.emulator import Emulator
 from benchmarks.peers.report import replace_between
 from simrun import Localizer
-from simrun.bundle import LOCALIZER_FILE, METADATA_KEY, Bundle, load_bundle
+from simrun.bundle import LOCALIZER_FILE, METADATA_KEY, load_bundle
 from simrun.sources.demo import draw_scene
 from simtool.annotations import AnnotatedSet, load_annotations
 from simtool.data import load_split
 from simtool.data.canvases import compose
 from simtool.evaluate import evaluate, predict
 from simtool.onnx_file import embed
+from simtool.quantization import quantize
 from simtool.rebundle import write_with_metadata
 from simtool.scene_text.splits import open_store
 
@@ -61,6 +62,8 @@ MODELS = ("mnist-lenet", "scene-text")
 BOARDS = ("pi4", "pi5")
 SIZE = (480, 640)
 SIDE = 640
+FRAMES = (("scene-text", "dynamic"), ("scene-text", "int8"))
+FRAME_SIDES = (640, 456, 320)
 CALIBRATION = 64
 ROUNDS = 60
 WARMUP = 3
@@ -105,9 +108,19 @@ def main() -> None:
                     "infer_cpu_ms": times[path],
                     "peak_mib": peak_memory_mib(path),
                     "px_f1": px_f1(path, dataset.sample(options.subset)),
-                    "infer_minstr": instructions(options.emulator, path, dataset),
+                    "infer_minstr": instructions(options.emulator, path, dataset, SIDE)["infer"],
                 }
                 for path in bundles
+            ],
+            "frames": [
+                {
+                    "variant": path.name,
+                    "side": side,
+                    "minstr": instructions(options.emulator, path, dataset, side)["frame"],
+                }
+                for path in bundles
+                if (path.parent.name, path.name) in FRAMES
+                for side in FRAME_SIDES
             ],
         }
     text = to_markdown(record)
@@ -124,13 +137,11 @@ def make_variants(folder: Path, material: Path) -> list[Path]:
         localizers = {
             "dynamic": shipped.localizer,
             "static": fix_size(shipped.localizer),
-            "int8 all": quantise(shipped, calibration_pictures(model, material)),
-            "int8": quantise(
-                shipped,
-                calibration_pictures(model, material),
-                op_types_to_quantize=["Conv"],
-                nodes_to_exclude=outer_convolutions(shipped.localizer),
-            ),
+            "int8 all": quantize_all(shipped.localizer, calibration_pictures(model, material)),
+            "int8": quantize(
+                onnx.load_model_from_string(shipped.localizer),
+                (picture[None, None] for picture in calibration_pictures(model, material)),
+            ).SerializeToString(),
         }
         for name, content in localizers.items():
             size = SIZE if name == "static" else None
@@ -153,35 +164,20 @@ def fix_size(content: bytes) -> bytes:
     return embed(onnx.shape_inference.infer_shapes(model), METADATA_KEY, "")
 
 
-def outer_convolutions(content: bytes) -> list[str]:
-    """Names of those of one input channel, and of one output channel."""
-    graph = onnx.load_model_from_string(content).graph
-    shapes = {tensor.name: tensor.dims for tensor in graph.initializer}
-    return [
-        node.name
-        for node in graph.node
-        if node.op_type == "Conv" and 1 in shapes[node.input[1]][:2]
-    ]
-
-
-def quantise(
-    bundle: Bundle,
-    pictures: Iterator[NDArray[np.uint8]],
-    **options: Any,  # noqa: ANN401 - of quantize_static
-) -> bytes:
-    """The localizer in int8."""
+def quantize_all(localizer: bytes, pictures: Iterator[NDArray[np.uint8]]) -> bytes:
+    """The localizer with all that ONNX Runtime can quantize in 8 bits, weights in 7."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / LOCALIZER_FILE, Path(folder) / "int8.onnx"
-        source.write_bytes(bundle.localizer)
+        source.write_bytes(localizer)
         quantize_static(
             source,
             target,
             Pictures(pictures),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
+            reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            **options,
         )
         return target.read_bytes()
 
@@ -235,13 +231,16 @@ def px_f1(path: Path, dataset: AnnotatedSet) -> float:
     return round(next(iter(scores.values())).px_f1, 4)
 
 
-def instructions(emulator: Path, path: Path, dataset: AnnotatedSet) -> dict[str, float]:
-    """Millions of arm64 instructions of the network in one frame, by board."""
-    (call,) = our_calls([f"{path}:{SIDE}"])
+def instructions(
+    emulator: Path, path: Path, dataset: AnnotatedSet, side: int
+) -> dict[str, dict[str, float]]:
+    """Millions of arm64 instructions in one frame, of the network and of all, by board."""
+    (call,) = our_calls([f"{path}:{side}"])
     photos = choose_photos(dataset, 1)
+    counts = {board: count(Emulator(emulator, board), call, photos) for board in BOARDS}
     return {
-        board: count(Emulator(emulator, board), call, photos)["stages"]["infer"]["total"]
-        for board in BOARDS
+        "infer": {board: one["stages"]["infer"]["total"] for board, one in counts.items()},
+        "frame": {board: one["call"]["total"] for board, one in counts.items()},
     }
 
 
@@ -268,7 +267,26 @@ def to_markdown(record: dict[str, Any]) -> str:
             f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {ratio:.2f} | {one['peak_mib']:.0f} "
             f"| {one['px_f1']:.3f} |"
         )
-    return "\n".join(rows)
+    return "\n".join([*rows, "", *frame_rows(record)])
+
+
+def frame_rows(record: dict[str, Any]) -> list[str]:
+    """A table of whole frames, one row a side."""
+    rows = [
+        "Whole frames of scene-text, nothing read, M instructions:",
+        "",
+        "| side | cortex-a72, dynamic | int8 | cortex-a76, dynamic | int8 |",
+        "|---|---|---|---|---|",
+    ]
+    frames = {(one["side"], one["variant"]): one["minstr"] for one in record["frames"]}
+    for side in FRAME_SIDES:
+        cells = [
+            f"{frames[side, variant][board]:.1f}"
+            for board in BOARDS
+            for variant in ("dynamic", "int8")
+        ]
+        rows.append(f"| {side} | " + " | ".join(cells) + " |")
+    return rows
 
 
 if __name__ == "__main__":

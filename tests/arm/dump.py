@@ -1,15 +1,16 @@
 """What the shipped models make of the sample pictures, as numbers to compare between processors.
 
-    python -m tests.arm.dump FILE.npz
+    python -m tests.arm.dump FILE.npz [MODEL ...]
 
-Runs on any machine that has the runtime. For each model and picture, under MODEL/PICTURE/: the
-heatmap at the picture's own size, where nothing is resized before the network, and the quads and
-labels at the model's working side.
+Runs on any machine that has the runtime. For each model, by name or folder, and picture, under
+MODEL/PICTURE/: the heatmap at the picture's own size, where nothing is resized before the network,
+and the quads and labels at the model's working side.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,15 @@ PICTURES = ("sign.jpg", "digits-on-dark.png", "demo")
 def main() -> None:
     """Write the file."""
     cv2.setNumThreads(1)
-    np.savez(sys.argv[1], **look_at_all())  # type: ignore[arg-type]
+    models = sys.argv[2:] or MODELS
+    np.savez(sys.argv[1], **look_at_all(models))  # type: ignore[arg-type]
 
 
-def look_at_all() -> dict[str, NDArray[Any]]:
+def look_at_all(models: Sequence[str] = MODELS) -> dict[str, NDArray[Any]]:
     """Every array by its name MODEL/PICTURE/KEY."""
     return {
-        f"{model}/{picture}/{key}": value
-        for model in MODELS
+        f"{Path(model).name}/{picture}/{key}": value
+        for model in models
         for picture in PICTURES
         for key, value in look(model, open_picture(picture)).items()
     }

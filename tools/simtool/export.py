@@ -125,7 +125,7 @@ def export_bundle(
         SourceError: the data that the calibration needs, or pictures for int8, cannot be read.
     """
     for name in options.formats:
-        require_format(name)
+        require_format(name, int8=options.int8 is not None)
     samples = None if options.int8 is None else Samples.open(options.int8)
     check_target(target, mark=METADATA_FILE, overwrite=overwrite)
     kept = _kept_files(target)

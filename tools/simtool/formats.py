@@ -50,14 +50,19 @@ class Graph:
     """Inputs (N, C, H, W) to compare at."""
 
 
-def require_format(name: str) -> None:
-    """Make sure that a format's converter is installed.
+def require_format(name: str, int8: bool = False) -> None:
+    """Make sure that a format's converter is installed, and takes graphs in 8 bits where asked to.
 
     Raises:
-        UsageError: it is not, or there is no such format.
+        UsageError: it is not, or does not, or there is no such format.
     """
     if name not in FORMATS:
         raise UsageError(f"--format {name} is unknown; known: {', '.join(FORMATS)}")
+    if int8 and name not in _INT8:
+        raise UsageError(
+            f"--format {name} does not go with --int8: its runtime has quantized arithmetic of its "
+            "own, or none; export without --int8"
+        )
     for package in _PACKAGES[name]:
         try:
             importlib.import_module(package)
@@ -209,6 +214,9 @@ FORMATS: Final[Mapping[str, Callable[[Graph, Path], Run]]] = {
     "ncnn": _to_ncnn,
 }
 """Writes a graph's files into a folder, and gives what runs them."""
+
+_INT8: Final = ("ort",)
+"""The others were tried: OpenVINO's H is up to 0.07 off, ncnn does not load what pnnx makes."""
 
 _PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "ort": (),
