@@ -19,24 +19,28 @@ import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
+from onnx.numpy_helper import from_array, to_array
 from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
 from simrun.errors import UsageError
 
 WEIGHT_BITS: Final = 7
+_LARGEST_WEIGHT: Final = 2 ** (WEIGHT_BITS - 1)
+
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Range:
-    """Least and greatest value of a tensor; 0 lies between them."""
+class Values:
+    """What goes from one layer to the next, averaged over pictures."""
 
-    low: float = 0.0
-    high: float = 0.0
-
-    def including(self, values: NDArray[np.float32]) -> Range:
-        """The range of these values too."""
-        return Range(min(self.low, float(values.min())), max(self.high, float(values.max())))
+    low: float
+    """The least in a picture, or 0."""
+    high: float
+    """The greatest in a picture, or 0."""
+    means: Floats
+    """(C,) of the channels."""
 
 
 def quantize(model: onnx.ModelProto, inputs: Iterable[NDArray[np.uint8]]) -> onnx.ModelProto:
@@ -44,8 +48,8 @@ def quantize(model: onnx.ModelProto, inputs: Iterable[NDArray[np.uint8]]) -> onn
 
     Args:
         model: image -> heatmap, as `simtool.onnx_file` makes it.
-        inputs: pictures (1, C, H, W) that stand for all that the network will see: what lies beyond
-            the values that they lead to is cut off.
+        inputs: pictures (1, C, H, W) of the kind that the network will see. Values beyond the
+            range of an average one are cut off; a strange one does not widen the steps for all.
 
     Raises:
         UsageError: it has no inner convolution.
@@ -56,17 +60,14 @@ def quantize(model: onnx.ModelProto, inputs: Iterable[NDArray[np.uint8]]) -> onn
             "--int8 has nothing to do: no convolution of this network lies between the one that "
             "reads the picture and the one that writes the heatmap; leave it out"
         )
-    ranges = measure_ranges(model, inputs)
-    for node in convolutions:
-        ranges[node.output[0]] = _useful_range(model.graph, node.output[0], ranges)
+    values = measure_values(model, inputs)
     quantizer = QDQQuantizer(
-        # The quantizer works in place.
-        onnx.shape_inference.infer_shapes(model),
+        onnx.shape_inference.infer_shapes(_with_shifted_biases(model, values)),
         per_channel=True,
         reduce_range=True,
         weight_qType=QuantType.QInt8,
         activation_qType=QuantType.QUInt8,
-        tensors_range=TensorsData(CalibrationMethod.MinMax, _as_arrays(ranges)),
+        tensors_range=TensorsData(CalibrationMethod.MinMax, _ranges(model.graph, values)),
         nodes_to_quantize=[node.name for node in convolutions],
         nodes_to_exclude=[],
         op_types_to_quantize=["Conv"],
@@ -88,22 +89,83 @@ def inner_convolutions(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     return [node for node in graph.node if node.name in after & before]
 
 
-def measure_ranges(model: onnx.ModelProto, inputs: Iterable[NDArray[np.uint8]]) -> dict[str, Range]:
-    """The range of every value that a node gives, over all inputs (1, C, H, W)."""
+def measure_values(
+    model: onnx.ModelProto, inputs: Iterable[NDArray[np.uint8]]
+) -> dict[str, Values]:
+    """What goes into, comes out of and is added to the inner convolutions, by name."""
+    names = _around(model.graph)
+    shown = {port.name for port in model.graph.output}
     watched = onnx.ModelProto()
     watched.CopyFrom(model)
-    shown = {port.name for port in model.graph.output}
-    names = [name for node in model.graph.node for name in node.output]
     watched.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in shown)
     session = onnxruntime.InferenceSession(
         watched.SerializeToString(), providers=["CPUExecutionProvider"]
     )
     source = session.get_inputs()[0].name
-    ranges = dict.fromkeys(names, Range())
+    seen: dict[str, list[Values]] = {name: [] for name in names}
     for image in inputs:
-        for name, values in zip(names, session.run(names, {source: image}), strict=True):
-            ranges[name] = ranges[name].including(values)
-    return ranges
+        for name, found in zip(names, session.run(names, {source: image}), strict=True):
+            low, high = min(0.0, float(found.min())), max(0.0, float(found.max()))
+            seen[name].append(Values(low, high, found.mean(axis=(0, 2, 3))))
+    return {name: _average(each) for name, each in seen.items()}
+
+
+def _average(each: Sequence[Values]) -> Values:
+    return Values(
+        float(np.mean([one.low for one in each])),
+        float(np.mean([one.high for one in each])),
+        np.mean([one.means for one in each], axis=0, dtype=np.float32),
+    )
+
+
+def _around(graph: onnx.GraphProto) -> list[str]:
+    """Values that inner convolutions take and give, and what is added to those."""
+    given = [output for node in graph.node for output in node.output]
+    wanted = set()
+    for node in inner_convolutions(graph):
+        wanted |= {node.input[0], node.output[0]}
+        user = _only_user(graph, node.output[0])
+        if user is not None and user.op_type == "Add":
+            wanted |= set(user.input)
+    return [name for name in given if name in wanted]
+
+
+def _with_shifted_biases(model: onnx.ModelProto, values: Mapping[str, Values]) -> onnx.ModelProto:
+    """A copy whose inner convolutions give on average what they gave, once weights are rounded."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    known = {tensor.name: to_array(tensor) for tensor in model.graph.initializer}
+    for node in inner_convolutions(copy.graph):
+        weights = known[node.input[1]]
+        filters, channels = weights.shape[:2]
+        # Those of a group see the channels of their group alone.
+        means = values[node.input[0]].means.reshape(-1, channels)
+        means = np.repeat(means, filters // len(means), axis=0)
+        shift = (_rounding_error(weights).sum(axis=(2, 3)) * means).sum(axis=1)
+        bias = known[node.input[2]] if len(node.input) > 2 else np.zeros(filters, np.float32)
+        # Two convolutions may share a bias, and see different values.
+        name = f"{node.name}_bias"
+        copy.graph.initializer.append(from_array((bias - shift).astype(np.float32), name))
+        node.input[2:] = [name]
+    return copy
+
+
+def _rounding_error(weights: Floats) -> Floats:
+    """How much larger (F, C, h, w) become when they are rounded to steps of each filter's own."""
+    steps = np.abs(weights).max(axis=(1, 2, 3), keepdims=True) / _LARGEST_WEIGHT
+    steps = np.where(steps > 0, steps, 1)
+    return np.asarray(np.round(weights / steps) * steps - weights, np.float32)
+
+
+def _ranges(graph: onnx.GraphProto, values: Mapping[str, Values]) -> dict[str, Sequence[Floats]]:
+    """Least and greatest value of all that is quantized."""
+    lows = {name: known.low for name, known in values.items()}
+    for node in inner_convolutions(graph):
+        lows[node.output[0]] = _useful_low(graph, node.output[0], values)
+    return {
+        name: (np.array(lows[name], np.float32), np.array(known.high, np.float32))
+        for name, known in values.items()
+    }
 
 
 def _reached(nodes: Iterable[onnx.NodeProto]) -> set[str]:
@@ -125,24 +187,24 @@ def _reversed(node: onnx.NodeProto) -> onnx.NodeProto:
     )
 
 
-def _useful_range(graph: onnx.GraphProto, value: str, ranges: Mapping[str, Range]) -> Range:
-    """The range of a convolution's result without what a ReLU behind it makes 0 in any case.
+def _useful_low(graph: onnx.GraphProto, value: str, values: Mapping[str, Values]) -> float:
+    """The least that a convolution gives which no ReLU behind it makes 0 in any case.
 
     Most results are far below 0: without them the steps between the others are half as large.
     """
-    whole = ranges[value]
+    low = values[value].low
     user = _only_user(graph, value)
     if user is None:
-        return whole
+        return low
     if user.op_type == "Relu":
-        return Range(0.0, whole.high)
+        return 0.0
     relu = _only_user(graph, user.output[0])
-    if user.op_type != "Add" or relu is None or relu.op_type != "Relu":
-        return whole
-    # What is added, in a residual block, raises it by no more than this.
-    raised = sum(ranges[name].high for name in user.input if name != value and name in ranges)
-    constant = any(name not in ranges for name in user.input)
-    return whole if constant else Range(max(whole.low, -raised), whole.high)
+    added = [name for name in user.input if name != value]
+    # A residual block; what it adds lifts the result by so much at most.
+    if user.op_type == "Add" and relu is not None and relu.op_type == "Relu":
+        known = [values[name].high for name in added if name in values]
+        return max(low, -known[0]) if len(known) == 1 else low
+    return low
 
 
 def _only_user(graph: onnx.GraphProto, value: str) -> onnx.NodeProto | None:
@@ -150,10 +212,3 @@ def _only_user(graph: onnx.GraphProto, value: str) -> onnx.NodeProto | None:
     users = [node for node in graph.node if value in node.input]
     given_out = any(port.name == value for port in graph.output)
     return users[0] if len(users) == 1 and not given_out else None
-
-
-def _as_arrays(ranges: Mapping[str, Range]) -> dict[str, Sequence[NDArray[np.float32]]]:
-    return {
-        name: (np.array(r.low, np.float32), np.array(r.high, np.float32))
-        for name, r in ranges.items()
-    }
