@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from simrun.bundle import METADATA_KEY, Bundle, BundleMeta
 from simrun.digest import sha256_hex
 from simrun.errors import SourceError
-from simrun.images import Image, read_image, to_bgr, to_grey
+from simrun.images import Image, to_bgr, to_grey
 from simrun.localize import prepare
 from simrun.sources.pictures import pictures_in
 from simtool.annotations import ANNOTATIONS_FILE, load_annotations
@@ -75,7 +75,7 @@ class Samples:
         if meta.offset == 0:  # what pads takes smaller images too
             least = min(least, meta.crop_size)
         for picture in self.ranging:
-            image = read_image(picture.path)
+            image = picture.read()
             seen = to_grey(image) if meta.channels == 1 else _to_rgb(image)
             working = prepare(seen, meta.side, meta.static_size).image
             if min(working.shape[2:]) < least:

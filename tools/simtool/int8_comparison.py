@@ -14,10 +14,11 @@ import numpy as np
 import onnxruntime
 
 from simrun.bundle import Bundle
-from simrun.images import read_image
+from simrun.images import Image, read_image
 from simrun.pipeline import Localizer
 from simrun.result import Quad, Result
 from simtool.annotations import AnnotatedImage, TrueRegion
+from simtool.evaluate import read_annotated
 from simtool.scoring import Counts, Scores, count_image
 
 _TIMED_CALLS: Final = 40
@@ -29,6 +30,12 @@ class Picture:
 
     path: Path
     truth: AnnotatedImage | None = None
+
+    def read(self) -> Image:
+        """The picture. Raises SourceError where that cannot be, or annotations do not fit it."""
+        if self.truth is None:
+            return read_image(self.path)
+        return read_annotated(self.path, self.truth)
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ def compare(single: Bundle, int8: Bundle, pictures: Sequence[Picture]) -> Compar
     difference, agreement = _Difference(), Counts()
     tallies = [_Tally(), _Tally()]
     for picture in pictures:
-        image = read_image(picture.path)
+        image = picture.read()
         # The first call at a size plans its memory.
         results = [run(image) for run in runs]
         times += [tuple(run(image).latency_ms.infer for run in runs) for _ in range(turns)]
