@@ -184,8 +184,9 @@ def test_values_are_measured_as_the_average_picture_has_them() -> None:
     each = [measure_values(graph, [image]) for image in images]
     assert len(together) == 4  # into and out of two; what is added is what goes in
     for name, found in together.items():
-        assert found.low == pytest.approx(np.mean([one[name].low for one in each])) <= 0
-        assert found.high == pytest.approx(np.mean([one[name].high for one in each])) >= 0
+        assert found.low == pytest.approx(np.mean([one[name].low for one in each]))
+        assert found.high == pytest.approx(np.mean([one[name].high for one in each]))
+        assert found.low <= 0 <= found.high
         expected = np.mean([one[name].means for one in each], axis=0)
         np.testing.assert_allclose(found.means, expected, rtol=1e-5, atol=1e-7)
 
