@@ -68,7 +68,7 @@ PARTS: Final[Mapping[str, Part]] = {
         520,
         180,
         "export formats graph phases onnx_file parity probing rebundle origin calibration "
-        "half_precision",
+        "half_precision quantization int8 int8_comparison",
     ),
     "simtool train": Part("recipes, training, runs", 310, 280, "train recipes run accuracy"),
     "simtool scene_text": Part("generated scenes", 310, 380, "scene_text/ cutouts/"),
