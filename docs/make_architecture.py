@@ -67,7 +67,7 @@ PARTS: Final[Mapping[str, Part]] = {
         "H folded into one graph",
         520,
         180,
-        "export formats graph phases onnx_file parity probing rebundle origin calibration "
+        "export folding formats graph phases onnx_file parity probing rebundle origin calibration "
         "half_precision quantization int8 int8_comparison",
     ),
     "simtool train": Part("recipes, training, runs", 310, 280, "train recipes run accuracy"),

@@ -11,7 +11,15 @@ from simrun.errors import ModelError, OutputError, UsageError
 from simrun.pipeline import Localizer
 from simtool.annotations import load_annotations
 from simtool.cli import app
-from simtool.operating_point import LEAST_PICTURES, RANGES, Targets, choose, search
+from simtool.operating_point import (
+    LEAST_PICTURES,
+    RANGES,
+    Targets,
+    choose,
+    keep_point,
+    search,
+    with_point,
+)
 from tests.simtool.evalset import record, region, write_annotations, write_picture
 
 STROKES = Path(__file__).resolve().parent.parent / "fixtures" / "strokes"
@@ -44,6 +52,25 @@ def test_calibrate_writes_a_bundle_that_loads(photos: Path, tmp_path: Path) -> N
     assert localizer.region_options.map_threshold == chosen["rules"]["map_threshold"]
     again = CliRunner().invoke(app, [*arguments, "--out", str(out)])
     assert isinstance(again.exception, OutputError)
+
+
+def test_a_bundle_exported_again_keeps_the_record_where_it_holds(photos: Path) -> None:
+    bundle = load_bundle(STROKES)
+    dataset = load_annotations(photos)
+    (point,) = search(
+        lambda side: Localizer(bundle, side=side, classify=False), dataset, [200], 0, Targets()
+    )
+    previous = with_point(bundle.meta, point, [point], {"dataset": dataset.name})
+    again = replace(previous, export=bundle.meta.export)
+    assert keep_point(again, previous).export == previous.export
+    for change in (
+        {"map_threshold": 0.123},
+        {"side": 208},
+        {"export": {**bundle.meta.export, "pool": "drop"}},
+    ):
+        other = replace(again, **change)
+        assert keep_point(other, previous) == other
+    assert keep_point(again, None) == again
 
 
 def test_search_never_gets_worse_and_is_repeatable(photos: Path) -> None:

@@ -29,6 +29,7 @@ from simtool.calibration import Calibration, calibrate
 from simtool.data import LabelledImages
 from simtool.files import json_bytes
 from simtool.folders import check_target, write_folder
+from simtool.folding import lean
 from simtool.formats import Graph, convert, require_format
 from simtool.graph import (
     ClassifierGraph,
@@ -45,9 +46,9 @@ from simtool.int8 import Samples, to_int8
 from simtool.int8_comparison import Comparison
 from simtool.nets.base import Classifier, NetSpec, Padding
 from simtool.onnx_file import IR_VERSION, Port, embed, to_onnx
+from simtool.operating_point import keep_point
 from simtool.origin import Origin
 from simtool.parity import Shape, check_parity, crop_shapes, image_shapes
-from simtool.phases import with_phases
 from simtool.probing import probe_geometry
 from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
 from simtool.weighting import Weighting, WeightingOptions, weigh
@@ -148,7 +149,7 @@ def export_bundle(
     polarity: Polarity = "bright" if spec.both_polarities else options.polarity
     graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
 
-    localizer = _localizer(with_phases(graph), net.spec, options.static_size)
+    localizer = _localizer(lean(graph), net.spec, options.static_size)
     smallest = geometry.receptive_field
     if padding == "same":  # what pads takes smaller images too, and deep networks see very far
         smallest = min(smallest, net.spec.crop_size)
@@ -171,7 +172,9 @@ def export_bundle(
     )
     comparison = None
     if samples is not None:
-        localizer, meta, comparison = to_int8(localizer, meta, samples)
+        summing = _localizer(lean(graph, fold_sums=False), net.spec, options.static_size)
+        localizer, meta, comparison = to_int8(localizer, summing, meta, samples)
+    meta = keep_point(meta, origin.previous)
     contents = kept | _contents(meta, localizer, classifier, origin)
     differences = {}
     for name in options.formats:

@@ -162,7 +162,8 @@ class LocalizerGraph(nn.Module):
     place is. A sigmoid is monotonous: it moves no threshold's region, but means over regions.
     """
 
-    unit: Tensor
+    unit: Tensor | None
+    """What a pixel is multiplied by before the trunk; None where its weights hold that."""
 
     def __init__(self, trunk: nn.Module, readout: Readout, polarity: Polarity) -> None:
         """Fold weights, bias and scale into a final 1x1 convolution.
@@ -187,7 +188,8 @@ class LocalizerGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """The heatmap."""
-        scaled = image.to(self.readout.weight.dtype) * self.unit
+        pixels = image.to(self.readout.weight.dtype)
+        scaled = pixels if self.unit is None else pixels * self.unit
         if self.polarity == "bright":
             return self.respond(scaled)
         if self.polarity == "dark":

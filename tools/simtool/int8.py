@@ -97,9 +97,15 @@ class Samples:
 
 
 def to_int8(
-    localizer: onnx.ModelProto, meta: BundleMeta, samples: Samples
+    localizer: onnx.ModelProto, summing: onnx.ModelProto, meta: BundleMeta, samples: Samples
 ) -> tuple[onnx.ModelProto, BundleMeta, Comparison]:
     """Quantize a bundle's localizer.
+
+    Args:
+        localizer: as it is exported in single precision, to compare with.
+        summing: the same with residual sums left as they are, to be quantized.
+        meta: of the bundle.
+        samples: pictures.
 
     Returns:
         The localizer in 8 bits, the metadata with the record of how that was done, and how it
@@ -109,8 +115,8 @@ def to_int8(
         UsageError: the network has no convolution that can be quantized.
         SourceError: a picture cannot be read, or is too small.
     """
-    quantized = quantize(localizer, samples.inputs(meta))
-    names = [node.name for node in inner_convolutions(localizer.graph)]
+    quantized = quantize(summing, samples.inputs(meta))
+    names = [node.name for node in inner_convolutions(summing.graph)]
     record = {"convolutions": names, "weight_bits": WEIGHT_BITS, **samples.to_json()}
     meta = replace(meta, export={**meta.export, "int8": record})
     comparison = compare(_bundle(localizer, meta), _bundle(quantized, meta), samples.held_out)

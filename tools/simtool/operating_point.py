@@ -7,6 +7,7 @@ random search by coordinates, the same for the same seed.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -50,6 +51,13 @@ _STEP: Final = 0.12
 _PENALTY: Final = 4.0
 """Weight of what a figure falls short of its target; of `flagged`, twice that."""
 LEAST_PICTURES: Final = 10
+_RECORD: Final = "operating_point"
+"""Key of the record in a bundle's `export`."""
+_POINT_FIELDS: Final = (
+    *("weighting", "export", "polarity", "channels", "static_size", "side", "scales"),
+    *("map_threshold", "region_threshold", "regions"),
+)
+"""What the curve depends on."""
 _CLEAN: Final = "without text"
 """Takes the place of the data set's name for photos without text: they are counted apart."""
 
@@ -184,8 +192,27 @@ def with_point(
         side=chosen.side,
         **thresholds,
         regions={name: float(value) for name, value in rules.items()},
-        export={**meta.export, "operating_point": curve},
+        export={**meta.export, _RECORD: curve},
     )
+
+
+def keep_point(meta: BundleMeta, previous: BundleMeta | None) -> BundleMeta:
+    """Metadata of a bundle that is exported again, with the record of how its point was chosen.
+
+    The record goes where the map or what is made of it is another one.
+    """
+    record = None if previous is None else previous.export.get(_RECORD)
+    if previous is None or record is None:
+        return meta
+    kept = replace(meta, export={**meta.export, _RECORD: record})
+    if all(_as_json(kept, name) == _as_json(previous, name) for name in _POINT_FIELDS):
+        return kept
+    log.info("not the map and thresholds that were calibrated: the record of that is dropped")
+    return meta
+
+
+def _as_json(meta: BundleMeta, name: str) -> str:
+    return json.dumps(meta.to_json()[name], sort_keys=True)
 
 
 def _refuse(dataset: AnnotatedSet, sides: Sequence[int], tries: int) -> None:

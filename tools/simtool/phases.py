@@ -70,7 +70,8 @@ class PhasedGraph(nn.Module):
         self.rest = nn.Sequential(OrderedDict(list(trunk.named_children())[_STEM:]))
         self.readout = graph.readout
         with torch.no_grad():
-            self.planes = _convolution(_split_weights(conv, float(graph.unit)), stride=2)
+            unit = 1.0 if graph.unit is None else float(graph.unit)
+            self.planes = _convolution(_split_weights(conv, unit), stride=2)
             self.first = _convolution(_phase_weights(conv.weight), stride=1)
             bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
             inverted = bias + conv.weight.sum(dim=(1, 2, 3))
