@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from simrun.bundle import load_bundle
-from simrun.classify import character_crops, read_regions, rectify
+from simrun.classify import _ink, character_crops, read_regions, rectify
 from simrun.engine import Engine, EngineConfig
 
 from .conftest import STROKES
@@ -50,6 +50,23 @@ def test_a_flat_or_faint_crop_holds_nothing() -> None:
     faint = np.full((20, 20), 90, np.uint8)
     faint[5:15, 5:15] = 97
     assert character_crops(faint, 28) == []
+
+
+def test_ink_runs_from_the_median_of_the_ground_to_that_of_the_ink() -> None:
+    random = np.random.default_rng(0)
+    for blur in np.linspace(0.6, 5, 40):
+        noise = random.integers(0, 256, random.integers(8, 90, 2)).astype(np.uint8)
+        crop = np.asarray(cv2.GaussianBlur(noise, (0, 0), blur), np.uint8)
+        cv2.normalize(crop, crop, 20, 230, cv2.NORM_MINMAX)
+        smooth = cv2.GaussianBlur(crop, (3, 3), 0)
+        _, mask = cv2.threshold(smooth, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+        ground, ink = (np.median(smooth[mask == value]) for value in (0, 1))
+        level = ((crop - ground) / (ink - ground)).clip(0, 1)
+        edge = np.concatenate([mask[0], mask[-1], mask[1:-1, 0], mask[1:-1, -1]])
+        expected = (1 - level if edge.mean() > 0.5 else level) * 255
+        found = _ink(crop)
+        assert found is not None
+        assert np.abs(found - expected).max() <= 1
 
 
 @pytest.mark.parametrize("angle", [0, 25, -40])
