@@ -70,6 +70,23 @@ def test_small_frames_are_not_enlarged_and_large_ones_shrink_to_the_side() -> No
     assert (working.image.shape, working.scale) == ((1, 1, 480, 640), 0.5)
 
 
+@pytest.mark.parametrize("side", [320, 160, 80, 40])
+def test_halving_again_and_again_makes_nothing_brighter(side: int) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (480, 640), dtype=np.uint8)
+    shrunk = prepare(frame, side).image
+    assert shrunk.shape[3] == side
+    # Up and down in turns: at most the eighth that the first rounding adds is left.
+    assert abs(shrunk[0, 0, : side * 3 // 4].mean() - frame.mean()) < 0.2
+
+
+@pytest.mark.parametrize("side", [290, 213, 150, 91])
+def test_no_line_is_skipped_however_much_a_frame_shrinks(side: int) -> None:
+    for row in range(200, 230):
+        frame = np.zeros((480, 640), np.uint8)
+        frame[row] = 255
+        assert prepare(frame, side).image.max() > 0
+
+
 def test_the_padding_repeats_the_edge_and_has_no_cells() -> None:
     frame = np.full((50, 70), 200, np.uint8)
     working = prepare(frame, 640)
