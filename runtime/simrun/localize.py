@@ -137,8 +137,8 @@ def _shrink(image: Image, scale: float) -> Image:
     """Shrink an image by a factor, without skipping pixels.
 
     Bilinear interpolation alone skips pixels below one half, and thin strokes would come and go. So
-    the image is halved as long as it can be, and the rest is bilinear: averages over any other
-    block than 2x2 take up to thirty times as long.
+    the image is halved as long as it can be, and the rest is bilinear: averages over blocks of
+    another size than 2x2 cost up to ten times as much.
     """
     rounds_up = True
     while scale <= _HALF and min(image.shape[:2]) > 1:

@@ -1,0 +1,32 @@
+"""The least number of SIMD instructions is that of the multiplications, counted by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.arm.floor import multiplications, to_row
+from simrun.bundle import load_bundle
+
+
+def test_multiplications_of_the_default_model_by_hand() -> None:
+    h, w = 240, 320
+    first = (h // 2) * (w // 2) * 16 * 25
+    cells = (h // 4) * (w // 4)
+    others = cells * 16 * (16 * 9) * 7
+    assert multiplications(load_bundle("scene-text"), (h, w)) == first + others + cells * 16
+
+
+def test_a_network_of_one_polarity_runs_twice_for_both() -> None:
+    h, w = 60, 80
+    first = (h - 4) * (w - 4) * 6 * 25
+    cells = ((h - 4) // 2 - 4) * ((w - 4) // 2 - 4)
+    one = first + cells * 16 * (6 * 25) + cells * 16
+    assert multiplications(load_bundle("mnist-lenet"), (h, w)) == 2 * one
+
+
+def test_counts_of_another_bundle_are_refused() -> None:
+    call: dict[str, Any] = {"name": "scene-text @ 320", "side": 320, "sha256": "0", "stages": {}}
+    with pytest.raises(ValueError, match="another bundle"):
+        to_row(call)
