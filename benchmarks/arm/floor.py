@@ -80,7 +80,7 @@ def multiplications(bundle: Bundle, size: tuple[int, ...]) -> int:
     net = open_origin(bundle.path).checkpoint.build()
     made = bundle.meta.export
     trunk = transform_trunk(net.export_trunk(), made["pool"], made["padding"])
-    total = 0
+    total: int = 0
 
     def add(layer: nn.Module, inputs: Any, output: Tensor) -> None:  # noqa: ANN401 - PyTorch's hook
         nonlocal total
@@ -93,8 +93,8 @@ def multiplications(bundle: Bundle, size: tuple[int, ...]) -> int:
     with torch.inference_mode():
         maps = trunk(torch.zeros(1, net.spec.channels, *size))
     total += maps.numel() * len(bundle.meta.heatmap_channels)
-    runs = 2 if bundle.meta.polarity == "both" and not net.spec.both_polarities else 1
-    return runs * total
+    runs: int = 2 if bundle.meta.polarity == "both" and not net.spec.both_polarities else 1
+    return int(runs * total)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,14 @@ def test_blocks_that_have_no_middle_tap_stay(form: dict[str, int], blocks: int) 
     assert torch.allclose(folded(image), graph(image), rtol=0, atol=1e-12)
 
 
+@pytest.mark.usefixtures("double")
+def test_sums_stay_where_they_are_asked_for() -> None:
+    graph, image = graph_of(trunk()), picture((24, 24))
+    summing = lean(graph, fold_sums=False)
+    assert sum(isinstance(module, Residual) for module in summing.modules()) == 2
+    assert torch.allclose(summing(image), graph(image), rtol=0, atol=1e-12)
+
+
 def test_neither_sums_nor_a_scaling_are_left() -> None:
     graph = lean(graph_of(trunk()))
     example = torch.zeros(2, 1, 61, 83, dtype=torch.uint8)
