@@ -17,7 +17,7 @@ from simrun.images import Image
 _SIZE_STEP: Final = 8
 """Working sizes are multiples of this: few enough for ONNX Runtime's memory to settle, and a common
 frame, 480x360 say, needs no padding at all."""
-_HALF = 0.5 + 1e-9
+_HALF: Final = 0.5 + 1e-9
 """Scales up to it are one half or less, whatever their last digits are."""
 
 

@@ -116,6 +116,16 @@ class TestLatestFrame:
             assert (frame.capture_s, frame.time_s) == (0.0, 2.0)
         assert caplog.text.count("such frames count from that") == 1
 
+    def test_a_time_stamp_just_ahead_of_its_arrival_is_that_of_the_arrival(
+        self, live: Open, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO)
+        source, _ = live([clock.advance(2), Shot(picture(), stamp_s=1002.01)])
+        frame = next(iter(source))
+        assert isinstance(frame, Frame)
+        assert (frame.capture_s, frame.time_s) == (0.0, 2.0)
+        assert "time stamp" not in caplog.text
+
     def test_a_frame_that_waited_in_the_slot_is_older(self, live: Open, clock: FakeClock) -> None:
         source, _ = live([picture()])
         clock.now_s += 3

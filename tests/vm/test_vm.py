@@ -61,7 +61,7 @@ def summary(machine: str, seen: dict[str, Any]) -> str:
     frames, totals = seen["frames"], [frame["latency_ms"]["total"] for frame in seen["frames"]]
     return (
         f"{machine}: {len(frames)} frames of {frames[-1]['frame'] - frames[0]['frame'] + 1}, "
-        f"median {statistics.median(totals):.0f} ms, peak {seen['memory']['peak_mb']:.1f} MB"
+        f"median {statistics.median(totals):.0f} ms, peak {seen['memory']['peak_mb']:.1f} MiB"
     )
 
 

@@ -20,6 +20,8 @@ _MAX_BAD: Final = 30
 """Empty or broken frames in a row after which the device counts as gone."""
 _OLDEST_S: Final = 10.0
 """A time stamp that is older than this is on another clock."""
+_AHEAD_S: Final = 0.1
+"""So is one that is further ahead than this: some drivers write the time at which a frame was due."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,8 @@ class Session:
     def _moment_s(self, shot: Shot, arrived_s: float) -> float:
         if shot.stamp_s is None:
             return arrived_s
-        if 0 <= arrived_s - shot.stamp_s <= _OLDEST_S:
-            return shot.stamp_s
+        if -_AHEAD_S <= arrived_s - shot.stamp_s <= _OLDEST_S:
+            return min(shot.stamp_s, arrived_s)
         if self._stamps_fit:
             self._stamps_fit = False
             _log.info(
