@@ -21,7 +21,7 @@ _MAX_BAD: Final = 30
 _OLDEST_S: Final = 10.0
 """A time stamp that is older than this is on another clock."""
 _AHEAD_S: Final = 0.1
-"""So is one that is further ahead than this: some drivers write the time at which a frame was due."""
+"""So is one further ahead than this: some drivers write the time at which a frame was due."""
 
 
 @dataclass(frozen=True)
