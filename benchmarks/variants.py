@@ -49,12 +49,12 @@ from simrun import Localizer
 from simrun.bundle import LOCALIZER_FILE, METADATA_KEY, load_bundle
 from simrun.sources.demo import draw_scene
 from simtool.annotations import AnnotatedSet, load_annotations
+from simtool.bundle_writer import write_with_metadata
 from simtool.data import load_split
 from simtool.data.canvases import compose
 from simtool.evaluate import evaluate, predict
 from simtool.onnx_file import embed
 from simtool.quantization import quantize
-from simtool.rebundle import write_with_metadata
 from simtool.scene_text.splits import open_store
 
 HERE = Path(__file__).parent

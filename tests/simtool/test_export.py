@@ -15,7 +15,7 @@ from torch import nn
 
 from simrun.bundle import METADATA_KEY, load_bundle, verify_embedded
 from simrun.errors import ModelError, OutputError, UsageError
-from simtool import export as export_module
+from simtool import bundle_graphs as graphs_module
 from simtool import folders as folders_module
 from simtool.ablation import AblationOptions
 from simtool.commands import ExportRequest, ablate_run, export_run
@@ -251,7 +251,7 @@ def test_a_full_disk_leaves_nothing_behind_and_the_old_bundle_whole(
 def test_a_graph_that_differs_is_refused_and_nothing_written(
     origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = export_module.to_onnx
+    right = graphs_module.to_onnx
 
     def wrong(module: nn.Module, *rest: object) -> onnx.ModelProto:
         model = right(module, *rest)
@@ -261,7 +261,7 @@ def test_a_graph_that_differs_is_refused_and_nothing_written(
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
         return model
 
-    monkeypatch.setattr(export_module, "to_onnx", wrong)
+    monkeypatch.setattr(graphs_module, "to_onnx", wrong)
     with pytest.raises(ModelError, match="differ by"):
         export_bundle(origin, ExportOptions(), tmp_path / "model", training_split)
     assert list(tmp_path.iterdir()) == []

@@ -13,11 +13,11 @@ import pytest
 from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, load_bundle
 from simrun.errors import ModelError, UsageError
 from simtool import formats as formats_module
+from simtool.bundle_writer import write_with_metadata
 from simtool.cli import FormatChoice
 from simtool.commands import ExportRequest, export_run
 from simtool.formats import FORMATS, Graph, Run, convert, require_format
 from simtool.parity import crop_shapes, image_shapes
-from simtool.rebundle import write_with_metadata
 from tests.conftest import ROOT
 
 SHIPPED = ("mnist-lenet", "mnist-maps", "scene-text")

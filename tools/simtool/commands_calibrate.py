@@ -59,9 +59,9 @@ def calibrate_command(
     from simrun.bundle import METADATA_FILE, load_bundle
     from simrun.pipeline import Localizer
     from simtool.annotations import load_annotations
+    from simtool.bundle_writer import write_with_metadata
     from simtool.folders import check_target
     from simtool.operating_point import Targets, choose, search, with_point
-    from simtool.rebundle import write_with_metadata
 
     if out is not None:
         check_target(out, mark=METADATA_FILE, overwrite=overwrite)

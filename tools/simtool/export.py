@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.metadata
 import json
 import logging
@@ -13,18 +12,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import onnx
-import torch
 from torch import nn
 
-from simrun.bundle import (
-    CLASSIFIER_FILE,
-    LOCALIZER_FILE,
-    METADATA_FILE,
-    METADATA_KEY,
-    BundleMeta,
-)
+from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE, BundleMeta
 from simrun.errors import ModelError, UsageError
 from simrun.outputs import output_errors
+from simtool.bundle_graphs import (
+    ExportedGraph,
+    export_classifier,
+    export_localizer,
+    localizer_to_onnx,
+)
+from simtool.bundle_writer import bundle_files
 from simtool.calibration import Calibration, calibrate
 from simtool.data import LabelledImages
 from simtool.files import json_bytes
@@ -32,7 +31,6 @@ from simtool.folders import check_target, write_folder
 from simtool.folding import lean
 from simtool.formats import Graph, convert, require_format
 from simtool.graph import (
-    ClassifierGraph,
     Geometry,
     LocalizerGraph,
     Polarity,
@@ -41,14 +39,13 @@ from simtool.graph import (
     transform_trunk,
     trunk_geometry,
 )
-from simtool.half_precision import halved, round_weights
+from simtool.half_precision import round_weights
 from simtool.int8 import Samples, to_int8
 from simtool.int8_comparison import Comparison
 from simtool.nets.base import Classifier, NetSpec, Padding
-from simtool.onnx_file import IR_VERSION, Port, embed, to_onnx
+from simtool.onnx_file import IR_VERSION
 from simtool.operating_point import keep_point
 from simtool.origin import Origin
-from simtool.parity import Shape, check_parity, crop_shapes, image_shapes
 from simtool.probing import probe_geometry
 from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
 from simtool.weighting import Weighting, WeightingOptions, weigh
@@ -56,8 +53,6 @@ from simtool.weighting import Weighting, WeightingOptions, weigh
 log = logging.getLogger(__name__)
 
 MODEL_CARD: Final = "README.md"
-_EXAMPLE: Final = (2, 61, 83)
-"""Batch, height and width of the exporter's example: all different, none 0 or 1."""
 
 
 @dataclass(frozen=True)
@@ -130,60 +125,29 @@ def export_bundle(
     samples = None if options.int8 is None else Samples.open(options.int8)
     check_target(target, mark=METADATA_FILE, overwrite=overwrite)
     kept = _kept_files(target)
-    net = origin.checkpoint.build()
-    spec = net.spec
-    if spec.both_polarities and options.polarity != "both":
-        raise UsageError(f"'{spec.name}' answers to both polarities; leave --polarity out")
-    weights = replace(options.weights, background=spec.contrast)
-    weighting = weigh(origin.ablation, options.weighting, weights)
-    if weighting.per_class:
-        weighting = weighting.first_rows(len(spec.shown))
-    padding = options.padding or net.spec.export_padding
-    trunk = transform_trunk(net.export_trunk(), options.pool, padding)
-    geometry = _geometry(trunk, net.spec.channels)
-    _check_static(options.static_size, geometry)
-    calibration = _known_calibration(origin, weighting, options.pool, padding)
-    if calibration is None:
-        calibration = calibrate(trunk, weighting, load(origin.ablation.split), spec.background)
-    # A network that was trained on both polarities answers to both in one run.
-    polarity: Polarity = "bright" if spec.both_polarities else options.polarity
-    graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
-
-    localizer = _localizer(lean(graph), net.spec, options.static_size)
-    smallest = geometry.receptive_field
-    if padding == "same":  # what pads takes smaller images too, and deep networks see very far
-        smallest = min(smallest, net.spec.crop_size)
-    shapes = image_shapes(smallest, net.spec.channels, options.static_size)
-    difference = check_parity(localizer.SerializeToString(), graph, shapes)
+    built = _build(origin, options, load)
+    localizer = export_localizer(built.graph, built.spec, options.static_size, built.smallest)
     reader = _reader(origin)
-    classifier_graph = ClassifierGraph(reader, labels=len(reader.spec.shown))
-    classifier = _classifier(classifier_graph, reader.spec)
-    crops = crop_shapes(reader.spec.crop_size, reader.spec.channels)
-    crop_difference = check_parity(classifier.SerializeToString(), classifier_graph, crops)
-
-    made = {
-        "pool": options.pool,
-        "padding": padding,
-        "calibration": calibration.to_json(),
-        "opset": localizer.opset_import[0].version,
-    }
-    meta = _metadata(
-        target.resolve().name, net, reader.spec, origin, options, weighting, geometry, made
-    )
-    comparison = None
+    classifier = export_classifier(reader)
+    graph, comparison = localizer.model, None
+    meta = _metadata(target.resolve().name, origin, options, built, reader.spec, graph)
     if samples is not None:
-        summing = _localizer(lean(graph, fold_sums=False), net.spec, options.static_size)
-        localizer, meta, comparison = to_int8(localizer, summing, meta, samples)
+        graph, meta, comparison = to_int8(graph, _summing(built, options), meta, samples)
     meta = keep_point(meta, origin.previous)
-    contents = kept | _contents(meta, localizer, classifier, origin)
-    differences = {}
-    for name in options.formats:
-        files, differences[name] = convert(name, _graphs(contents, shapes, crops))
-        contents |= files
+    contents = kept | _contents(meta, graph, classifier.model, origin)
+    converted, differences = _convert(contents, localizer, classifier, options.formats)
+    contents |= converted
     write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
-    sizes = {name: len(content) for name, content in contents.items()}
-    log.info("%s: graph and PyTorch differ by at most %.1e", target, difference)
-    return Report(meta, weighting, difference, crop_difference, sizes, differences, comparison)
+    log.info("%s: graph and PyTorch differ by at most %.1e", target, localizer.difference)
+    return Report(
+        meta=meta,
+        weighting=built.weighting,
+        localizer_difference=localizer.difference,
+        classifier_difference=classifier.difference,
+        sizes={name: len(content) for name, content in contents.items()},
+        format_differences=differences,
+        comparison=comparison,
+    )
 
 
 def with_defaults(previous: BundleMeta | None) -> ExportOptions:
@@ -223,6 +187,52 @@ def _kept_files(target: Path) -> dict[str, bytes]:
         return {MODEL_CARD: card.read_bytes()} if card.is_file() else {}
 
 
+@dataclass(frozen=True)
+class _Built:
+    """The graph from image to H, and what it was made of."""
+
+    graph: LocalizerGraph
+    spec: NetSpec
+    weighting: Weighting
+    padding: Padding
+    geometry: Geometry
+    calibration: Calibration
+
+    @property
+    def smallest(self) -> int:
+        """Side of the smallest image that it takes, in pixels."""
+        if self.padding == "same":  # takes smaller images too, and deep networks see very far
+            return min(self.geometry.receptive_field, self.spec.crop_size)
+        return self.geometry.receptive_field
+
+
+def _build(origin: Origin, options: ExportOptions, load: Callable[[str], LabelledImages]) -> _Built:
+    """Weigh, transform and calibrate. Arguments and errors as `export_bundle`."""
+    net = origin.checkpoint.build()
+    spec = net.spec
+    weighting = _weigh(origin, options, spec)
+    padding = options.padding or spec.export_padding
+    trunk = transform_trunk(net.export_trunk(), options.pool, padding)
+    geometry = _geometry(trunk, spec.channels)
+    _check_static(options.static_size, geometry)
+    calibration = _known_calibration(origin, weighting, options.pool, padding)
+    if calibration is None:
+        calibration = calibrate(trunk, weighting, load(origin.ablation.split), spec.background)
+    # A network that was trained on both polarities answers to both in one run.
+    polarity: Polarity = "bright" if spec.both_polarities else options.polarity
+    graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
+    return _Built(graph, spec, weighting, padding, geometry, calibration)
+
+
+def _weigh(origin: Origin, options: ExportOptions, spec: NetSpec) -> Weighting:
+    """The filters' weights, of the shown classes alone. Raises UsageError."""
+    if spec.both_polarities and options.polarity != "both":
+        raise UsageError(f"'{spec.name}' answers to both polarities; leave --polarity out")
+    weights = replace(options.weights, background=spec.contrast)
+    weighting = weigh(origin.ablation, options.weighting, weights)
+    return weighting.first_rows(len(spec.shown)) if weighting.per_class else weighting
+
+
 def _geometry(trunk: nn.Module, channels: int) -> Geometry:
     """By the layers, and confirmed, for a sequence; else by probing. Raises ModelError."""
     if not isinstance(trunk, nn.Sequential):
@@ -254,6 +264,12 @@ def _known_calibration(
     return Calibration.from_json(made["calibration"])
 
 
+def _summing(built: _Built, options: ExportOptions) -> onnx.ModelProto:
+    """The localizer with residual sums left as they are, for weights of 8 bits."""
+    summing = lean(built.graph, fold_sums=False)
+    return localizer_to_onnx(summing, built.spec, options.static_size)
+
+
 def _reader(origin: Origin) -> Classifier:
     """The network that reads crops: the origin's classifier, or the localizer's own; as stored.
 
@@ -270,40 +286,16 @@ def _reader(origin: Origin) -> Classifier:
     return reader
 
 
-def _localizer(graph: nn.Module, spec: NetSpec, static: tuple[int, int] | None) -> onnx.ModelProto:
-    """Image -> heatmap. Raises ModelError where it cannot be exported."""
-    batch, height, width = _EXAMPLE if static is None else (1, *static)
-    example = torch.zeros(batch, spec.channels, height, width, dtype=torch.uint8)
-    with torch.inference_mode():
-        rows, h, w = graph(example).shape[1:]
-    if static is None:
-        source = Port("image", ("N", spec.channels, "H", "W"))
-        result = Port("heatmap", ("N", rows, "h", "w"))
-    else:
-        source = Port("image", (1, spec.channels, *static))
-        result = Port("heatmap", (1, rows, h, w))
-    return to_onnx(graph, example, source, result)
-
-
-def _classifier(graph: ClassifierGraph, spec: NetSpec) -> onnx.ModelProto:
-    """Crops -> logits. Raises ModelError where it cannot be exported."""
-    shape = (spec.channels, spec.crop_size, spec.crop_size)
-    crops, logits = Port("crops", ("N", *shape)), Port("logits", ("N", len(spec.shown)))
-    return halved(to_onnx(graph, torch.zeros(2, *shape, dtype=torch.uint8), crops, logits))
-
-
 def _metadata(
     name: str,
-    net: Classifier,
-    reader: NetSpec,
     origin: Origin,
     options: ExportOptions,
-    weighting: Weighting,
-    geometry: Geometry,
-    made: dict[str, Any],
+    built: _Built,
+    reader: NetSpec,
+    graph: onnx.ModelProto,
 ) -> BundleMeta:
     """Everything that the bundle says of itself. Raises ModelError for impossible values."""
-    spec = net.spec
+    spec, geometry, weighting = built.spec, built.geometry, built.weighting
     return BundleMeta(
         name=name,
         classes=reader.shown,
@@ -325,7 +317,13 @@ def _metadata(
         ablation=_ablation_summary(origin),
         accuracy=origin.accuracy,
         training=origin.training,
-        export={**made, "ir_version": IR_VERSION},
+        export={
+            "pool": options.pool,
+            "padding": built.padding,
+            "calibration": built.calibration.to_json(),
+            "opset": graph.opset_import[0].version,
+            "ir_version": IR_VERSION,
+        },
         versions=_versions(),
     )
 
@@ -361,28 +359,35 @@ def _versions() -> dict[str, str]:
 def _contents(
     meta: BundleMeta, localizer: onnx.ModelProto, classifier: onnx.ModelProto, origin: Origin
 ) -> dict[str, bytes]:
-    """The files of the bundle."""
-    graphs = {
-        LOCALIZER_FILE: embed(localizer, METADATA_KEY, json.dumps(meta.to_json())),
-        CLASSIFIER_FILE: classifier.SerializeToString(deterministic=True),
-    }
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
+    """The files that `simrun` reads, and those to export the bundle again from."""
     checkpoints = {CHECKPOINT_FILE: origin.checkpoint}
     if origin.classifier is not None:
         checkpoints[READER_FILE] = origin.classifier
     return {
-        **graphs,
-        METADATA_FILE: json_bytes({**meta.to_json(), "files": hashes}),
+        **bundle_files(meta, localizer, classifier.SerializeToString(deterministic=True)),
         **{name: replace(c, optimizer={}).to_bytes() for name, c in checkpoints.items()},
         ABLATION_FILE: json_bytes(origin.ablation.to_json()),
     }
 
 
-def _graphs(
-    contents: Mapping[str, bytes], shapes: Sequence[Shape], crops: Sequence[Shape]
-) -> tuple[Graph, Graph]:
-    """The bundle's two graphs, and the shapes to compare other formats of them at."""
-    return (
-        Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], shapes),
-        Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], crops),
+def _convert(
+    contents: Mapping[str, bytes],
+    localizer: ExportedGraph,
+    classifier: ExportedGraph,
+    formats: Sequence[str],
+) -> tuple[dict[str, bytes], dict[str, float]]:
+    """The bundle's graphs in other formats by file name, and by format how far those are off.
+
+    Raises:
+        ModelError: a graph cannot be converted, or differs.
+    """
+    graphs = (
+        Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], localizer.shapes),
+        Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], classifier.shapes),
     )
+    converted: dict[str, bytes] = {}
+    differences = {}
+    for name in formats:
+        files, differences[name] = convert(name, graphs)
+        converted |= files
+    return converted, differences

@@ -7,7 +7,6 @@ between the layers, every fourth compares.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -18,15 +17,15 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from simrun.bundle import METADATA_KEY, Bundle, BundleMeta
+from simrun.bundle import Bundle, BundleMeta
 from simrun.digest import sha256_hex
 from simrun.errors import SourceError
 from simrun.images import Image, to_bgr, to_grey
 from simrun.localize import prepare
 from simrun.sources.pictures import pictures_in
 from simtool.annotations import ANNOTATIONS_FILE, load_annotations
+from simtool.bundle_writer import localizer_file
 from simtool.int8_comparison import Comparison, Picture, compare, side_by_side
-from simtool.onnx_file import embed
 from simtool.quantization import WEIGHT_BITS, inner_convolutions, quantize
 
 log = logging.getLogger(__name__)
@@ -137,7 +136,7 @@ def _tell(comparison: Comparison) -> None:
 
 def _bundle(localizer: onnx.ModelProto, meta: BundleMeta) -> Bundle:
     """A bundle of a localizer alone, in memory."""
-    content = embed(localizer, METADATA_KEY, json.dumps(meta.to_json()))
+    content = localizer_file(meta, localizer)
     return Bundle(Path(meta.name), meta, content, None, sha256_hex(content))
 
 
