@@ -24,7 +24,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from simrun.errors import ModelError, UsageError
+from simrun.errors import ModelError, UsageError, first_line
 from simtool.parity import Shape
 
 log = logging.getLogger(__name__)
@@ -93,8 +93,9 @@ def convert(name: str, graphs: Iterable[Graph]) -> tuple[dict[str, bytes], float
                 run = FORMATS[name](graph, Path(folder))
                 difference = _compare(run, graph)
             except (RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
-                first = str(error).strip().partition("\n")[0]
-                raise ModelError(f"{graph.stem} cannot be had as {name}: {first}") from error
+                raise ModelError(
+                    f"{graph.stem} cannot be had as {name}: {first_line(error)}"
+                ) from error
             files = sorted(Path(folder).iterdir())
             contents |= {file.name: file.read_bytes() for file in files}
         if not difference <= TOLERANCE:

@@ -15,7 +15,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from simrun.errors import ModelError
+from simrun.errors import ModelError, first_line
 
 OPSET: Final = 17
 _OPSETS: Final = (OPSET, 18)
@@ -64,8 +64,7 @@ def to_onnx(module: nn.Module, example: Tensor, source: Port, result: Port) -> o
                 verbose=False,
             )
     except (RuntimeError, ValueError, TypeError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise ModelError(f"the network cannot be exported: {first}") from error
+        raise ModelError(f"the network cannot be exported: {first_line(error)}") from error
     if program is None:
         raise ModelError("the network cannot be exported: the exporter gave no graph")
     return _clean(program.model_proto, source, result)
@@ -113,7 +112,7 @@ def _clean(model: onnx.ModelProto, source: Port, result: Port) -> onnx.ModelProt
     try:
         onnx.checker.check_model(clean, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ModelError(f"the exported graph is not valid: {error}") from error
+        raise ModelError(f"the exported graph is not valid: {first_line(error)}") from error
     return clean
 
 

@@ -18,7 +18,7 @@ from onnxruntime.capi.onnxruntime_pybind11_state import (
 )
 from torch import nn
 
-from simrun.errors import ModelError
+from simrun.errors import ModelError, first_line
 
 TOLERANCE: Final = 1e-5
 SIZES: Final = 20
@@ -82,7 +82,7 @@ def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> 
             unit = max(1.0, float(np.abs(expected).max()))
             worst = max(worst, float(np.abs(actual - expected).max()) / unit)
     except _REFUSALS as error:
-        raise ModelError(f"ONNX Runtime refuses the exported graph: {error}") from error
+        raise ModelError(f"ONNX Runtime refuses the exported graph: {first_line(error)}") from error
     if not worst <= TOLERANCE:
         raise ModelError(
             f"graph and PyTorch differ by {worst:.1e}, more than {TOLERANCE:.0e}; "
