@@ -76,6 +76,17 @@ def to_bgr(image: Image) -> Image:
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8)
 
 
+def to_rgb(image: Image) -> Image:
+    """(H, W, 3) uint8 RGB of a grey or BGR image."""
+    code = cv2.COLOR_GRAY2RGB if image.ndim == 2 else cv2.COLOR_BGR2RGB
+    return np.asarray(cv2.cvtColor(image, code), np.uint8)
+
+
+def to_channels(image: Image, channels: int) -> Image:
+    """A grey or BGR image as a network takes it: (H, W) grey for 1 channel, (H, W, 3) RGB for 3."""
+    return to_grey(image) if channels == 1 else to_rgb(image)
+
+
 def check_frame(frame: object) -> Image:
     """The frame itself, if it is a picture that can be worked on.
 

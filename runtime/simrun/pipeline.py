@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,7 +22,7 @@ from simrun.bundle import (
 from simrun.classify import Reading, label_regions, read_regions
 from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
-from simrun.images import Image, check_frame, to_grey
+from simrun.images import Image, check_frame, to_channels
 from simrun.localize import Heatmap, compute_heatmap, prepare
 from simrun.probe import probe_threads
 from simrun.providers import Provider, available_providers
@@ -127,7 +126,7 @@ class Localizer:
         """
         frame = check_frame(frame)
         start = self._clock()
-        seen = to_grey(frame) if self.meta.channels == 1 else _to_rgb(frame)
+        seen = to_channels(frame, self.meta.channels)
         working = prepare(seen, self.side, self.meta.static_size)
         prepared = self._clock()
         heatmap = compute_heatmap(self._localizer, self.meta, working)
@@ -217,11 +216,6 @@ def _quads(cells: list[NDArray[np.float32]], heatmap: Heatmap) -> list[Quad]:
         ((x0, y0), (x1, y1), (x2, y2), (x3, y3))
         for (x0, y0), (x1, y1), (x2, y2), (x3, y3) in corners
     ]
-
-
-def _to_rgb(frame: Image) -> Image:
-    code = cv2.COLOR_GRAY2RGB if frame.ndim == 2 else cv2.COLOR_BGR2RGB
-    return np.asarray(cv2.cvtColor(frame, code), np.uint8)
 
 
 def _latency(*moments: float) -> Latency:

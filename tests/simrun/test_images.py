@@ -12,7 +12,7 @@ import pytest
 from PIL import Image as Pillow
 
 from simrun.errors import SourceError
-from simrun.images import check_frame, read_image, to_bgr, to_grey
+from simrun.images import check_frame, read_image, to_bgr, to_channels, to_grey, to_rgb
 from simrun.picture_size import declared_size
 
 
@@ -249,3 +249,12 @@ def test_grey_and_bgr_are_made_from_each_other() -> None:
     bgr = to_bgr(gradient())
     assert bgr.shape == (24, 40, 3)
     np.testing.assert_array_equal(to_grey(bgr), gradient())
+
+
+def test_a_network_sees_rgb_or_grey_of_a_colour_or_grey_picture() -> None:
+    blue = np.zeros((2, 3, 3), np.uint8)
+    blue[..., 0] = 200
+    np.testing.assert_array_equal(to_rgb(blue), blue[..., ::-1])
+    np.testing.assert_array_equal(to_rgb(gradient()), np.dstack([gradient()] * 3))
+    np.testing.assert_array_equal(to_channels(blue, 3), to_rgb(blue))
+    np.testing.assert_array_equal(to_channels(blue, 1), to_grey(blue))

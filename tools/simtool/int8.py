@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from simrun.bundle import Bundle, BundleMeta
 from simrun.digest import sha256_hex
 from simrun.errors import SourceError
-from simrun.images import Image, to_bgr, to_grey
+from simrun.images import to_channels
 from simrun.localize import prepare
 from simrun.sources.pictures import pictures_in
 from simtool.annotations import ANNOTATIONS_FILE, load_annotations
@@ -75,7 +75,7 @@ class Samples:
             least = min(least, meta.crop_size)
         for picture in self.ranging:
             image = picture.read()
-            seen = to_grey(image) if meta.channels == 1 else _to_rgb(image)
+            seen = to_channels(image, meta.channels)
             working = prepare(seen, meta.side, meta.static_size).image
             if min(working.shape[2:]) < least:
                 raise SourceError(
@@ -142,7 +142,3 @@ def _bundle(localizer: onnx.ModelProto, meta: BundleMeta) -> Bundle:
 
 def _spread(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
     return tuple(pictures[:: -(-len(pictures) // _MOST)])
-
-
-def _to_rgb(image: Image) -> Image:
-    return np.ascontiguousarray(to_bgr(image)[:, :, ::-1])

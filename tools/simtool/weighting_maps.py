@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from simrun.images import Image, read_image, to_bgr, to_grey
+from simrun.images import Image, read_image, to_bgr, to_channels
 from simrun.localize import prepare
 from simtool.graph import transform_trunk
 from simtool.nets.base import Classifier
@@ -51,11 +50,7 @@ def map_pictures(
     trunk = transform_trunk(net.export_trunk(), "keep", net.spec.export_padding)
     for path in paths:
         picture = read_image(path)
-        if net.spec.channels == 1:
-            seen = to_grey(picture)
-        else:
-            seen = np.asarray(cv2.cvtColor(to_bgr(picture), cv2.COLOR_BGR2RGB), np.uint8)
-        working = prepare(seen, SIDE).image
+        working = prepare(to_channels(picture, net.spec.channels), SIDE).image
         responses = _responses(trunk, working)
         shown = working[0].transpose(1, 2, 0)[..., ::-1]
         maps = {title: _centred(w.array.sum(0), responses) for title, w in weightings.items()}

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from simrun.images import Image, read_image, to_bgr, to_grey
+from simrun.images import Image, read_image, to_grey, to_rgb
 from simtool.data.image_folder import Channels
 
 SIDE: Final = 48
@@ -80,7 +80,7 @@ def in_channels(image: Image, channels: Channels) -> Pixels:
     """(H, W, 1) grey or (H, W, 3) RGB of a grey or BGR image."""
     if channels == "grey":
         return to_grey(image)[..., np.newaxis]
-    return np.asarray(cv2.cvtColor(to_bgr(image), cv2.COLOR_BGR2RGB), np.uint8)
+    return to_rgb(image)
 
 
 _WITH_ALPHA: Final = frozenset({".png", ".webp", ".tif", ".tiff"})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simrun.errors import SourceError
-from simrun.images import IMAGE_SUFFIXES, Image, read_image, to_bgr, to_grey
+from simrun.images import IMAGE_SUFFIXES, Image, read_image, to_grey, to_rgb
 from simtool.data.dataset import LabelledImages
 
 Channels = Literal["grey", "rgb"]
@@ -118,9 +118,7 @@ class ImageFolder:
 
     def _read(self, path: Path) -> Image:
         image = read_image(path)
-        if self.channels == "grey":
-            return to_grey(image)
-        return np.asarray(cv2.cvtColor(to_bgr(image), cv2.COLOR_BGR2RGB), np.uint8)
+        return to_grey(image) if self.channels == "grey" else to_rgb(image)
 
 
 def _pictures(folder: Path) -> list[Path]:
