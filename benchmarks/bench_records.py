@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from benchmarks.peers.report import replace_between
+from benchmarks.markers import replace_between
 from simrun.bench.record import read_record
 from simrun.bench.report import to_markdown
 

@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+from benchmarks.markers import MarkerError, replace_between, require_markers
 from benchmarks.peers.measure import quartiles, read_colour
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.peers import machine
-from benchmarks.peers.report import MarkerError, replace_between, require_markers
 from simrun import Localizer
 from simrun.bundle import load_bundle
 from simrun.errors import SimError

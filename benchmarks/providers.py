@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.peers.report import replace_between
+from benchmarks.markers import replace_between
 from simrun import Localizer
 from simrun.bundle import load_bundle
 from simrun.engine import EngineConfig

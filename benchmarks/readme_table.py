@@ -18,7 +18,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script: `benchmarks` is no installed package
 
-from benchmarks.peers.report import MarkerError, replace_between, require_markers  # noqa: E402
+from benchmarks.markers import MarkerError, replace_between, require_markers  # noqa: E402
 
 Record = Mapping[str, Any]
 

@@ -44,7 +44,7 @@ from onnxruntime.quantization import (
 
 from benchmarks.arm.count import choose_photos, count, our_calls
 from benchmarks.arm.emulator import Emulator
-from benchmarks.peers.report import replace_between
+from benchmarks.markers import replace_between
 from simrun import Localizer
 from simrun.bundle import LOCALIZER_FILE, METADATA_KEY, load_bundle
 from simrun.sources.demo import draw_scene

@@ -24,10 +24,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arm.emulator import CORES, Emulator
+from benchmarks.markers import MarkerError, replace_between, require_markers
 from benchmarks.peers.detector import MissingPeerError
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.ppocr import RECIPES
-from benchmarks.peers.report import MarkerError, replace_between, require_markers
 from simrun.bundle import find_bundle, load_bundle
 from simrun.errors import SimError
 from simtool.annotations import AnnotatedSet, load_annotations

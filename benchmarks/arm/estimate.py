@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.peers.report import MarkerError, replace_between, require_markers
+from benchmarks.markers import MarkerError, replace_between, require_markers
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE.parent / "RESULTS.md"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from benchmarks.arm.count import FRAME_SIZE, HERE, RESULTS
 from benchmarks.arm.estimate import LANES
-from benchmarks.peers.report import MarkerError, replace_between, require_markers
+from benchmarks.markers import MarkerError, replace_between, require_markers
 from simrun.bundle import Bundle, load_bundle
 from simrun.errors import SimError
 from simrun.localize import prepare

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from benchmarks.arm.emulator import Emulator
-from benchmarks.peers.report import MarkerError, replace_between, require_markers
+from benchmarks.markers import MarkerError, replace_between, require_markers
 from simrun.images import Image
 from simrun.localize import prepare
 

@@ -27,11 +27,12 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
+from benchmarks.markers import MarkerError, replace_between, require_markers
 from benchmarks.peers.detector import Detector
 from benchmarks.peers.measure import Run, describe, measure, read_colour
 from benchmarks.peers.ours import without_folders
 from benchmarks.peers.plot import draw
-from benchmarks.peers.report import MarkerError, replace_between, require_markers, to_markdown
+from benchmarks.peers.report import to_markdown
 from benchmarks.peers.roster import gather
 from simrun import __version__
 from simrun.errors import SimError

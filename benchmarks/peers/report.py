@@ -1,9 +1,8 @@
-"""The measurement as Markdown, put between markers of a file that people write."""
+"""The measurement as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from benchmarks.peers.fronts import front, score_at
@@ -21,10 +20,6 @@ COMPARED = ("px_F1", "line_F1", "cov50", "recall_cov50")
 REFERENCE = "PP-OCRv6 tiny @ 640"
 
 Record = Mapping[str, Any]
-
-
-class MarkerError(Exception):
-    """A file has no single pair of markers to write between."""
 
 
 def to_markdown(record: Record) -> str:
@@ -113,27 +108,3 @@ def _cell(detector: Record, figure: str, bold: bool) -> str:
     if value is None:
         return "-"
     return f"**{value:.3f}**" if bold else f"{value:.3f}"
-
-
-def require_markers(path: Path, name: str) -> tuple[str, str]:
-    """What stands before and after the markers `<!-- NAME:begin -->` and `<!-- NAME:end -->`.
-
-    Both parts include their marker.
-
-    Raises:
-        MarkerError: the file does not have them exactly once, in this order.
-    """
-    content = path.read_text(encoding="utf-8")
-    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    if content.count(begin) != 1 or content.count(end) != 1:
-        raise MarkerError(f"{path} must have {begin} and {end} once each")
-    start, stop = content.index(begin) + len(begin), content.index(end)
-    if stop < start:
-        raise MarkerError(f"{path} has {end} before {begin}")
-    return content[:start], content[stop:]
-
-
-def replace_between(path: Path, name: str, text: str) -> None:
-    """Put text between the markers of a file; raises as `require_markers`."""
-    before, after = require_markers(path, name)
-    path.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
