@@ -100,7 +100,7 @@ PARTS: Final[Mapping[str, Part]] = {
         "heatmap, regions, labels",
         730,
         665,
-        "pipeline localize regions lines classify engine probe providers",
+        "pipeline localize regions lines classify engine threads providers",
     ),
     "simrun bundle": Part("a model, verified", 940, 665, "bundle digest"),
     "simrun result": Part("regions, tracks, counts", 730, 775, "result stats tracking matching"),

@@ -61,7 +61,7 @@ def execute(settings: Settings) -> None:
 def load_localizer(settings: Settings) -> Localizer:
     """The localizer that is asked for. Raises UsageError and ModelError as `Localizer.load`."""
     from simrun.pipeline import DEFAULT_MODEL, Localizer
-    from simrun.probe import parse_threads
+    from simrun.threads import parse_threads
 
     return Localizer.load(
         settings.model or DEFAULT_MODEL,

@@ -24,10 +24,10 @@ from simrun.engine import Engine, EngineConfig
 from simrun.errors import ModelError, UsageError
 from simrun.images import Image, check_frame, to_channels
 from simrun.localize import Heatmap, compute_heatmap, prepare
-from simrun.probe import probe_threads
 from simrun.providers import Provider, available_providers
 from simrun.regions import RegionOptions, TextLine, find_regions
 from simrun.result import Latency, Quad, Region, Result
+from simrun.threads import probe_threads
 
 _log = logging.getLogger(__name__)
 

@@ -481,7 +481,7 @@ def test_a_record_does_not_tell_where_things_lie(name: str, public: str) -> None
 def test_auto_and_a_number_that_are_the_same_are_measured_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simrun.probe.usable_cores", lambda: 1)
+    monkeypatch.setattr("simrun.threads.usable_cores", lambda: 1)
     target = tmp_path / "r.json"
     settings = BenchSettings(str(STROKES), threads=["1,auto"], frames=2, warmup=0, json=str(target))
     bench(settings, read_state=pi)

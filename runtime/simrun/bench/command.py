@@ -22,9 +22,9 @@ from simrun.engine import EngineConfig
 from simrun.machine import Machine, read_machine, read_peak_memory_mib
 from simrun.outputs import refuse_existing
 from simrun.pipeline import DEFAULT_MODEL, Localizer, require_side
-from simrun.probe import ThreadProbe, parse_threads, probe_threads
 from simrun.sources import Source
 from simrun.sources.opening import open_camera, open_demo, open_source
+from simrun.threads import ThreadProbe, parse_threads, probe_threads
 
 _log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from simrun.errors import UsageError
 from simrun.machine import Machine
 from simrun.outputs import output_errors
 from simrun.pipeline import Localizer
-from simrun.probe import ThreadProbe
+from simrun.threads import ThreadProbe
 
 SCHEMA: Final = "simrun-bench/1"
 

@@ -10,7 +10,7 @@ import pytest
 from simrun.bundle import load_bundle
 from simrun.errors import UsageError
 from simrun.pipeline import Localizer
-from simrun.probe import CANDIDATES, choose, parse_threads, probe_threads, time_in_turns
+from simrun.threads import CANDIDATES, choose, parse_threads, probe_threads, time_in_turns
 
 from .conftest import STROKES
 
@@ -59,7 +59,7 @@ def test_a_slow_network_is_probed_for_three_rounds_only() -> None:
 def test_the_choice_on_this_machine_is_measured_and_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("simrun.probe.usable_cores", lambda: 2)
+    monkeypatch.setattr("simrun.threads.usable_cores", lambda: 2)
     with caplog.at_level(logging.INFO, "simrun"):
         probe = probe_threads(load_bundle(STROKES), 320)
     assert list(probe.times_s) == [threads for threads in CANDIDATES if threads <= 2]
@@ -69,7 +69,7 @@ def test_the_choice_on_this_machine_is_measured_and_logged(
 
 
 def test_a_localizer_without_a_number_of_threads_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simrun.probe.usable_cores", lambda: 1)
+    monkeypatch.setattr("simrun.threads.usable_cores", lambda: 1)
     assert Localizer.load(STROKES, threads=None).threads == 1
     with pytest.raises(UsageError, match="--side is 5"):
         Localizer.load(STROKES, side=5, threads=None)
