@@ -22,6 +22,7 @@ from typing import Any, Final
 import numpy as np
 
 from simrun.errors import SourceError, UsageError
+from simtool.files import file_digest
 
 ANNOTATIONS_FILE: Final = "annotations.json"
 ALL: Final = "all"
@@ -100,10 +101,7 @@ class AnnotatedSet:
         paths = [self.folder / ANNOTATIONS_FILE, *(self.path(image) for image in self.images)]
         digest = hashlib.sha256()
         for path in paths:
-            try:
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError as error:
-                raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+            digest.update(file_digest(path))
         return digest.hexdigest()
 
 

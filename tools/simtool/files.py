@@ -1,13 +1,14 @@
-"""Files written, most of them whole or not at all, and JSON read back."""
+"""Files written, most of them whole or not at all; JSON read back; data known by its hash."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from simrun.errors import ModelError
+from simrun.errors import ModelError, SourceError
 from simrun.outputs import output_errors, replace_file
 
 
@@ -41,6 +42,14 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Write a file. Raises OutputError where that cannot be done."""
     with output_errors(str(path)):
         path.write_bytes(content)
+
+
+def file_digest(path: Path) -> bytes:
+    """SHA-256 of a file of data, 32 bytes. Raises SourceError where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).digest()
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def json_bytes(data: Mapping[str, Any]) -> bytes:

@@ -25,7 +25,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from simrun.errors import ModelError, UsageError, first_line
-from simtool.parity import Shape
+from simtool.parity import Shape, difference
 
 log = logging.getLogger(__name__)
 
@@ -91,19 +91,19 @@ def convert(name: str, graphs: Iterable[Graph]) -> tuple[dict[str, bytes], float
         with tempfile.TemporaryDirectory(prefix="simtool-") as folder:
             try:
                 run = FORMATS[name](graph, Path(folder))
-                difference = _compare(run, graph)
+                found = _compare(run, graph)
             except (RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
                 raise ModelError(
                     f"{graph.stem} cannot be had as {name}: {first_line(error)}"
                 ) from error
             files = sorted(Path(folder).iterdir())
             contents |= {file.name: file.read_bytes() for file in files}
-        if not difference <= TOLERANCE:
+        if not found <= TOLERANCE:
             raise ModelError(
-                f"{graph.stem} as {name} differs by {difference:.1e}, more than {TOLERANCE:.0e}; "
+                f"{graph.stem} as {name} differs by {found:.1e}, more than {TOLERANCE:.0e}; "
                 "nothing was written"
             )
-        worst = max(worst, difference)
+        worst = max(worst, found)
     log.info("%s: differs from ONNX by at most %.1e", name, worst)
     return contents, worst
 
@@ -120,8 +120,7 @@ def _compare(run: Run, graph: Graph) -> float:
         actual = run(picture)
         if actual.shape != expected.shape:
             raise ValueError(f"input {shape} gives {actual.shape}, not {expected.shape}")
-        unit = max(1.0, float(np.abs(expected).max()))
-        worst = max(worst, float(np.abs(actual - expected).max()) / unit)
+        worst = max(worst, difference(actual, expected))
     return worst
 
 

@@ -25,6 +25,7 @@ from simrun.localize import prepare
 from simrun.sources.pictures import pictures_in
 from simtool.annotations import ANNOTATIONS_FILE, load_annotations
 from simtool.bundle_writer import localizer_file
+from simtool.files import file_digest
 from simtool.int8_comparison import Comparison, Picture, compare, side_by_side
 from simtool.quantization import WEIGHT_BITS, inner_convolutions, quantize
 
@@ -88,10 +89,7 @@ class Samples:
         """What set the ranges, for the record. Raises SourceError where a file cannot be read."""
         digest = hashlib.sha256()
         for picture in self.ranging:
-            try:
-                digest.update(hashlib.sha256(picture.path.read_bytes()).digest())
-            except OSError as error:
-                raise SourceError(f"cannot read {picture.path}: {error.strerror}") from error
+            digest.update(file_digest(picture.path))
         return {"pictures": len(self.ranging), "pictures_sha256": digest.hexdigest()}
 
 

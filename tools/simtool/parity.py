@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from onnxruntime.capi.onnxruntime_pybind11_state import (
     Fail,
     InvalidArgument,
@@ -57,8 +58,7 @@ def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> 
         shapes: of the inputs.
 
     Returns:
-        The largest absolute difference of any output value, in units of the largest value where
-        that is above 1.
+        The largest `difference` of any output.
 
     Raises:
         ModelError: it is above `TOLERANCE`, a shape differs, or ONNX Runtime refuses the graph.
@@ -78,9 +78,7 @@ def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> 
                     f"input {shape} gives {actual.shape} from the graph and {expected.shape} from "
                     "PyTorch; nothing was written"
                 )
-            # Floats have seven digits: logits of 50 cannot agree to 1e-5.
-            unit = max(1.0, float(np.abs(expected).max()))
-            worst = max(worst, float(np.abs(actual - expected).max()) / unit)
+            worst = max(worst, difference(actual, expected))
     except _REFUSALS as error:
         raise ModelError(f"ONNX Runtime refuses the exported graph: {first_line(error)}") from error
     if not worst <= TOLERANCE:
@@ -89,3 +87,12 @@ def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> 
             "nothing was written"
         )
     return worst
+
+
+def difference(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """The largest of two arrays of one shape, in units of the largest value where that is above 1.
+
+    Floats have seven digits: logits of 50 cannot agree to 1e-5.
+    """
+    unit = max(1.0, float(np.abs(expected).max()))
+    return float(np.abs(actual - expected).max()) / unit

@@ -18,6 +18,7 @@ from torch import Tensor
 from simrun.errors import SourceError
 from simrun.images import IMAGE_SUFFIXES, Image, read_image, to_grey, to_rgb
 from simtool.data.dataset import LabelledImages
+from simtool.files import file_digest
 
 Channels = Literal["grey", "rgb"]
 _HIDDEN: Final = (".", "__MACOSX")
@@ -93,10 +94,7 @@ class ImageFolder:
         digest = hashlib.sha256(f"{self.classes} {self.size} {self.channels}".encode())
         for path in self.files:
             digest.update(f"{path.relative_to(self.root).as_posix()}\n".encode())
-            try:
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError as error:
-                raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+            digest.update(file_digest(path))
         return digest.hexdigest()
 
     def tensors(self, indices: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
