@@ -23,7 +23,7 @@ from simrun.bundle import load_bundle
 from simrun.engine import Engine, EngineConfig
 from simtool.accuracy import to_tensors
 from simtool.data import LabelledImages, load_split
-from simtool.half_precision import FEWEST
+from simtool.half_precision import large_weights
 from simtool.origin import open_origin
 
 OUT: Final = Path(__file__).with_suffix(".json")
@@ -40,7 +40,7 @@ def compare(model: str, crops: LabelledImages) -> dict[str, Any]:
     origin = open_origin(folder)
     net = (origin.classifier or origin.checkpoint).build()
     trained = answers(net, crops)
-    round_to_bytes(net, set() if origin.classifier else set(net.export_trunk().parameters()))
+    round_to_bytes(net, spared=None if origin.classifier else net.export_trunk())
     engine = Engine(load_bundle(folder).classifier or b"", EngineConfig(), what=model)
     starts = range(0, len(crops), _BATCH)
     shipped = np.concatenate([engine.run(crops.images[i : i + _BATCH]) for i in starts])
@@ -59,14 +59,13 @@ def answers(net: nn.Module, crops: LabelledImages) -> Logits:
         return np.concatenate([net(to_tensors(crops, part)[0]).numpy() for part in parts])
 
 
-def round_to_bytes(net: nn.Module, spared: set[nn.Parameter]) -> None:
+def round_to_bytes(net: nn.Module, spared: nn.Module | None) -> None:
     """Round the larger weights to 255 steps between the extremes of each output, in place."""
     with torch.no_grad():
-        for weight in net.parameters():
-            if weight not in spared and weight.numel() >= FEWEST:
-                scale = weight.flatten(1).abs().amax(1) / 127
-                scale = scale.view(-1, *[1] * (weight.ndim - 1))
-                weight.copy_((weight / scale).round() * scale)
+        for weight in large_weights(net, spared):
+            scale = weight.flatten(1).abs().amax(1) / 127
+            scale = scale.view(-1, *[1] * (weight.ndim - 1))
+            weight.copy_((weight / scale).round() * scale)
 
 
 def differences(trained: Logits, other: Logits, crops: LabelledImages) -> dict[str, Any]:

@@ -27,24 +27,26 @@ def lean(graph: LocalizerGraph, fold_sums: bool = True) -> nn.Module:
         graph: image -> heatmap.
         fold_sums: of residual blocks; not for weights of 8 bits, to which a 1 leaves few steps.
     """
-    folded = _without_residuals(graph) if fold_sums else copy.deepcopy(graph)
-    phased = with_phases(folded)
-    return _without_scaling(folded) if phased is folded else phased
-
-
-def _without_residuals(graph: LocalizerGraph) -> LocalizerGraph:
-    """A copy in which each block is a convolution and ReLU."""
     folded = copy.deepcopy(graph)
-    if isinstance(folded.trunk, nn.Sequential):
-        layers = folded.trunk.named_children()
-        folded.trunk = nn.Sequential(
+    if fold_sums:
+        _fold_sums(folded)
+    phased = with_phases(folded)
+    if phased is folded:  # in phases the scaling is folded already
+        _fold_scaling(folded)
+    return phased
+
+
+def _fold_sums(graph: LocalizerGraph) -> None:
+    """Make each residual block of the trunk a convolution and ReLU, where it can be one."""
+    if isinstance(graph.trunk, nn.Sequential):
+        layers = graph.trunk.named_children()
+        graph.trunk = nn.Sequential(
             OrderedDict((name, _folded(layer)) for name, layer in layers)
         ).eval()
-    return folded
 
 
 def _folded(layer: nn.Module) -> nn.Module:
-    """The layer, or a block's one convolution and ReLU."""
+    """The layer, or a block's one convolution, changed in place, and ReLU."""
     if not (isinstance(layer, Residual) and _has_middle(layer.conv)):
         return layer
     conv = layer.conv
@@ -63,8 +65,8 @@ def _has_middle(conv: nn.Conv2d) -> bool:
     return odd and conv.groups == 1 and conv.stride == (1, 1) and conv.padding == reach
 
 
-def _without_scaling(graph: LocalizerGraph) -> LocalizerGraph:
-    """The graph, changed: its first convolution takes pixels, 0 to 255, where it can.
+def _fold_scaling(graph: LocalizerGraph) -> None:
+    """Make the first convolution take pixels, 0 to 255, where it can.
 
     An inverted image is padded with zeros only after it was scaled and inverted.
     """
@@ -74,4 +76,3 @@ def _without_scaling(graph: LocalizerGraph) -> LocalizerGraph:
         with torch.no_grad():
             first.weight *= graph.unit
         graph.unit = None
-    return graph

@@ -9,17 +9,21 @@ save next to nothing.
 
 from __future__ import annotations
 
+import copy
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
-_LARGEST: Final = torch.finfo(torch.float16).max
 FEWEST: Final = 1024
 """Numbers in a tensor that is worth rounding."""
+_LARGEST: Final = torch.finfo(torch.float16).max
+"""65504; what is beyond it would become infinite."""
 
 
 def round_weights(net: nn.Module, spared: nn.Module | None = None) -> None:
@@ -29,13 +33,18 @@ def round_weights(net: nn.Module, spared: nn.Module | None = None) -> None:
         net: what it has in float32 is rounded, unless that reaches beyond the half floats, 65504.
         spared: a part of it whose weights stay.
     """
-    kept = set() if spared is None else {id(weight) for weight in spared.parameters()}
     with torch.no_grad():
-        for weight in net.parameters():
-            if id(weight) in kept or weight.dtype != torch.float32 or weight.numel() < FEWEST:
-                continue
+        for weight in large_weights(net, spared):
             if float(weight.abs().max()) <= _LARGEST:
                 weight.copy_(weight.to(torch.float16))
+
+
+def large_weights(net: nn.Module, spared: nn.Module | None = None) -> Iterator[nn.Parameter]:
+    """The parameters in float32 that are worth rounding, without those of a part."""
+    kept = set() if spared is None else set(spared.parameters())
+    for weight in net.parameters():
+        if weight not in kept and weight.dtype == torch.float32 and weight.numel() >= FEWEST:
+            yield weight
 
 
 def halved(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -43,9 +52,8 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
 
     No value changes: what `round_weights` has spared, and half floats do not hold, stays.
     """
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    graph = copy.graph
+    smaller = copy.deepcopy(model)
+    graph = smaller.graph
     casts = sum(node.op_type == "Cast" for node in graph.node)
     widened: dict[str, str] = {}
     for tensor in graph.initializer:
@@ -58,11 +66,11 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     nodes = [_widen(weight, name) for weight, name in widened.items()] + list(graph.node)
     del graph.node[:]
     graph.node.extend(nodes)
-    onnx.checker.check_model(copy, full_check=True)
-    return copy
+    onnx.checker.check_model(smaller, full_check=True)
+    return smaller
 
 
-def _exact_half(tensor: onnx.TensorProto) -> np.ndarray | None:
+def _exact_half(tensor: onnx.TensorProto) -> NDArray[np.float16] | None:
     """The tensor as half floats; None where it is small, not of float32, or would change."""
     if tensor.data_type != onnx.TensorProto.FLOAT or math.prod(tensor.dims) < FEWEST:
         return None

@@ -11,6 +11,7 @@ the sum off: 2 x 255 x 64 fits, 2 x 255 x 127 does not. So every processor comes
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -95,8 +96,7 @@ def measure_values(
     """What goes into, comes out of and is added to the inner convolutions, by name."""
     names = _around(model.graph)
     shown = {port.name for port in model.graph.output}
-    watched = onnx.ModelProto()
-    watched.CopyFrom(model)
+    watched = copy.deepcopy(model)
     watched.graph.output.extend(onnx.ValueInfoProto(name=n) for n in names if n not in shown)
     session = onnxruntime.InferenceSession(
         watched.SerializeToString(), providers=["CPUExecutionProvider"]
@@ -132,10 +132,9 @@ def _around(graph: onnx.GraphProto) -> list[str]:
 
 def _with_shifted_biases(model: onnx.ModelProto, values: Mapping[str, Values]) -> onnx.ModelProto:
     """A copy whose inner convolutions give on average what they gave, once weights are rounded."""
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
+    shifted = copy.deepcopy(model)
     known = {tensor.name: to_array(tensor) for tensor in model.graph.initializer}
-    for node in inner_convolutions(copy.graph):
+    for node in inner_convolutions(shifted.graph):
         weights = known[node.input[1]]
         filters, channels = weights.shape[:2]
         # Those of a group see the channels of their group alone.
@@ -145,9 +144,9 @@ def _with_shifted_biases(model: onnx.ModelProto, values: Mapping[str, Values]) -
         bias = known[node.input[2]] if len(node.input) > 2 else np.zeros(filters, np.float32)
         # Two convolutions may share a bias, and see different values.
         name = f"{node.name}_bias"
-        copy.graph.initializer.append(from_array((bias - shift).astype(np.float32), name))
+        shifted.graph.initializer.append(from_array((bias - shift).astype(np.float32), name))
         node.input[2:] = [name]
-    return copy
+    return shifted
 
 
 def _rounding_error(weights: Floats) -> Floats:
