@@ -26,9 +26,10 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.markers import MarkerError, replace_between, require_markers
-from benchmarks.peers.measure import quartiles, read_colour
+from benchmarks.peers.measure import read_colour
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.peers import machine
+from benchmarks.quartiles import quartiles
 from simrun import Localizer
 from simrun.bundle import load_bundle
 from simrun.errors import SimError

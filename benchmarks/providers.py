@@ -23,6 +23,7 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.markers import replace_between
+from benchmarks.quartiles import spread
 from simrun import Localizer
 from simrun.bundle import load_bundle
 from simrun.engine import EngineConfig
@@ -142,12 +143,6 @@ def to_markdown(record: dict[str, Any], reference: str) -> str:
         f"{record['rounds']} rounds in turns)"
     )
     return "\n".join([note, "", *rows])
-
-
-def spread(samples: list[float]) -> str:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
-    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ from onnxruntime.quantization import (
 from benchmarks.arm.count import choose_photos, count, our_calls
 from benchmarks.arm.emulator import Emulator
 from benchmarks.markers import replace_between
+from benchmarks.quartiles import spread
 from simrun import Localizer
 from simrun.bundle import LOCALIZER_FILE, METADATA_KEY, load_bundle
 from simrun.sources.demo import draw_scene
@@ -259,12 +260,11 @@ def to_markdown(record: dict[str, Any]) -> str:
         for one in record["variants"]
     }
     for one in record["variants"]:
-        low, middle, high = statistics.quantiles(one["infer_cpu_ms"], n=4, method="inclusive")
-        ratio = middle / medians[one["model"], "dynamic"]
+        ratio = medians[one["model"], one["variant"]] / medians[one["model"], "dynamic"]
         boards = " | ".join(f"{one['infer_minstr'][board]:.1f}" for board in BOARDS)
         rows.append(
             f"| {one['model']} | {one['variant']} | {boards} "
-            f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {ratio:.2f} | {one['peak_mib']:.0f} "
+            f"| {spread(one['infer_cpu_ms'])} | {ratio:.2f} | {one['peak_mib']:.0f} "
             f"| {one['px_f1']:.3f} |"
         )
     return "\n".join([*rows, "", *frame_rows(record)])

@@ -21,7 +21,7 @@ from typing import Any, Final
 from benchmarks.growth.points import Point, all_points
 from benchmarks.growth.report import draw, to_markdown
 from benchmarks.markers import replace_between, require_markers
-from benchmarks.peers.measure import quartiles
+from benchmarks.quartiles import quartiles
 from simrun.bench.record import to_text
 from simrun.bundle import load_bundle
 from simrun.machine import read_machine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 
 from benchmarks.peers.detector import Card, Detector, Frame
+from benchmarks.quartiles import quartiles
 from simrun.images import read_image
 from simtool.annotations import ALL, AnnotatedImage, AnnotatedSet, Corners
 from simtool.scoring import Scores, score
@@ -113,11 +113,3 @@ def flagged(bare: tuple[Run, AnnotatedSet] | None) -> float | None:
         return None
     run, dataset = bare
     return round(score(dataset.images, run.quads)[ALL]["quad"].flagged, 4)
-
-
-def quartiles(samples: Sequence[float]) -> dict[str, float]:
-    """Median and quartiles of CPU times, ms."""
-    if len(samples) == 1:
-        samples = list(samples) * 2
-    low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")
-    return {"lower": round(low, 3), "median": round(middle, 3), "upper": round(high, 3)}

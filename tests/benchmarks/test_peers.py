@@ -15,10 +15,11 @@ from benchmarks.peers.classical import join_boxes
 from benchmarks.peers.db import DbOptions, find_boxes, mean_inside
 from benchmarks.peers.detector import Card, Frame, Quads
 from benchmarks.peers.fronts import front, score_at
-from benchmarks.peers.measure import describe, measure, quartiles
+from benchmarks.peers.measure import describe, measure
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.plot import family_styles
 from benchmarks.peers.report import to_markdown
+from benchmarks.quartiles import quartiles
 from simtool.annotations import AnnotatedImage, AnnotatedSet, TrueRegion
 
 OPTIONS = DbOptions(map_threshold=0.3, box_threshold=0.5, unclip_ratio=1.5)
