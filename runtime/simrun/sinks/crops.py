@@ -30,9 +30,11 @@ _JPEG_QUALITY: Final = 95
 _OURS: Final = re.compile(r"(track-\d+|frame-\d+-\d+)(-.*)?\.jpg")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Kept:
-    path: Path
+    """A picture in the folder. There are thousands of them: a path would take twice the memory."""
+
+    name: str
     score: float
 
 
@@ -87,7 +89,8 @@ class CropsSink:
 
     def _replace(self, key: str, region: Region, crop: Image) -> None:
         """Write a crop, complete or not at all, in place of an older one of the same key."""
-        path = self._folder / f"{key}{_suffix(region.label)}.jpg"
+        name = f"{key}{_suffix(region.label)}.jpg"
+        path = self._folder / name
         part = self._folder / ".crop.part"
         data = encode_jpeg(crop, _JPEG_QUALITY)
         with output_errors(str(path)):
@@ -95,20 +98,23 @@ class CropsSink:
                 part.write_bytes(data)
                 # First the old one: where names have no case, its name may be the new one's.
                 if old := self._kept.pop(key, None):
-                    old.path.unlink(missing_ok=True)
+                    self._delete(old)
                 part.replace(path)
             finally:
                 part.unlink(missing_ok=True)
-            self._kept[key] = _Kept(path, region.score)
+            self._kept[key] = _Kept(name, region.score)
             while len(self._kept) > self._keep:
-                self._kept.pop(next(iter(self._kept))).path.unlink(missing_ok=True)
+                self._delete(self._kept.pop(next(iter(self._kept))))
+
+    def _delete(self, kept: _Kept) -> None:
+        (self._folder / kept.name).unlink(missing_ok=True)
 
 
 def _found_in(folder: Path) -> dict[str, _Kept]:
     """Crops of an earlier run, oldest first; any new crop is better."""
     ours = ((path, _OURS.fullmatch(path.name)) for path in folder.iterdir())
-    found = [(path.stat().st_mtime, path.name, path, m[1]) for path, m in ours if m]
-    return {key: _Kept(path, -1.0) for _, _, path, key in sorted(found)}
+    found = [(path.stat().st_mtime, path.name, m[1]) for path, m in ours if m]
+    return {key: _Kept(name, -1.0) for _, name, key in sorted(found)}
 
 
 def _suffix(label: str | None) -> str:
