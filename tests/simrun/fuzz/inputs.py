@@ -154,8 +154,16 @@ def _metadata(draw: Draw) -> bytes:
         elif change == "files":
             data["files"] = draw(st.dictionaries(_FILE_NAMES, _VALUES, max_size=3))
         else:
-            data[name] = functools.reduce(lambda x, _: [x], range(draw(st.integers(1, 600))), 0)
+            data[name] = _nested(draw(st.integers(1, 600)))
     return json.dumps(data).encode()
+
+
+def _nested(depth: int) -> object:
+    """A list in a list in a list."""
+    value: object = 0
+    for _ in range(depth):
+        value = [value]
+    return value
 
 
 def _like(value: object) -> st.SearchStrategy[Any]:
