@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -297,6 +298,20 @@ def test_the_command_publishes(broker: Mosquitto, listen: Listen) -> None:
     )
     frames = [json.loads(listener.next("results").payload)["frame"] for _ in range(3)]
     assert frames == [0, 1, 2]
+
+
+def test_a_connection_that_is_lost_at_once_is_told(
+    monkeypatch: pytest.MonkeyPatch, log: Log
+) -> None:
+    paho = pytest.importorskip("paho.mqtt.client")
+
+    def lose(client: Any) -> None:  # noqa: ANN401 - paho's
+        client.on_disconnect(client, None, None, "refused", None)
+
+    monkeypatch.setattr(paho.Client, "loop_start", lose)
+    sink = MqttSink("mqtt://127.0.0.1:1/gate", CONTEXT)
+    log.wait("has no connection (refused)")
+    sink.close()
 
 
 def test_without_paho_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

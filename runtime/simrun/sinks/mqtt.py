@@ -84,7 +84,9 @@ class MqttSink:
         self._sent: deque[MQTTMessageInfo] = deque()
         self._dropped = 0
         self._tried = threading.Event()
-        self._client = self._connect()
+        # Set before its thread runs: that may lose a connection at once, and asks for it.
+        self._client: Client | None = self._make_client()
+        self._client.loop_start()
 
     @property
     def dropped(self) -> int:
@@ -124,7 +126,7 @@ class MqttSink:
         if self._dropped:
             _log.warning("MQTT: %d results were not sent to %s", self._dropped, self._broker.name)
 
-    def _connect(self) -> Client | None:
+    def _make_client(self) -> Client:
         client_module = _paho()
         client: Client = client_module.Client(
             client_module.CallbackAPIVersion.VERSION2,
@@ -142,7 +144,6 @@ class MqttSink:
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.connect_async(broker.host, broker.port, _KEEPALIVE_S)
-        client.loop_start()
         return client
 
     def _offer(self, message: str) -> None:
