@@ -305,7 +305,7 @@ def test_a_connection_that_is_lost_at_once_is_told(
 ) -> None:
     paho = pytest.importorskip("paho.mqtt.client")
 
-    def lose(client: Any) -> None:  # noqa: ANN401 - paho's
+    def lose(client: Any) -> None:
         client.on_disconnect(client, None, None, "refused", None)
 
     monkeypatch.setattr(paho.Client, "loop_start", lose)
