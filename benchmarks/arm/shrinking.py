@@ -38,7 +38,7 @@ def main() -> None:
     if sys.argv[1:] == [GUEST]:
         run_marked()
         return
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
         sys.exit("shrinking: give the folder that setup.sh filled")
     try:
         require_markers(RESULTS, MARKERS)
