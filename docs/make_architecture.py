@@ -83,7 +83,7 @@ PARTS: Final[Mapping[str, Part]] = {
     ),
     "simtool cut": Part("any network in two", 940, 330, "cut cutting channelwise tracing"),
     "simtool common": Part(
-        "files, folders, processes", 940, 70, "files folders distributed layers progress"
+        "files, folders, processes", 940, 70, "files folders distributed layers progress thinning"
     ),
     "simrun cli": Part("the command line", 520, 480, "cli __main__ execute notify"),
     "simrun service": Part("the systemd unit", 100, 560, "service unit"),

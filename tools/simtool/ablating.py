@@ -19,6 +19,7 @@ from simtool.cut import Baseline, Cut
 from simtool.deletion import MOST_SAMPLES, Orders, measure_deletion
 from simtool.distributed import Peers
 from simtool.progress import progress
+from simtool.thinning import thinning_step
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ def ablate_job(job: Job, peers: Peers) -> AblationRecord:
 
 
 def _deletion(job: Job, record: AblationRecord, baseline: Baseline, peers: Peers) -> Deletion:
-    step = max(1, -(-job.count // MOST_SAMPLES))
+    step = thinning_step(job.count, MOST_SAMPLES)
     chosen = np.arange(0, job.count, step)
     part = peers.part(len(chosen))
     harm = record.criterion(_DELETION_CRITERION).harm

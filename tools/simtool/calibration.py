@@ -20,6 +20,7 @@ from simrun.errors import ModelError
 from simtool.data import LabelledImages
 from simtool.data.dataset import IGNORE
 from simtool.graph import LocalizerGraph, Readout
+from simtool.thinning import thinning_step
 from simtool.weighting import Weighting
 
 PERCENTILE: Final = 99.9
@@ -102,7 +103,7 @@ def calibrate(
         return _calibrate_windows(trunk, weighting, data, data.classes.index(background))
     plain = Readout(_weights(weighting), torch.zeros(rows), torch.ones(rows))
     graph = LocalizerGraph(trunk, plain, "bright")
-    images = data.images[:: max(1, -(-len(data) // MOST_SAMPLES))]
+    images = data.images[:: thinning_step(len(data), MOST_SAMPLES)]
     strong = np.quantile(_responses(graph, images), PERCENTILE / 100, axis=0)
     bias = np.zeros(rows)
     if weighting.signed:

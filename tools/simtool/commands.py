@@ -28,6 +28,7 @@ from simtool.nets.foreign import ForeignSpec
 from simtool.origin import open_origin, with_classifier
 from simtool.recipes import Recipe, SceneRecipe, find_recipe
 from simtool.run import ABLATION_FILE, RunFolder, read_checkpoint
+from simtool.thinning import thinning_step
 from simtool.train import train, train_seeds
 from simtool.weighting import METHODS, WeightingOptions, weigh
 
@@ -297,7 +298,7 @@ def _foreign_images(spec: ForeignSpec, folder: Path, split: str) -> LabelledImag
     """At most 1000 pictures of a folder, evenly spread: enough to calibrate."""
     channels: Channels = "grey" if spec.channels == 1 else "rgb"
     pictures = ImageFolder.open(folder, spec.crop_size, channels, spec.classes)
-    step = -(-len(pictures) // _CALIBRATION_PICTURES)
+    step = thinning_step(len(pictures), _CALIBRATION_PICTURES)
     return pictures.labelled(np.arange(0, len(pictures), step), split)
 
 

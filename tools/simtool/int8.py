@@ -28,6 +28,7 @@ from simtool.bundle_writer import localizer_file
 from simtool.files import file_digest
 from simtool.int8_comparison import Comparison, Picture, compare, side_by_side
 from simtool.quantization import WEIGHT_BITS, inner_convolutions, quantize
+from simtool.thinning import thinning_step
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Samples:
             )
         held_out = pictures[_HELD_OUT - 1 :: _HELD_OUT]
         ranging = [picture for i, picture in enumerate(pictures) if (i + 1) % _HELD_OUT]
-        return cls(_spread(ranging), _spread(held_out))
+        return cls(_thinned(ranging), _thinned(held_out))
 
     def inputs(self, meta: BundleMeta) -> Iterator[NDArray[np.uint8]]:
         """What the network is given of the pictures for the ranges, (1, C, h, w) each.
@@ -138,5 +139,5 @@ def _bundle(localizer: onnx.ModelProto, meta: BundleMeta) -> Bundle:
     return Bundle(Path(meta.name), meta, content, None, sha256_hex(content))
 
 
-def _spread(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
-    return tuple(pictures[:: -(-len(pictures) // _MOST)])
+def _thinned(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
+    return tuple(pictures[:: thinning_step(len(pictures), _MOST)])

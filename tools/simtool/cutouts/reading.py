@@ -27,6 +27,7 @@ from simtool.cutouts.cutting import Pixels, cut_out, in_channels, is_coloured
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.nets.things import NOTHING
 from simtool.progress import progress
+from simtool.thinning import thinning_step
 
 log = logging.getLogger(__name__)
 
@@ -176,7 +177,7 @@ def _spread(paths: Sequence[Path], most: int) -> list[Path]:
 def _channels(paths: Sequence[Path]) -> Channels:
     """Colour where one in ten pictures has any."""
     coloured, read = 0, 0
-    for path in paths[:: max(1, -(-len(paths) // _LOOKED_AT))]:
+    for path in paths[:: thinning_step(len(paths), _LOOKED_AT)]:
         try:
             coloured += is_coloured(path)
         except SourceError:
