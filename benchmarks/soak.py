@@ -2,16 +2,16 @@
 
 python -m benchmarks.soak --minutes 20    # writes benchmarks/soak.json, prints a row
 
-The command `simrun` runs in a process of its own, unpaced, with every output that writes files and,
-where this version has one, the page with browsers coming and going. Only its source is another one:
-200 sizes in random order, without end. Every few seconds memory is read in the same state: the
-browsers have left, a few demo frames have come, and none is in work. What is not given back by then
-is lost. Resident memory is read twice: as it is, and after the C library has given back what is
-free. Left alone, the library keeps 20 to 50 MB for later, now more and now less, in which a loss
-would drown; so it is told to keep little (`_MALLOC`), which costs time and loses nothing. With
---default-malloc it is left alone. A line is fitted to each reading after the warm-up, to the means
-of blocks, because neighbouring readings are not independent. Exits with 1 unless both rise by less
-than 1 MB an hour even at twice their standard errors, and the run ends as it should.
+The command `simrun` runs in a process of its own, unpaced, with every output that writes files and
+the page, browsers coming and going. Only its source is another one: 200 sizes in random order,
+without end. Every few seconds memory is read in the same state: the browsers have left, a few demo
+frames have come, and none is in work. What is not given back by then is lost. Resident memory is
+read twice: as it is, and after the C library has given back what is free. Left alone, the library
+keeps 20 to 50 MB for later, now more and now less, in which a loss would drown; so it is told to
+keep little (`_MALLOC`), which costs time and loses nothing. With --default-malloc it is left alone.
+A line is fitted to each reading after the warm-up, to the means of blocks, because neighbouring
+readings are not independent. Exits with 1 unless both rise by less than 1 MB an hour even at twice
+their standard errors, and the run ends as it should.
 """
 
 from __future__ import annotations
@@ -42,8 +42,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.images import Image
-from simrun.settings import Settings
-from simrun.sinks import KINDS
 from simrun.sources.base import BadFrame, Frame
 from simrun.sources.demo import HEIGHT, WIDTH, draw_scene
 
@@ -66,11 +64,10 @@ _MALLOC: Final = {
 than a megabyte goes back to the system when freed, and so does what is free at the heap's end."""
 _WARM_SHARE: Final = 0.5
 """Share of the run that is left out of the fit, at its start: what heap and caches have to hold at
-the same time is met by chance, ever more rarely. From one quarter of forty minutes to the next the
-rise was 1.5, 0.8 and 0.4 MB an hour."""
+the same time is met by chance, ever more rarely."""
 _BLOCKS: Final = 12
 _FILES: Final = {"jsonl": "results.jsonl", "csv": "results.csv", "save": "save", "crops": "crops"}
-"""Outputs that are used, where this version has them, and what they write to."""
+"""Outputs that are used, and what they write to."""
 _PATHS: Final = ("/", "/stream.mjpg", "/snapshot.jpg", "/events", "/healthz", "/metrics")
 _ASKED: Final = "asked"
 _BROWSERS: Final = 8
@@ -191,12 +188,11 @@ class Browsers:
         """Begin to come, if there is a page."""
         self.visits = self.refused = 0
         self._port = port
-        self._lock = threading.Lock()
         self._over = threading.Event()
         self._welcome = threading.Event()
         self._welcome.set()
         self._inside = 0
-        self._left = threading.Condition(self._lock)
+        self._left = threading.Condition()
         count = _BROWSERS if port else 0
         self._threads = [threading.Thread(target=self._come, args=(n,)) for n in range(count)]
         for thread in self._threads:
@@ -223,7 +219,7 @@ class Browsers:
         rng = random.Random(number)
         while not self._over.wait(rng.uniform(0.01, 0.5)):
             path, stay_s = rng.choice(_PATHS), rng.uniform(0.05, 3.0)
-            with self._lock:
+            with self._left:
                 if not self._welcome.is_set():
                     continue
                 self._inside += 1
@@ -274,7 +270,7 @@ def soak(
     """One run, from start to its end by SIGTERM."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        outputs = {kind: str(folder / file) for kind, file in _FILES.items() if kind in KINDS}
+        outputs = {kind: str(folder / file) for kind, file in _FILES.items()}
         arguments = [text for kind, to in outputs.items() for text in ("--sink", f"{kind}={to}")]
         port = _free_port() if page else None
         arguments += ["--serve", str(port)] if page else []
@@ -323,8 +319,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("more", nargs="*", help="further options of simrun, after --")
     options = parser.parse_args()
-    page = not options.no_page and any(f.name == "serve" for f in dataclasses.fields(Settings))
-    found = soak(options.minutes, page, {} if options.default_malloc else _MALLOC, options.more)
+    malloc = {} if options.default_malloc else _MALLOC
+    found = soak(options.minutes, not options.no_page, malloc, options.more)
     values = np.array(found["samples"])
     slopes = {"resident": fit(values[:, [0, 1]]), "trimmed": fit(values[:, [0, 2]])}
     record = {
