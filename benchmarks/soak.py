@@ -58,7 +58,7 @@ _POLL_S: Final = 0.05
 _MALLOC: Final = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": "1000000",
-    "MALLOC_TRIM_THRESHOLD_": "4000000",
+    "MALLOC_TRIM_THRESHOLD_": "300000",
 }
 """For glibc: one heap for all threads, because it never trims the ends of others; what is larger
 than a megabyte goes back to the system when freed, and so does what is free at the heap's end."""
@@ -66,6 +66,8 @@ _WARM_SHARE: Final = 0.5
 """Share of the run that is left out of the fit, at its start: what heap and caches have to hold at
 the same time is met by chance, ever more rarely."""
 _BLOCKS: Final = 12
+_EARLIER_CROPS: Final = 10_000
+"""Crops of an earlier run, as many as are kept: their index has a bound, hours away otherwise."""
 _FILES: Final = {"jsonl": "results.jsonl", "csv": "results.csv", "save": "save", "crops": "crops"}
 """Outputs that are used, and what they write to."""
 _PATHS: Final = ("/", "/stream.mjpg", "/snapshot.jpg", "/events", "/healthz", "/metrics")
@@ -270,10 +272,11 @@ def soak(
     """One run, from start to its end by SIGTERM."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        _leave_crops(folder / _FILES["crops"])
         outputs = {kind: str(folder / file) for kind, file in _FILES.items()}
         arguments = [text for kind, to in outputs.items() for text in ("--sink", f"{kind}={to}")]
         port = _free_port() if page else None
-        arguments += ["--serve", str(port)] if page else []
+        arguments += ["--overwrite"] + (["--serve", str(port)] if page else [])
         readings = folder / "readings"
         call = f"run_child({str(readings)!r}, {str(folder / _ASKED)!r}, {[*arguments, *more]!r})"
         script = f"from benchmarks.soak import run_child; {call}"
@@ -302,6 +305,12 @@ def soak(
         "visits_refused": browsers.refused,
         "samples": samples.tolist(),
     }
+
+
+def _leave_crops(folder: Path) -> None:
+    folder.mkdir()
+    for number in range(_EARLIER_CROPS):
+        (folder / f"frame-{number:06d}-0-5.jpg").touch()
 
 
 def _free_port() -> int:
