@@ -48,8 +48,7 @@ PARTS: Final[Mapping[str, Part]] = {
         "the command line",
         520,
         70,
-        "cli __main__ commands commands_ablate commands_calibrate commands_compose commands_eval "
-        "commands_fetch commands_report",
+        "cli __main__ commands/",
     ),
     "simtool report": Part(
         "pages and pictures",

@@ -19,7 +19,7 @@ import pytest
 
 from benchmarks.arm.emulator import CORES, ROOT, Emulator
 from simrun.sources.demo import draw_scene
-from simtool.commands import ExportRequest, export_run
+from simtool.commands.export_run import ExportRequest, export_run
 
 from .dump import look_at_all
 

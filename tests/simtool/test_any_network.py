@@ -18,8 +18,8 @@ from simrun.bundle import load_bundle
 from simrun.errors import ModelError, UsageError
 from simrun.pipeline import Localizer
 from simtool.ablation import AblationOptions
-from simtool.commands import ExportRequest, export_run
-from simtool.commands_ablate import ModelRequest, ablate_model
+from simtool.commands.ablate_model import ModelRequest, ablate_model
+from simtool.commands.export_run import ExportRequest, export_run
 from simtool.distributed import ALONE
 from simtool.graph import check_geometry, transform_trunk, trunk_geometry
 from simtool.nets import build_net

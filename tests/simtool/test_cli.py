@@ -9,8 +9,8 @@ import pytest
 
 import simtool.cli
 from simrun.console import run_app
-from simtool import commands
 from simtool.cli import app, main
+from simtool.commands import train_run
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -78,7 +78,7 @@ def test_ctrl_c_exits_with_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(commands, "train_run", interrupted)
+    monkeypatch.setattr(train_run, "train_run", interrupted)
     assert call(capsys, "train", "mnist-lenet", "--out", "x")[0] == 130
 
 

@@ -13,7 +13,8 @@ from safetensors.numpy import load_file
 from simrun.errors import UsageError
 from simtool.ablation import AblationOptions
 from simtool.ablation_record import AblationRecord
-from simtool.commands import ablate_run, train_run
+from simtool.commands.ablate_run import ablate_run
+from simtool.commands.train_run import train_run
 from simtool.distributed import Peers, joined
 from simtool.weighting import WeightingOptions
 from tests.simtool.tiny import digits, write_idx

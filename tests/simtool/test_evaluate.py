@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 
 from simrun.errors import ModelError, OutputError, SourceError, UsageError
 from simrun.pipeline import Localizer
-from simtool.commands_eval import register
+from simtool.commands.eval import register
 from simtool.folders import staged_folder
 from tests.simtool.evalset import (
     make_set,

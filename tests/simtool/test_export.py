@@ -18,7 +18,8 @@ from simrun.errors import ModelError, OutputError, UsageError
 from simtool import bundle_graphs as graphs_module
 from simtool import folders as folders_module
 from simtool.ablation import AblationOptions
-from simtool.commands import ExportRequest, ablate_run, export_run
+from simtool.commands.ablate_run import ablate_run
+from simtool.commands.export_run import ExportRequest, export_run
 from simtool.data import LabelledImages, load_split
 from simtool.export import ExportOptions, export_bundle
 from simtool.onnx_file import Port, to_onnx

@@ -17,7 +17,9 @@ from simrun import Localizer
 from simrun.errors import OutputError, SourceError, UsageError
 from simtool.ablation import AblationOptions
 from simtool.annotations import load_annotations
-from simtool.commands import ExportRequest, ablate_run, export_run, train_run
+from simtool.commands.ablate_run import ablate_run
+from simtool.commands.export_run import ExportRequest, export_run
+from simtool.commands.train_run import train_run
 from simtool.cutouts import splits, training
 from simtool.cutouts.canvases import write_canvases
 from simtool.cutouts.cutting import SIDE, cut_out, is_coloured

@@ -14,8 +14,8 @@ from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, load_bundle
 from simrun.errors import ModelError, UsageError
 from simtool import formats as formats_module
 from simtool.bundle_writer import write_with_metadata
-from simtool.cli import FormatChoice
-from simtool.commands import ExportRequest, export_run
+from simtool.commands.export import FormatChoice
+from simtool.commands.export_run import ExportRequest, export_run
 from simtool.formats import FORMATS, Graph, Run, convert, require_format
 from simtool.parity import crop_shapes, image_shapes
 from tests.conftest import ROOT

@@ -21,7 +21,7 @@ from simrun.errors import SourceError, UsageError
 from simtool import export as export_module
 from simtool import int8 as int8_module
 from simtool.cli import app
-from simtool.commands import ExportRequest, export_run
+from simtool.commands.export_run import ExportRequest, export_run
 from simtool.data.canvases import Canvas, compose
 from simtool.int8 import Samples
 from simtool.int8_comparison import Comparison, Form, compare, side_by_side

@@ -13,7 +13,8 @@ from simrun import Localizer
 from simrun.errors import ModelError
 from simrun.regions import RegionOptions
 from simtool.ablation import AblationOptions, Provenance, ablate
-from simtool.commands import ExportRequest, ablate_run, export_run
+from simtool.commands.ablate_run import ablate_run
+from simtool.commands.export_run import ExportRequest, export_run
 from simtool.data import load_split
 from simtool.export import _known_calibration as known_calibration
 from simtool.export import with_defaults

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from simtool.ablation import AblationOptions
 from simtool.cli import app
-from simtool.commands_ablate import ModelRequest, ablate_model
+from simtool.commands.ablate_model import ModelRequest, ablate_model
 from simtool.distributed import ALONE
 from simtool.weighting import WeightingOptions
 from tests.simtool.nets import resnet, settled

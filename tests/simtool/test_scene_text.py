@@ -16,7 +16,7 @@ from simrun.images import Image
 from simrun.pipeline import Localizer
 from simtool.calibration import best_threshold, fit_slope
 from simtool.cli import app
-from simtool.commands import ExportRequest, export_run
+from simtool.commands.export_run import ExportRequest, export_run
 from simtool.data.dataset import IGNORE
 from simtool.nets import build_net
 from simtool.nets.scene_text import SPEC, STRIDE
@@ -221,7 +221,7 @@ def test_sigmoid_of_windows() -> None:
 def bundle(run: Path, store: SceneStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run, ablated on its own scenes and exported; its reader is an untrained network."""
     from simtool.ablation import AblationOptions
-    from simtool.commands import ablate_run
+    from simtool.commands.ablate_run import ablate_run
     from simtool.run import Checkpoint, RunConfig
     from simtool.weighting import WeightingOptions
 

@@ -24,7 +24,14 @@ from simtool import weightings
 from simtool.ablation_record import AblationRecord
 from simtool.weightings.base import Floats, Method, WeightingOptions
 
-__all__ = ["METHODS", "Weighting", "WeightingOptions", "weigh", "weight_entropy"]
+__all__ = [
+    "METHODS",
+    "Weighting",
+    "WeightingOptions",
+    "weigh",
+    "weight_entropy",
+    "weighting_options",
+]
 
 METHODS: Final = tuple(weightings.METHODS)
 """Names of the weightings."""
@@ -78,6 +85,28 @@ class Weighting:
         if self.background is None:
             del record["background"]
         return record
+
+
+def weighting_options(
+    method: str,
+    criterion: str | None,
+    temperature: float | None,
+    standardise: bool | None,
+    per_class: bool | None,
+) -> WeightingOptions:
+    """The options of a weighting, with its defaults for those not given (None).
+
+    A plain softmax of error changes is almost uniform, so `softmax` standardises, unless told
+    otherwise.
+    """
+    if standardise is None:
+        standardise = method == "softmax" and temperature is None
+    return WeightingOptions(
+        criterion=criterion,
+        temperature=1.0 if temperature is None else temperature,
+        standardise=standardise,
+        per_class=bool(per_class),
+    )
 
 
 def weigh(record: AblationRecord, method: str, options: WeightingOptions) -> Weighting:

@@ -3,58 +3,41 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from simrun.errors import ModelError, SourceError, UsageError, first_line
 from simtool.ablating import Job, ablate_job
 from simtool.ablation import AblationOptions, Provenance
 from simtool.ablation_record import AblationRecord
-from simtool.commands import ablate_run, ablation_summary
+from simtool.commands.ablation_summary import ablation_summary
 from simtool.cutting import cut_network
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.deletion import kernel_norms, last_convolution
-from simtool.distributed import Peers, joined
+from simtool.distributed import Peers
 from simtool.files import write_json
 from simtool.layers import find_layer, last_spatial_layer
 from simtool.nets.foreign import ForeignNet, ForeignSpec, make_model, read_weights
-from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, Checkpoint, ForeignConfig, load_weights
+from simtool.run import (
+    ABLATION_FILE,
+    CHECKPOINT_FILE,
+    STABILITY_FILE,
+    Checkpoint,
+    ForeignConfig,
+    load_weights,
+)
 from simtool.stability import pairwise
 from simtool.weighting import WeightingOptions
 
 log = logging.getLogger(__name__)
 
-STABILITY_FILE: Final = "stability.json"
 _DEFAULT_SIZE: Final = 224
-
-
-@dataclass(frozen=True)
-class AblateRequest:
-    """The options of `simtool ablate` as given; None where not."""
-
-    run: Path | None
-    data: Path | None
-    split: str
-    model: str | None
-    weights: tuple[Path, ...]
-    layers: tuple[str, ...]
-    out: Path | None
-    channels: str | None
-    size: int | None
-    mean: str | None
-    std: str | None
-    classes: str | None
-    device: str
-    deletion: bool
-    seeds: bool
 
 
 @dataclass(frozen=True)
@@ -74,135 +57,6 @@ class ModelRequest:
     classes: tuple[str, ...] | None = None
     device: str = "cpu"
     deletion: bool = True
-
-
-def ablate_any(
-    request: AblateRequest, options: AblationOptions, method: str, weights: WeightingOptions
-) -> dict[str, Any] | None:
-    """Ablate a run, the seeds of a run, or a network of --model; a summary.
-
-    None in a process that does not lead.
-
-    Raises:
-        UsageError: the options do not go together, and those of what is ablated.
-    """
-    _check_device(request.device)
-    with joined(request.device) as peers:
-        result = _ablate(request, options, method, weights, peers)
-    return result if peers.leads else None
-
-
-def _ablate(
-    request: AblateRequest,
-    options: AblationOptions,
-    method: str,
-    weights: WeightingOptions,
-    peers: Peers,
-) -> dict[str, Any]:
-    if request.model is not None:
-        return ablate_model(_model_request(request), options, method, weights, peers)
-    foreign = (request.weights, request.layers, request.out, request.channels, request.size)
-    if any(foreign) or request.mean or request.std or request.classes:
-        raise UsageError(
-            "--weights, --layer, --out, --channels, --size, --mean, --std and --classes belong to "
-            "--model package.module:factory"
-        )
-    if request.run is None:
-        raise UsageError("name a run folder, or a network with --model package.module:factory")
-
-    def one(folder: Path) -> dict[str, Any]:
-        return ablate_run(
-            *(folder, request.data, request.split, method, weights, options),
-            *(peers, request.device, request.deletion),
-        )
-
-    if not request.seeds:
-        return one(request.run)
-    return _ablate_seeds(request.run, one, peers)
-
-
-def _ablate_seeds(
-    parent: Path, one: Callable[[Path], dict[str, Any]], peers: Peers
-) -> dict[str, Any]:
-    """Ablate every seed of a run and compare what does not depend on the filters' numbers."""
-    folders = sorted(path for path in parent.glob("seed-*") if (path / CHECKPOINT_FILE).is_file())
-    if len(folders) < 2:
-        raise UsageError(f"{parent} holds {len(folders)} trained seeds; --seeds needs two or more")
-    runs = {str(folder): one(folder) for folder in folders}
-    peers.wait()
-    records = [AblationRecord.load(folder / ABLATION_FILE) for folder in folders]
-    stability = _over_seeds(records)
-    if peers.leads:
-        write_json(parent / STABILITY_FILE, stability)
-    return {"runs": runs, "stability": stability}
-
-
-def _over_seeds(records: Sequence[AblationRecord]) -> dict[str, Any]:
-    """By criterion: agreement of the order within each seed, and of the profiles between seeds.
-
-    Filter i of one seed has nothing to do with filter i of another, so that orders are compared
-    within a seed alone (`within`, between halves of the data). Between seeds the sorted shares
-    of the harm are compared: `profile distance` is the mean total variation, 0 the same to 1.
-    """
-    result: dict[str, Any] = {"seeds": len(records)}
-    for name in records[0].criteria:
-        profiles = [_profile(record.criterion(name).harm) for record in records]
-        distances = [float(np.abs(a - b).sum() / 2) for a, b in combinations(profiles, 2)]
-        within = [record.stability[name].mean for record in records]
-        result[name] = {"within": within, "profile distance": float(np.mean(distances))}
-    return result
-
-
-def _profile(harm: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Shares of the absolute harm, the largest first."""
-    sizes = np.sort(np.abs(harm))[::-1]
-    return np.asarray(sizes / max(sizes.sum(), np.finfo(float).tiny))
-
-
-def _model_request(request: AblateRequest) -> ModelRequest:
-    """The options that --model needs, read. Raises UsageError where one is missing or unclear."""
-    if request.run is not None or request.seeds:
-        raise UsageError("--model and a run folder do not go together; leave one of them out")
-    if not request.weights or request.data is None or request.out is None:
-        raise UsageError("--model needs --weights FILE, --data FOLDER and --out RUN")
-    channels: Channels | None = None
-    if request.channels is not None:
-        channels = "grey" if request.channels == "grey" else "rgb"
-    return ModelRequest(
-        model=str(request.model),
-        weights=request.weights,
-        data=request.data,
-        out=request.out,
-        layers=request.layers,
-        channels=channels,
-        size=request.size,
-        mean=_given_numbers("--mean", request.mean),
-        std=_given_numbers("--std", request.std),
-        classes=None if request.classes is None else tuple(request.classes.split(",")),
-        device=request.device,
-        deletion=request.deletion,
-    )
-
-
-def _given_numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(
-            f"{option} is {text!r}; it must be numbers, such as 0.5,0.5,0.4"
-        ) from error
-
-
-def _check_device(device: str) -> None:
-    """Raise UsageError where PyTorch has no such device."""
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"--device {device} cannot be used ({first_line(error)}); cpu always can"
-        ) from error
 
 
 def ablate_model(
