@@ -101,7 +101,7 @@ PARTS: Final[Mapping[str, Part]] = {
         665,
         "pipeline localize regions lines classify engine threads providers",
     ),
-    "simrun bundle": Part("a model, verified", 940, 665, "bundle digest"),
+    "simrun bundle": Part("a model, verified", 940, 665, "bundle bundle_meta digest"),
     "simrun result": Part("regions, tracks, counts", 730, 775, "result stats tracking matching"),
     "simrun common": Part(
         "errors, pictures, signals",

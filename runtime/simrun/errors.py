@@ -4,6 +4,8 @@ Every message says what was wrong, with the value, and what to do about it. The 
 prints it without a traceback and exits with `exit_code`.
 """
 
+import reprlib
+
 
 class SimError(Exception):
     """Base of every error that similarnet raises on purpose."""
@@ -38,3 +40,10 @@ class OutputError(SimError):
 def first_line(error: BaseException) -> str:
     """What another library's error says, in one line: its type where it says nothing."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def brief(value: object) -> str:
+    """The value for a message: one line of printable ASCII, cut where it is long."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 60
+    return short.repr(value).encode("ascii", "backslashreplace").decode()

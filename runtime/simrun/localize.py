@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from simrun.bundle import BundleMeta
+from simrun.bundle_meta import BundleMeta
 from simrun.engine import Engine
 from simrun.errors import ModelError
 from simrun.images import Image

@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 import pytest
 
-from simrun.bundle import BundleMeta, find_bundle, load_bundle
+from simrun.bundle import find_bundle, load_bundle
+from simrun.bundle_meta import BundleMeta
 from simrun.errors import ModelError
 from simrun.pipeline import Localizer
 

@@ -8,14 +8,8 @@ from pathlib import Path
 
 import onnx
 
-from simrun.bundle import (
-    CLASSIFIER_FILE,
-    LOCALIZER_FILE,
-    METADATA_FILE,
-    METADATA_KEY,
-    Bundle,
-    BundleMeta,
-)
+from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE, METADATA_KEY, Bundle
+from simrun.bundle_meta import BundleMeta
 from simrun.outputs import output_errors
 from simtool.files import json_bytes
 from simtool.folders import write_folder

@@ -14,7 +14,8 @@ from typing import Any, Final
 import onnx
 from torch import nn
 
-from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE, BundleMeta
+from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE
+from simrun.bundle_meta import BundleMeta
 from simrun.errors import ModelError, UsageError
 from simrun.outputs import output_errors
 from simtool.bundle_graphs import (

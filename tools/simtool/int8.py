@@ -17,7 +17,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from simrun.bundle import Bundle, BundleMeta
+from simrun.bundle import Bundle
+from simrun.bundle_meta import BundleMeta
 from simrun.digest import sha256_hex
 from simrun.errors import SourceError
 from simrun.images import to_channels

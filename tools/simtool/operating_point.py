@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from simrun.bundle import BundleMeta
+from simrun.bundle_meta import BundleMeta
 from simrun.errors import ModelError, UsageError
 from simrun.localize import Heatmap
 from simrun.pipeline import Localizer

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from simrun.bundle import METADATA_FILE, BundleMeta, find_bundle
+from simrun.bundle import METADATA_FILE, find_bundle
+from simrun.bundle_meta import BundleMeta
 from simrun.errors import ModelError
 from simtool.ablation_record import AblationRecord
 from simtool.files import read_json
