@@ -38,6 +38,8 @@ class Provider:
     """Its options; `{threads}` stands for the number of threads."""
     fixed_size: bool = False
     """Whether it takes only graphs of one image size."""
+    compiles: bool = True
+    """Whether it may make machine code at run time."""
     note: str = ""
     """One line for people."""
 
@@ -51,7 +53,13 @@ class Provider:
         return any("{threads}" in value for value in self.options.values())
 
 
-CPU: Final = Provider("cpu", "CPUExecutionProvider", "onnxruntime", note="The default, everywhere.")
+CPU: Final = Provider(
+    "cpu",
+    "CPUExecutionProvider",
+    "onnxruntime",
+    compiles=False,
+    note="The default, everywhere.",
+)
 
 PROVIDERS: Final = (
     CPU,
@@ -67,6 +75,7 @@ PROVIDERS: Final = (
         "XnnpackExecutionProvider",
         options={"intra_op_num_threads": "{threads}"},
         fixed_size=True,
+        compiles=False,
         note="Arm and x86-64. It leaves convolutions of unknown size to the CPU.",
     ),
     Provider(

@@ -23,6 +23,7 @@ from simrun.config import Configuration, holds_secret
 from simrun.errors import OutputError, UsageError
 from simrun.options import option_name
 from simrun.outputs import output_errors, replace_file
+from simrun.providers import find_provider
 from simrun.settings import Settings
 from simrun.unit import UnitPlan, unit_text
 
@@ -34,8 +35,6 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}")
 _HOMES: Final = tuple(map(Path, ("/home", "/root", "/run/user")))
 _HIDDEN: Final = tuple(map(Path, ("/tmp", "/var/tmp")))
 _LIBCAMERA: Final = ("picam", "rpicam")
-_READY_MADE: Final = ("cpu", "xnnpack")
-"""Providers that make no machine code at run time."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +75,8 @@ def plan_unit(
         watchdog_s: longest time between two processed frames.
 
     Raises:
-        UsageError: the name or user is none, a secret is among the flags, or the run would read or
-            write where the service cannot.
+        UsageError: the name or user is none, a secret is among the flags, the provider is not
+            there, or the run would read or write where the service cannot.
     """
     settings = configuration.settings
     _check_name(name, user, watchdog_s)
@@ -96,16 +95,10 @@ def plan_unit(
         reads_home=any(_lies_in(path, _HOMES) for path in needed),
         network=any("://" in text for text in _texts(settings)),
         libcamera=(settings.camera or "").startswith(_LIBCAMERA),
-        compiles=_compiles(settings.provider),
+        compiles=find_provider(settings.provider).compiles,
         # What the run itself may take: awaiting its camera, and the pace that it was told.
         watchdog_s=watchdog_s + settings.wait + 1 / (settings.max_fps or math.inf),
     )
-
-
-def _compiles(provider: str | None) -> bool:
-    """Whether a provider may make machine code at run time; by its short name or its long one."""
-    name = (provider or "cpu").lower().removesuffix("executionprovider")
-    return name not in _READY_MADE
 
 
 def install_unit(plan: UnitPlan, *, folder: Path, replace: bool) -> Path:
