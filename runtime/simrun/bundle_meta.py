@@ -98,6 +98,12 @@ class BundleMeta:
                 f"bundle field '{name}' is {brief(getattr(self, name))}; it must be {wanted}"
             )
 
+    @property
+    def smallest_side(self) -> int:
+        """Side of the smallest image that the graph takes, in pixels."""
+        # A graph that pads its convolutions has its first cell at pixel 0 and takes any size.
+        return self.receptive_field if self.offset > 0 else 1
+
     def to_json(self) -> dict[str, Any]:
         """The metadata as a JSON object: what is embedded in the graph."""
         return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self)))}

@@ -91,9 +91,7 @@ def compute_heatmap(engine: Engine, meta: BundleMeta, working: Working) -> Heatm
 
 def _run_once(engine: Engine, meta: BundleMeta, batch: Image) -> NDArray[np.float32]:
     """(K, h, w) map of a (1, C, H, W) batch; a too small image is padded to have one cell."""
-    # A graph that pads its convolutions has its first cell at pixel 0 and takes any size.
-    least = meta.receptive_field if meta.offset > 0 else 1
-    missing = [max(0, least - size) for size in batch.shape[2:]]
+    missing = [max(0, meta.smallest_side - size) for size in batch.shape[2:]]
     if any(missing):
         pad = ((0, 0), (0, 0), (0, missing[0]), (0, missing[1]))
         batch = np.pad(batch, pad, mode="edge")

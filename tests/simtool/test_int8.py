@@ -207,8 +207,13 @@ def test_a_picture_that_is_too_small_is_named(tmp_path: Path) -> None:
     wanted = "0.png is 99x20 pixels, too small for --int8: at side 640 it must be 33 or more"
     with pytest.raises(SourceError, match=wanted):
         list(samples.inputs(load_bundle(MODEL).meta))
-    # A network that pads takes whatever has a crop's size.
-    assert len(list(samples.inputs(replace(load_bundle(MODEL).meta, offset=0.0, crop_size=20))))
+
+
+def test_a_network_that_pads_takes_small_pictures_too(tmp_path: Path) -> None:
+    tiny(tmp_path / "pictures")
+    meta = replace(load_bundle(MODEL).meta, offset=0.0, receptive_field=435, crop_size=224)
+    shapes = {image.shape for image in Samples.open(tmp_path / "pictures").inputs(meta)}
+    assert shapes == {(1, 1, 24, 104)}
 
 
 def test_ctrl_c_while_it_compares_leaves_the_old_bundle(

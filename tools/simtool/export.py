@@ -201,7 +201,7 @@ class _Built:
 
     @property
     def smallest(self) -> int:
-        """Side of the smallest image that it takes, in pixels."""
+        """Side of the smallest image that it is compared with PyTorch at, in pixels."""
         if self.padding == "same":  # takes smaller images too, and deep networks see very far
             return min(self.geometry.receptive_field, self.spec.crop_size)
         return self.geometry.receptive_field

@@ -73,17 +73,14 @@ class Samples:
         Raises:
             SourceError: a picture cannot be read, or is too small for the network.
         """
-        least = meta.receptive_field
-        if meta.offset == 0:  # what pads takes smaller images too
-            least = min(least, meta.crop_size)
         for picture in self.ranging:
             image = picture.read()
             seen = to_channels(image, meta.channels)
             working = prepare(seen, meta.side, meta.static_size).image
-            if min(working.shape[2:]) < least:
+            if min(working.shape[2:]) < meta.smallest_side:
                 raise SourceError(
                     f"{picture.path} is {image.shape[1]}x{image.shape[0]} pixels, too small for "
-                    f"--int8: at side {meta.side} it must be {least} or more both ways"
+                    f"--int8: at side {meta.side} it must be {meta.smallest_side} or more both ways"
                 )
             yield working
 
