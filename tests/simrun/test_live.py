@@ -327,7 +327,7 @@ class TestStall:
         assert next(frames).image[0, 0, 0] == 2
         assert source.stats().stalls == 0
 
-    def test_broken_frames_alone_are_a_stall_too(self, live: Open, clock: FakeClock) -> None:
+    def test_broken_frames_alone_are_a_stall_too(self, live: Open) -> None:
         source, _ = live([picture(1), *[Mark.BAD] * 9, Mark.HANG], [picture(2)])
         assert values(source, 2) == [1, 2]
         assert source.stats().stalls == 1
@@ -422,16 +422,28 @@ class TestClose:
     def test_closing_from_another_thread_ends_a_wait_for_a_frame(
         self, devices: list[ScriptedDevice]
     ) -> None:
+        waits = threading.Event()
+
+        class Clock(SystemClock):
+            """Says when somebody waits; the condition is held until they really do."""
+
+            def wait(self, condition: threading.Condition, ready: Any, timeout_s: float) -> bool:
+                waits.set()
+                return super().wait(condition, ready, timeout_s)
+
         slow = FakeClock()
         slow.free_running = True
-        device = ScriptedDevice(slow, [picture(), Mark.HANG_CLOSABLE])
+        # A read that came back would wake whoever waits, too.
+        device = ScriptedDevice(slow, [picture(), Mark.HANG])
         devices.append(device)
-        source = LiveSource(device, clock=SystemClock())
+        source = LiveSource(device, SourceOptions(stall_s=2 * PATIENCE_S), clock=Clock())
         frames = iter(source)
         next(frames)
+        waits.clear()
         got: list[object] = []
         taker = threading.Thread(target=lambda: got.extend(frames), daemon=True)
         taker.start()
+        assert waits.wait(PATIENCE_S)
         source.close()
         taker.join(PATIENCE_S)
         assert not taker.is_alive()

@@ -19,7 +19,7 @@ from tests.simrun.live_fakes import FakeClock, picture
 
 
 class FakeCamera:
-    """A live source that gives a frame every `period_s`, and takes its time from a clock."""
+    """A live source that gives a frame every `period_s`, until it is closed; time is a clock's."""
 
     name = "cam"
     live = True
@@ -37,6 +37,8 @@ class FakeCamera:
 
     def __iter__(self) -> Iterator[Frame | BadFrame]:
         for index in self.indices:
+            if self.closed:
+                return
             self.clock.now_s += self.period_s
             self.taken.append(self.clock.now_s)
             yield Frame(picture(), index, self.clock.now_s)
@@ -103,8 +105,10 @@ class TestMaxFps:
         source = PacedSource(camera, 1, clock=clock)
         frames = iter(source)
         next(frames)
-        source.close()
+        before_s = clock.now_s
+        clock.on_pause = source.close
         assert list(frames) == []
+        assert (len(clock.pauses), clock.now_s) == (1, before_s)
         assert camera.closed
 
     def test_counters_shine_through(self) -> None:

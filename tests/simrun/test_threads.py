@@ -7,10 +7,17 @@ import logging
 
 import pytest
 
-from simrun.bundle import load_bundle
+from simrun.bundle import Bundle, load_bundle
 from simrun.errors import UsageError
 from simrun.pipeline import Localizer
-from simrun.threads import CANDIDATES, choose, parse_threads, probe_threads, time_in_turns
+from simrun.threads import (
+    CANDIDATES,
+    ThreadProbe,
+    choose,
+    parse_threads,
+    probe_threads,
+    time_in_turns,
+)
 
 from .conftest import STROKES
 
@@ -68,11 +75,22 @@ def test_the_choice_on_this_machine_is_measured_and_logged(
     assert "2 cores" in caplog.text
 
 
-def test_a_localizer_without_a_number_of_threads_probes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simrun.threads.usable_cores", lambda: 1)
-    assert Localizer.load(STROKES, threads=None).threads == 1
+def test_a_localizer_without_a_number_of_threads_takes_what_the_probe_chose(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides: list[int] = []
+
+    def probe(_: Bundle, side: int, provider: str | None) -> ThreadProbe:
+        assert provider is None
+        sides.append(side)
+        return ThreadProbe(3, {})
+
+    monkeypatch.setattr("simrun.pipeline.probe_threads", probe)
+    assert Localizer.load(STROKES, side=160, threads=None).threads == 3
+    assert Localizer.load(STROKES, threads=None).threads == 3
     with pytest.raises(UsageError, match="--side is 5"):
         Localizer.load(STROKES, side=5, threads=None)
+    assert sides == [160, load_bundle(STROKES).meta.side]
 
 
 @pytest.mark.parametrize(("text", "expected"), [("3", 3), ("auto", None)])
