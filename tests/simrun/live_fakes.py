@@ -17,8 +17,6 @@ from simrun.sources.device import Shot
 
 PATIENCE_S: Final = 10.0
 """Real seconds after which a test that waits for a thread has failed."""
-
-
 MAX_TRIES: Final = 10_000
 """Openings after which a source that should have come to an end has failed the test."""
 

@@ -165,7 +165,7 @@ class TestStream:
         assert urls == ["rtsp://u:s3cret@h/x"]
         assert "s3cret" not in f"{info.value} {device.name}"
 
-    def test_what_is_a_url(self, tmp_path: Path) -> None:
+    def test_what_is_a_url(self) -> None:
         assert is_url("RTSP://host/x")
         assert not is_url("clip.mp4")
         assert not is_url("file:///etc/passwd")

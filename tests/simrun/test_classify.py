@@ -72,7 +72,6 @@ def test_ink_runs_from_the_median_of_the_ground_to_that_of_the_ink() -> None:
 @pytest.mark.parametrize("angle", [0, 25, -40])
 def test_a_tilted_quad_is_turned_upright(angle: float) -> None:
     upright = picture_of("4", 255, 0)
-    frame = np.zeros((300, 300), np.uint8)
     matrix = cv2.getRotationMatrix2D((32, 32), -angle, 1.0)
     matrix[:, 2] += 118
     frame = cv2.warpAffine(upright, matrix, (300, 300))

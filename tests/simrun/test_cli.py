@@ -12,6 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from simrun import __version__
+from simrun.bundle import list_models
+
 from .conftest import STROKES, Run
 
 
@@ -188,9 +191,16 @@ def test_the_bench_measures_and_compares(simrun: Run, tmp_path: Path) -> None:
     assert err.splitlines()[0].startswith(("simrun: measuring", "warning: load"))
 
 
-def test_version_and_models(simrun: Run) -> None:
-    assert simrun("--version")[1].startswith("simrun 0.")
-    assert simrun("models")[0] == 0
+def test_the_version_is_that_of_the_package(simrun: Run) -> None:
+    assert simrun("--version") == (0, f"simrun {__version__}\n", "")
+
+
+def test_the_models_are_listed_by_name(simrun: Run) -> None:
+    code, out, err = simrun("models")
+    assert (code, err) == (0, "")
+    assert [line.split()[0] for line in out.splitlines()] == [path.name for path in list_models()]
+    line = next(line for line in out.splitlines() if line.startswith("mnist-lenet "))
+    assert line.endswith("side 640, stride 2, 10 classes (0..9), weighting signed")
 
 
 def test_regions_of_a_film_are_tracked_and_cut_out(simrun: Run, tmp_path: Path) -> None:

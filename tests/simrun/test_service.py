@@ -14,12 +14,15 @@ import subprocess
 import sys
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import onnxruntime as ort
 import pytest
+import typer
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from simrun.cli import service
 from simrun.config import parse_settings
 from simrun.errors import OutputError, SimError, UsageError
 from simrun.service import OUTPUT_FILES, Installation, install_unit, next_steps, plan_unit
@@ -306,8 +309,11 @@ def test_a_wrong_run_is_not_installed(
     assert message in err
 
 
-def test_no_option_of_a_run_is_taken_by_the_service() -> None:
-    own = {"name", "user", "watchdog", "replace"}
+@pytest.mark.parametrize("command", ["print", "install"])
+def test_no_option_of_a_run_is_taken_by_the_service(command: str) -> None:
+    group: Any = typer.main.get_command(service)
+    own = {parameter.name for parameter in group.commands[command].params}
+    assert "watchdog" in own
     assert not own & {field.name for field in fields(Settings)}
 
 

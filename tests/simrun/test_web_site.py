@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import simrun
 from simrun.errors import UsageError
-from simrun.sources import BadFrame
+from simrun.sources import BadFrame, Frame
 from simrun.web.connection import Limits
 from tests.simrun.web import (
-    DEADLINE_S,
     LATENCY,
     decode,
     grey_frame,
@@ -24,6 +23,7 @@ from tests.simrun.web import (
     parse_answer,
     read_until,
     request,
+    result_for,
     until,
 )
 
@@ -257,13 +257,13 @@ def test_a_given_token_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
 
 
 def test_results_are_one_line_each_whatever_they_hold() -> None:
+    image, odd = grey_frame(), "a\nb\r\n\ndata: {}\u2028"
+    result = result_for(image)
+    region = replace(result.regions[0], label=odd)
     with open_page() as page, page.open("/events") as client:
-        client.settimeout(DEADLINE_S)
-        data = read_until(client, b"event: status")
-        for line in data.partition(b"\r\n\r\n")[2].split(b"\n"):
-            assert line == b"" or line.startswith((b"event: ", b"data: "))
-            if line.startswith(b"data: "):
-                json.loads(line[6:])
+        next_event(client, "status")
+        page.sink.write(Frame(image, 0, 0.0), replace(result, regions=(region,)))
+        assert next_event(client, "result")["regions"][0]["label"] == odd
 
 
 def test_a_fault_of_the_page_ends_one_answer_and_is_one_line_of_the_log(

@@ -140,8 +140,8 @@ def read_all(client: socket.socket) -> bytes:
     return data
 
 
-def read_until(client: socket.socket, mark: bytes) -> bytes:
-    data = b""
+def read_until(client: socket.socket, mark: bytes, data: bytes = b"") -> bytes:
+    """What came already and what comes, up to the mark and perhaps beyond."""
     while mark not in data:
         chunk = client.recv(65536)
         assert chunk, f"closed before {mark!r} came: {data[-200:]!r}"
@@ -176,9 +176,9 @@ def next_event(client: socket.socket, kind: str) -> dict[str, Any]:
     """Data of the next event of a kind; drops what came before it."""
     mark = f"event: {kind}\ndata: ".encode()
     data = read_until(client, mark).partition(mark)[2]
-    while b"\n\n" not in data:
-        data += client.recv(65536)
-    found: dict[str, Any] = json.loads(data.partition(b"\n\n")[0])
+    line = read_until(client, b"\n\n", data).partition(b"\n\n")[0]
+    assert b"\n" not in line, "the data of an event has to be one line"
+    found: dict[str, Any] = json.loads(line)
     return found
 
 
