@@ -15,19 +15,11 @@ from simrun.runner import Frames
 from simrun.sources import BadFrame, Frame, SourceStats
 from simrun.stats import RunStats
 
+from .clock import Clock
 from .conftest import STROKES, Run
 
 GOOD = Frame(np.zeros((4, 4), np.uint8), 0, 0.0)
 BAD = BadFrame(0, None, "torn")
-
-
-class Time:
-    """A clock that is set by hand."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Manager:
@@ -60,18 +52,18 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
     manager.close()
 
 
-def _played(notifier: Notifier, frames: Frames, time: Time, *, step_s: float) -> None:
+def _played(notifier: Notifier, frames: Frames, clock: Clock, *, step_s: float) -> None:
     """Take all frames as the main loop does, each taking `step_s` seconds."""
     for _ in notifier.watch(frames, RunStats()):
-        time.now += step_s
+        clock.now += step_s
 
 
 def test_life_is_signalled_by_processed_frames_at_intervals() -> None:
     sent: list[str] = []
-    time = Time()
-    notifier = Notifier(sent.append, interval_s=10, clock=time)
+    clock = Clock()
+    notifier = Notifier(sent.append, interval_s=10, clock=clock)
     notifier.ready()
-    _played(notifier, [GOOD] * 9, time, step_s=4)
+    _played(notifier, [GOOD] * 9, clock, step_s=4)
     assert [message.splitlines()[0] for message in sent] == [
         "READY=1",
         "WATCHDOG=1",  # after frame 1
@@ -83,8 +75,8 @@ def test_life_is_signalled_by_processed_frames_at_intervals() -> None:
 
 def test_bad_frames_and_waiting_are_no_signs_of_life() -> None:
     sent: list[str] = []
-    time = Time()
-    _played(Notifier(sent.append, clock=time), [BAD] * 9, time, step_s=20)
+    clock = Clock()
+    _played(Notifier(sent.append, clock=clock), [BAD] * 9, clock, step_s=20)
     assert sent == ["STOPPING=1"]
 
 
@@ -111,7 +103,7 @@ def test_a_run_that_fails_says_that_it_stops() -> None:
 
 def test_the_status_says_what_the_run_came_to() -> None:
     sent: list[str] = []
-    stats = RunStats(Time())
+    stats = RunStats(Clock())
     stats.watch(lambda: SourceStats("open", reconnects=3))
     stats.add(Result(4, 4, (), Latency(0, 0, 0, 0, 0, 0)))
     stats.add_bad()
@@ -124,10 +116,10 @@ def test_the_status_says_what_the_run_came_to() -> None:
 
 
 def test_a_manager_that_is_gone_does_not_end_the_run(caplog: pytest.LogCaptureFixture) -> None:
-    time = Time()
+    clock = Clock()
     notifier = open_notifier({"NOTIFY_SOCKET": "/nonesuch/notify"})
     notifier.ready()
-    _played(notifier, [GOOD] * 3, time, step_s=60)
+    _played(notifier, [GOOD] * 3, clock, step_s=60)
     assert caplog.text.count("cannot tell systemd how the run is doing: No such file") == 1
 
 

@@ -15,9 +15,7 @@ from simrun.sources.clock import SystemClock
 from simrun.sources.demo import LENGTH, RATE, DemoStream
 from simrun.sources.opening import open_camera, open_demo, open_source
 
-
-def picture(value: int = 50) -> np.ndarray:
-    return np.full((24, 32, 3), value, np.uint8)
+from .live_fakes import picture
 
 
 @pytest.fixture

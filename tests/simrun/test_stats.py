@@ -8,14 +8,7 @@ from simrun.result import Latency, Result
 from simrun.sources import SourceStats
 from simrun.stats import WINDOW, RunStats
 
-
-class Clock:
-    """Seconds that a test sets."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from .clock import Clock
 
 
 def result(total_ms: float = 5.0) -> Result:

@@ -11,7 +11,8 @@ from simrun.result import Latency, Result
 from simrun.sources import SourceStats
 from simrun.stats import RunStats
 from simrun.web.metrics import LatencyHistogram, PageCounts, write_metrics
-from tests.simrun.web import INFO, Clock
+from tests.simrun.clock import Clock
+from tests.simrun.web import INFO
 
 
 def read(text: bytes) -> dict[str, dict[tuple[str, ...], float]]:

@@ -23,6 +23,7 @@ from simrun.sinks.page import PageSink
 from simrun.sources import Frame
 from simrun.stats import RunStats
 from simrun.web.connection import Limits
+from tests.simrun.clock import Clock
 
 QUAD = ((8.0, 8.0), (40.0, 8.0), (40.0, 24.0), (8.0, 24.0))
 LATENCY = Latency(1, 2, 30, 4, 5, 42)
@@ -51,15 +52,6 @@ def result_for(image: Image, number: int = 0) -> Result:
         frame=number,
         heatmap=Heatmap(np.full((1, height // 4, width // 4), 0.9, np.float32), 4.0, 1.5),
     )
-
-
-class Clock:
-    """Seconds that a test sets."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass
