@@ -21,26 +21,25 @@ PATIENCE_S = 20
 # Debian keeps it out of the path of ordinary users.
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
 
-needs_mosquitto = pytest.mark.skipif(
-    MOSQUITTO is None, reason="mosquitto is not installed (Debian: apt install mosquitto)"
-)
-
 
 class Mosquitto:
-    """A broker that can be stopped, frozen and started again on the same port."""
+    """A broker that can be stopped, frozen and started again on the same port.
+
+    A test that makes one is skipped where mosquitto is not installed.
+    """
 
     def __init__(self, folder: Path, *settings: str) -> None:
         """Write the configuration; `settings` are further lines of it."""
+        if MOSQUITTO is None:
+            pytest.skip("mosquitto is not installed (Debian: apt install mosquitto)")
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self._config = folder / "mosquitto.conf"
         # Started by root it would become a user who cannot read a test's folder.
         head = ["user root", f"listener {self.port} 127.0.0.1", "log_dest stderr"]
-        lines = [*head, *settings]
-        if not settings:
-            lines.append("allow_anonymous true")
-        self._config.write_text("\n".join([*lines, ""]))
+        lines = [*head, *(settings or ["allow_anonymous true"]), ""]
+        self._config.write_text("\n".join(lines))
         self._process: subprocess.Popen[str] | None = None
 
     @property

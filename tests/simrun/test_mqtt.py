@@ -27,9 +27,7 @@ from simrun.sources import BadFrame, Frame
 from simrun.stats import RunStats
 
 from .conftest import STROKES
-from .mosquitto import PATIENCE_S, Listener, Mosquitto, needs_mosquitto
-
-pytestmark = needs_mosquitto
+from .mosquitto import PATIENCE_S, Listener, Mosquitto
 
 CONTEXT = SinkContext(
     StreamInfo("strokes", "ab" * 32, "demo", 10.0), False, RunStats(), lambda: None
