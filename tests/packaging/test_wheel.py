@@ -6,6 +6,7 @@ import json
 import subprocess
 import venv
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.parser import Parser
 from pathlib import Path
@@ -70,6 +71,19 @@ def installed(release: Release, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return folder / "bin"
 
 
+def run_elsewhere(command: Sequence[str | Path], folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command from another folder, with nothing of this environment's."""
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={"HOME": str(folder), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=RUN_LIMIT_S,
+    )
+
+
 def test_the_sdist_makes_the_wheel_that_the_checkout_makes(
     release: Release, tmp_path: Path
 ) -> None:
@@ -114,15 +128,8 @@ def test_without_extras_it_asks_for_four_packages(release: Release) -> None:
 def test_it_runs_from_another_folder_in_a_fresh_environment(
     installed: Path, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [installed / "simrun", "--demo", "--max-frames", "3", "--jsonl", "-"],
-        cwd=tmp_path,
-        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=RUN_LIMIT_S,
-    )
+    command = [installed / "simrun", "--demo", "--max-frames", "3", "--jsonl", "-"]
+    done = run_elsewhere(command, tmp_path)
     assert done.returncode == 0, done.stderr
     header, *frames = map(json.loads, done.stdout.splitlines())
     assert (header["schema"], header["model"]) == ("simrun/1", "scene-text")
@@ -143,15 +150,9 @@ def test_the_installed_runtime_is_small(installed: Path) -> None:
 def test_nothing_is_read_from_the_checkout_and_nothing_heavy_is_imported(
     installed: Path, tmp_path: Path
 ) -> None:
-    done = subprocess.run(
-        [installed / "python", "-c", WATCHED, str(tmp_path / "out.jsonl")],
-        cwd=tmp_path,
-        env={"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=RUN_LIMIT_S,
-    )
+    command = [installed / "python", "-c", WATCHED, tmp_path / "out.jsonl"]
+    done = run_elsewhere(command, tmp_path)
+    assert done.returncode == 0, done.stderr
     heavy, *opened = done.stdout.splitlines()
     assert heavy == "heavy="
     assert any("simrun/models/scene-text/model.json" in path for path in opened)
@@ -160,8 +161,7 @@ def test_nothing_is_read_from_the_checkout_and_nothing_heavy_is_imported(
 
 @pytest.mark.wheel
 def test_the_tools_say_what_they_need(installed: Path, tmp_path: Path) -> None:
-    command = [installed / "simtool", "train", "mnist-lenet", "--out", "run"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = run_elsewhere([installed / "simtool", "train", "mnist-lenet", "--out", "run"], tmp_path)
     assert done.returncode == 2
     assert done.stderr == (
         "simtool: 'torch' is not installed, and simtool needs it: pip install 'similarnet[train]'\n"
