@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from tests.vm.guest import Simrun, plug_in, report, say, unplug
+from tests.vm.guest import Simrun, plug_in, report, say, unplug, wait_for
 
 FRAMES: Final = 4
 """Results to wait for before and after."""
-ABSENT_S: Final = 5.0
-"""How long the camera stays away, so that simrun looks for it in vain."""
+WAITS: Final = "; waiting for it since"
+"""What simrun says of a camera that is not there."""
 
 
 def main() -> None:
@@ -21,7 +21,8 @@ def main() -> None:
         simrun.wait_for_frames(FRAMES)
         say(f"{FRAMES} frames, {simrun.memory()['peak_mb']:.1f} MB")
         unplug("vivid")
-        time.sleep(ABSENT_S)
+        # It looks for the camera in vain before there is one again.
+        wait_for(lambda: any(WAITS in line for line in simrun.log()), "simrun waiting for a camera")
         back_s = time.monotonic()
         plug_in("vivid")
         simrun.wait_for_frames(FRAMES, since_s=back_s)
