@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,6 +25,15 @@ def rehash(folder: Path, name: str) -> None:
     data = json.loads(path.read_text())
     data["files"][name] = hashlib.sha256((folder / name).read_bytes()).hexdigest()
     path.write_text(json.dumps(data))
+
+
+@contextmanager
+def changed_localizer(folder: Path) -> Iterator[onnx.ModelProto]:
+    """The graph, to be changed; with the right hash afterwards."""
+    model = onnx.load(folder / "localizer.onnx")
+    yield model
+    onnx.save(model, folder / "localizer.onnx")
+    rehash(folder, "localizer.onnx")
 
 
 def test_what_was_written_is_read_back(strokes: Path) -> None:
@@ -70,10 +80,8 @@ def test_a_graph_with_names_that_are_no_text_is_one_line(
 
 
 def test_a_graph_of_somebody_else_is_refused(strokes: Path) -> None:
-    model = onnx.load(strokes / "localizer.onnx")
-    del model.metadata_props[:]
-    onnx.save(model, strokes / "localizer.onnx")
-    rehash(strokes, "localizer.onnx")
+    with changed_localizer(strokes) as model:
+        del model.metadata_props[:]
     with pytest.raises(ModelError, match="was not made by 'simtool export'"):
         Localizer.load(strokes)
 
@@ -101,10 +109,8 @@ def test_a_rule_out_of_range_is_refused(strokes: Path, value: float) -> None:
 
 
 def test_metadata_in_the_graph_that_is_no_json_is_refused(strokes: Path) -> None:
-    model = onnx.load(strokes / "localizer.onnx")
-    onnx.helper.set_model_props(model, {"similarnet": "{"})
-    onnx.save(model, strokes / "localizer.onnx")
-    rehash(strokes, "localizer.onnx")
+    with changed_localizer(strokes) as model:
+        onnx.helper.set_model_props(model, {"similarnet": "{"})
     with pytest.raises(ModelError, match=r"cannot read the metadata inside localizer\.onnx"):
         Localizer.load(strokes)
 
@@ -120,29 +126,24 @@ def test_metadata_in_the_graph_that_is_no_json_is_refused(strokes: Path) -> None
 def test_a_graph_with_another_output_is_refused(
     strokes: Path, bars: np.ndarray, kind: str, message: str
 ) -> None:
-    model = onnx.load(strokes / "localizer.onnx")
-    name = model.graph.output[0].name
-    given = [name, name] if kind == "Concat" else [name]
     options = {"Concat": {"axis": 1}, "ReduceMax": {"keepdims": 0}}.get(kind, {})
-    model.graph.node.append(onnx.helper.make_node(kind, given, ["changed"], **options))
-    del model.graph.output[:]
     element = onnx.TensorProto.INT64 if kind == "Shape" else onnx.TensorProto.FLOAT
-    model.graph.output.append(onnx.helper.make_tensor_value_info("changed", element, None))
-    onnx.save(model, strokes / "localizer.onnx")
-    rehash(strokes, "localizer.onnx")
+    with changed_localizer(strokes) as model:
+        name = model.graph.output[0].name
+        given = [name, name] if kind == "Concat" else [name]
+        model.graph.node.append(onnx.helper.make_node(kind, given, ["changed"], **options))
+        del model.graph.output[:]
+        model.graph.output.append(onnx.helper.make_tensor_value_info("changed", element, None))
     with pytest.raises(ModelError, match=message):
         Localizer.load(strokes)(bars)
 
 
 def test_a_graph_with_two_outputs_is_refused(strokes: Path) -> None:
-    model = onnx.load(strokes / "localizer.onnx")
-    again = onnx.helper.make_node("Identity", [model.graph.output[0].name], ["again"])
-    model.graph.node.append(again)
-    model.graph.output.append(
-        onnx.helper.make_tensor_value_info("again", onnx.TensorProto.FLOAT, None)
-    )
-    onnx.save(model, strokes / "localizer.onnx")
-    rehash(strokes, "localizer.onnx")
+    output = onnx.helper.make_tensor_value_info("again", onnx.TensorProto.FLOAT, None)
+    with changed_localizer(strokes) as model:
+        again = onnx.helper.make_node("Identity", [model.graph.output[0].name], ["again"])
+        model.graph.node.append(again)
+        model.graph.output.append(output)
     with pytest.raises(ModelError, match="1 inputs and 2 outputs"):
         Localizer.load(strokes)
 
@@ -152,11 +153,9 @@ def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
     path = strokes / "model.json"
     data = json.loads(path.read_text()) | {"classes": labels}
     path.write_text(json.dumps(data))
-    model = onnx.load(strokes / "localizer.onnx")
     embedded = {k: v for k, v in data.items() if k != "files"}
-    onnx.helper.set_model_props(model, {"similarnet": json.dumps(embedded)})
-    onnx.save(model, strokes / "localizer.onnx")
-    rehash(strokes, "localizer.onnx")
+    with changed_localizer(strokes) as model:
+        onnx.helper.set_model_props(model, {"similarnet": json.dumps(embedded)})
     with pytest.raises(ModelError, match="gives 2 classes, the bundle names 3"):
         Localizer.load(strokes)
 
@@ -195,11 +194,7 @@ def test_bad_metadata_is_named(
 ) -> None:
     folder = edit_metadata(**changes)
     if "files" in changes and changes["files"] is not ...:
-        data = json.loads((folder / "model.json").read_text())
-        data["files"]["localizer.onnx"] = hashlib.sha256(
-            (folder / "localizer.onnx").read_bytes()
-        ).hexdigest()
-        (folder / "model.json").write_text(json.dumps(data))
+        rehash(folder, "localizer.onnx")
     with pytest.raises(ModelError) as caught:
         load_bundle(folder)
     assert message in str(caught.value)
