@@ -86,7 +86,7 @@ def test_a_client_that_never_reads_is_dropped_and_delays_nobody() -> None:
 def test_connections_are_bounded() -> None:
     with open_page(limits=Limits(connections=3, head_s=60)) as page:
         held = [page.connect() for _ in range(3)]
-        # One after the other, so that all three are known to be served before the fourth comes.
+        # Half a request keeps its place.
         for client in held:
             client.sendall(b"GET / HT")
         until(lambda: _is_refused(page), "the fourth to be refused")
