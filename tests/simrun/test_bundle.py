@@ -171,6 +171,7 @@ def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
         ({"scales": []}, "'scales' is"),
         ({"scales": [2.0]}, "'scales' is"),
         ({"classes": ["a", "a"]}, "distinct labels"),
+        ({"map_threshold": 0}, "'map_threshold' is 0.0; it must be above 0"),
         ({"region_threshold": 1.5}, "'region_threshold' is 1.5"),
         ({"layer": ...}, "lacks layer"),
         ({"regions": {"min_height": "tall"}}, "'regions' has the wrong type"),

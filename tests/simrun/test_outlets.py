@@ -60,6 +60,12 @@ def test_the_only_one_failing_ends_the_run_with_its_own_words() -> None:
     assert sink.closes == 1
 
 
+def test_a_frame_that_could_not_be_read_goes_to_every_output() -> None:
+    sinks = [FakeSink(), FakeSink()]
+    Outlets(sinks).write_bad(BadFrame(1, None, "torn"))
+    assert [sink.writes for sink in sinks] == [1, 1]
+
+
 def test_when_the_last_of_several_fails_the_run_ends() -> None:
     outlets = Outlets([FakeSink(fail_at=1), FakeSink(fail_at=1)])
     with pytest.raises(OutputError, match="2 of 2 outputs failed"):

@@ -114,6 +114,8 @@ def test_what_is_there_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     target.write_text("precious")
     with pytest.raises(OutputError, match=r"there already; name another or add --overwrite"):
         JsonlSink(str(target), INFO)
+    with pytest.raises(OutputError, match=r"there already; name another or add --overwrite"):
+        CsvSink(str(target))
     with pytest.raises(OutputError, match="a folder that is not empty"):
         PictureSink(tmp_path)
     assert target.read_text() == "precious"
