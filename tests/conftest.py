@@ -12,6 +12,8 @@ from hypothesis import settings
 settings.register_profile("fuzz", max_examples=10_000, deadline=None)
 
 ROOT = Path(__file__).resolve().parent.parent
+STROKES = ROOT / "tests" / "fixtures" / "strokes"
+"""The smallest bundle there is; `make_strokes.py` beside it makes it."""
 
 
 def data_folder() -> Path | None:

@@ -24,7 +24,6 @@ from simrun.console import run_app
 from .simtool.evalset import record, region, write_annotations
 from .simtool.tiny import digits, write_idx
 
-STROKES: Final = Path(__file__).parent / "fixtures" / "strokes"
 APPS: Final = {"simrun": simrun.cli.app, "simtool": simtool.cli.app}
 COLUMNS: Final = 80
 STAND_INS: Final = {

@@ -10,23 +10,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from simrun.console import run_app
 from simtool.ablation_record import AblationRecord
-from simtool.cli import app
 from simtool.data import load_split
 from simtool.recipes import RECIPES
 from simtool.train import train_seeds
 from tests.simtool.nets import resnet, settled
+from tests.simtool.program import call
 
 FACTORY = "tests.simtool.nets:resnet"
 QUICK = ("--resamples", "20", "--size", "16", "--mean", "0.5", "--std", "0.25")
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        run_app(app, "simtool", [str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
 
 
 @pytest.fixture(scope="module")

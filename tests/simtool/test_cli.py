@@ -11,20 +11,7 @@ import simtool.cli
 from simrun.console import run_app
 from simtool.cli import app, main
 from simtool.commands import train_run
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        run_app(app, "simtool", arguments)
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
-
-
-def test_help_of_every_command_has_an_example(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in ("train", "ablate", "export"):
-        code, out, _ = call(capsys, command, "--help")
-        assert code == 0
-        assert f"Example: simtool {command}" in out
+from tests.simtool.program import call
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -5,13 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
-import typer
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from simrun.errors import ModelError, OutputError, SourceError, UsageError
 from simrun.pipeline import Localizer
-from simtool.commands.eval import register
 from simtool.folders import staged_folder
+from tests.conftest import STROKES
 from tests.simtool.evalset import (
     make_set,
     rectangle,
@@ -19,26 +18,16 @@ from tests.simtool.evalset import (
     write_picture,
     write_predictions,
 )
-
-STROKES = Path(__file__).parents[1] / "fixtures" / "strokes"
+from tests.simtool.program import assert_fails, invoke
 
 
 def run(*arguments: object) -> Result:
-    app = typer.Typer()
-    app.callback()(lambda: None)
-    register(app)
-    return CliRunner().invoke(app, ["eval", *map(str, arguments)])
+    return invoke("eval", *arguments)
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_set(tmp_path_factory.mktemp("data") / "bars")
-
-
-def assert_fails(result: Result, kind: type[Exception], message: str) -> None:
-    assert isinstance(result.exception, kind), result.exception
-    assert re.search(message, str(result.exception)), result.exception
-    assert "\n" not in str(result.exception)
 
 
 def test_a_model_is_scored_and_shown(dataset: Path, tmp_path: Path) -> None:
@@ -66,7 +55,7 @@ def test_a_model_is_scored_and_shown(dataset: Path, tmp_path: Path) -> None:
     assert list(scores) == ["all", "bars", "ground"]
     assert scores["bars"]["quad"]["cov50"] == 0.5
     assert scores["ground"]["quad"]["flagged"] == 0
-    # 20 bars of 1600 px found, one of two is text: precision one half, within a pixel's rim.
+    # Two bars of 80x20 are found, one of them is text: precision one half, but for the rims.
     assert scores["bars"]["quad"]["px_P"] == pytest.approx(0.5, abs=0.1)
     assert record["pictures"]["hit.png"]["px_F1"] > 0.9
     assert record["median_ms"] > 0

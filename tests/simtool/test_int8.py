@@ -16,17 +16,16 @@ import pytest
 
 from simrun import Localizer
 from simrun.bundle import LOCALIZER_FILE, load_bundle
-from simrun.console import run_app
 from simrun.errors import SourceError, UsageError
 from simtool import export as export_module
 from simtool import int8 as int8_module
-from simtool.cli import app
 from simtool.commands.export_run import ExportRequest, export_run
 from simtool.data.canvases import Canvas, compose
 from simtool.int8 import Samples
 from simtool.int8_comparison import Comparison, Form, compare, side_by_side
 from tests.conftest import ROOT
 from tests.simtool.evalset import region, write_annotations
+from tests.simtool.program import call
 from tests.simtool.tiny import digits
 
 MODEL = "mnist-maps"
@@ -71,13 +70,6 @@ def exported(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     target = tmp_path_factory.mktemp("models") / "small"
     summary = export_run(Path(MODEL), target, None, ExportRequest(int8=pictures), False)
     return target, summary
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as caught:
-        run_app(app, "simtool", [str(argument) for argument in arguments])
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
 
 
 def test_the_command_writes_a_bundle_that_runs_and_shows_both_side_by_side(

@@ -4,13 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from simrun.bundle import load_bundle
 from simrun.errors import ModelError, OutputError, UsageError
 from simrun.pipeline import Localizer
 from simtool.annotations import load_annotations
-from simtool.cli import app
 from simtool.operating_point import (
     LEAST_PICTURES,
     RANGES,
@@ -20,9 +18,9 @@ from simtool.operating_point import (
     search,
     with_point,
 )
+from tests.conftest import STROKES
 from tests.simtool.evalset import record, region, write_annotations, write_picture
-
-STROKES = Path(__file__).resolve().parent.parent / "fixtures" / "strokes"
+from tests.simtool.program import assert_fails, invoke
 
 
 @pytest.fixture
@@ -40,8 +38,8 @@ def photos(tmp_path: Path) -> Path:
 
 def test_calibrate_writes_a_bundle_that_loads(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "tuned"
-    arguments = ["calibrate", str(STROKES), str(photos), "--side", "160", "--side", "200"]
-    result = CliRunner().invoke(app, [*arguments, "--tries", "6", "--out", str(out)])
+    arguments = ("calibrate", STROKES, photos, "--side", 160, "--side", 200, "--out", out)
+    result = invoke(*arguments, "--tries", 6)
     assert result.exception is None, result.exception
     assert result.output.count("\n|") >= 3
     localizer = Localizer(load_bundle(out))
@@ -50,8 +48,7 @@ def test_calibrate_writes_a_bundle_that_loads(photos: Path, tmp_path: Path) -> N
     assert localizer.meta.side == made["chosen"]
     chosen = next(row for row in made["curve"] if row["side"] == made["chosen"])
     assert localizer.region_options.map_threshold == chosen["rules"]["map_threshold"]
-    again = CliRunner().invoke(app, [*arguments, "--out", str(out)])
-    assert isinstance(again.exception, OutputError)
+    assert_fails(invoke(*arguments), OutputError, "--overwrite")
 
 
 def test_a_bundle_exported_again_keeps_the_record_where_it_holds(photos: Path) -> None:

@@ -11,13 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
 
 from simrun.errors import ModelError, OutputError, SourceError, UsageError
 from simrun.localize import Heatmap
 from simrun.pipeline import Localizer
 from simtool.charts import draw_filters, draw_weights
-from simtool.cli import app
 from simtool.figure2 import (
     MATCHED,
     OURS,
@@ -32,21 +30,12 @@ from simtool.recipes import RECIPES
 from simtool.report import read_run
 from simtool.reportpage import accuracy_rows
 from simtool.train import train_seeds
+from tests.conftest import STROKES
 from tests.simtool.evalset import record, region, write_annotations, write_picture
+from tests.simtool.program import assert_fails, invoke
 from tests.simtool.tiny import digits
 
-STROKES = Path(__file__).parents[1] / "fixtures" / "strokes"
 BAR = (40, 40, 120, 60)
-
-
-def run(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
-
-
-def assert_fails(result: Result, kind: type[Exception], message: str) -> None:
-    assert isinstance(result.exception, kind), result.exception
-    assert re.search(message, str(result.exception)), result.exception
-    assert "\n" not in str(result.exception)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +45,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digit_folder: Path) -> Pat
     recipe = replace(RECIPES["mnist-lenet"], epochs=1, batch=40)
     train_seeds(recipe, digits(80), digits(40, "test", seed=1), folder, seeds=2)
     options = ("--data", digit_folder, "--weighting", "paper-code", "--resamples", 20)
-    ablated = run("ablate", folder / "seed-0", *options)
+    ablated = invoke("ablate", folder / "seed-0", *options)
     assert ablated.exit_code == 0, ablated.output
     return folder / "seed-0"
 
@@ -75,7 +64,7 @@ def pictures(tmp_path: Path) -> Path:
 
 
 def test_the_page_shows_all_of_a_run(trained: Path, tmp_path: Path) -> None:
-    result = run("report", trained, "--out", tmp_path / "out")
+    result = invoke("report", trained, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     charts = ["deletion.png", "filters.png", "importance.png", "training.png", "weights.png"]
@@ -92,7 +81,7 @@ def test_the_page_shows_all_of_a_run(trained: Path, tmp_path: Path) -> None:
 
 
 def test_inline_drawings_share_no_ids(trained: Path, tmp_path: Path) -> None:
-    run("report", trained, "--out", tmp_path / "out")
+    invoke("report", trained, "--out", tmp_path / "out")
     html = (tmp_path / "out" / "index.html").read_text()
     ids = re.findall(r' id="([^"]+)"', html)
     assert len(ids) == len(set(ids))
@@ -124,7 +113,7 @@ def test_figure_2_compares_with_the_authors_masks(
     trained: Path, pictures: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    result = run("report", trained, "--pictures", pictures, "--bundle", STROKES, "--out", out)
+    result = invoke("report", trained, "--pictures", pictures, "--bundle", STROKES, "--out", out)
     assert result.exit_code == 0, result.output
     assert (out / "figure2-one-png.png").is_file()
     assert (out / "figure2-two-png.png").is_file()
@@ -159,7 +148,7 @@ def test_a_mask_that_does_not_fit_is_named(
 ) -> None:
     cv2.imwrite(str(pictures / "one_thresh_mask.png"), np.zeros(size, np.uint8))
     out = tmp_path / "out"
-    result = run("report", trained, "--pictures", pictures, "--bundle", STROKES, "--out", out)
+    result = invoke("report", trained, "--pictures", pictures, "--bundle", STROKES, "--out", out)
     assert_fails(result, SourceError, "1 pictures in .* could not be used")
     assert "does not fit its picture" in (out / "index.html").read_text()
     assert (out / "figure2-two-png.png").is_file()
@@ -170,23 +159,23 @@ def test_a_damaged_picture_does_not_end_the_others(
 ) -> None:
     (pictures / "two.png").write_bytes(b"")
     out = tmp_path / "out"
-    result = run("report", trained, "--pictures", pictures, "--bundle", STROKES, "--out", out)
+    result = invoke("report", trained, "--pictures", pictures, "--bundle", STROKES, "--out", out)
     assert_fails(result, SourceError, "1 pictures in .* could not be used")
     assert "two.png is empty" in (out / "index.html").read_text()
 
 
 def test_a_run_without_ablation_says_what_to_run(trained: Path, tmp_path: Path) -> None:
-    result = run("report", trained.parent / "seed-1", "--out", tmp_path / "out")
+    result = invoke("report", trained.parent / "seed-1", "--out", tmp_path / "out")
     assert_fails(result, ModelError, "has no ablation.json; run 'simtool ablate .*seed-1' first")
-    assert_fails(run("report", trained.parent), ModelError, "holds several seeds")
-    assert_fails(run("report", tmp_path), ModelError, "is not a run folder")
+    assert_fails(invoke("report", trained.parent), ModelError, "holds several seeds")
+    assert_fails(invoke("report", tmp_path), ModelError, "is not a run folder")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_ablation_of_another_checkpoint_is_refused(trained: Path, tmp_path: Path) -> None:
     other = shutil.copytree(trained.parent / "seed-1", tmp_path / "other")
     shutil.copy(trained / "ablation.json", other)
-    assert_fails(run("report", other), ModelError, "is of another checkpoint")
+    assert_fails(invoke("report", other), ModelError, "is of another checkpoint")
 
 
 def test_a_weighting_that_cannot_be_made_is_named(trained: Path, tmp_path: Path) -> None:
@@ -195,7 +184,7 @@ def test_a_weighting_that_cannot_be_made_is_named(trained: Path, tmp_path: Path)
     loss = data["criteria"]["loss"]
     loss["ablated"] = [loss["base"]] * len(loss["ablated"])
     (alike / "ablation.json").write_text(json.dumps(data))
-    result = run("report", alike, "--out", tmp_path / "out")
+    result = invoke("report", alike, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     html = (tmp_path / "out" / "index.html").read_text()
     assert "all filters matter alike" in html
@@ -203,11 +192,11 @@ def test_a_weighting_that_cannot_be_made_is_named(trained: Path, tmp_path: Path)
 
 
 def test_bad_usage_is_refused(trained: Path, tmp_path: Path) -> None:
-    result = run("report", trained, "--bundle", STROKES, "--out", tmp_path / "out")
+    result = invoke("report", trained, "--bundle", STROKES, "--out", tmp_path / "out")
     assert_fails(result, UsageError, "--bundle is for --pictures")
     empty = tmp_path / "empty"
     empty.mkdir()
-    result = run(
+    result = invoke(
         "report", trained, "--pictures", empty, "--bundle", STROKES, "--out", tmp_path / "out"
     )
     assert_fails(result, SourceError, "no pictures in")
@@ -216,7 +205,7 @@ def test_bad_usage_is_refused(trained: Path, tmp_path: Path) -> None:
 
 def test_an_output_folder_is_kept_unless_told_otherwise(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "keep.txt").write_text("mine")
-    assert_fails(run("report", trained, "--out", tmp_path), OutputError, "--overwrite")
+    assert_fails(invoke("report", trained, "--out", tmp_path), OutputError, "--overwrite")
     assert [path.name for path in tmp_path.iterdir()] == ["keep.txt"]
 
 

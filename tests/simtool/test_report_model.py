@@ -5,14 +5,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from typer.testing import CliRunner
 
 from simtool.ablation import AblationOptions
-from simtool.cli import app
 from simtool.commands.ablate_model import ModelRequest, ablate_model
 from simtool.distributed import ALONE
 from simtool.weighting import WeightingOptions
 from tests.simtool.nets import resnet, settled
+from tests.simtool.program import invoke
 
 
 def test_a_report_on_a_network_from_model(tmp_path: Path) -> None:
@@ -35,8 +34,7 @@ def test_a_report_on_a_network_from_model(tmp_path: Path) -> None:
     )
     ablate_model(request, AblationOptions(resamples=20), "uniform", WeightingOptions(), ALONE)
     pictures, out = tmp_path / "data" / "a", tmp_path / "out"
-    arguments = ["report", tmp_path / "run", "--pictures", pictures, "--out", out]
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = invoke("report", tmp_path / "run", "--pictures", pictures, "--out", out)
     assert result.exit_code == 0, result.output
     assert "accuracy on the ablated data" in result.output
     names = {path.name for path in out.iterdir()}

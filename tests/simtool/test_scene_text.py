@@ -2,20 +2,19 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
-from typer.testing import CliRunner
 
 from simrun.bundle import load_bundle
 from simrun.errors import SourceError, UsageError
 from simrun.images import Image
 from simrun.pipeline import Localizer
 from simtool.calibration import best_threshold, fit_slope
-from simtool.cli import app
 from simtool.commands.export_run import ExportRequest, export_run
 from simtool.data.dataset import IGNORE
 from simtool.nets import build_net
@@ -32,6 +31,7 @@ from simtool.scene_text.scenes import make_scene
 from simtool.scene_text.store import SceneStore, StoreRecipe, build_store
 from simtool.scene_text.textures import random_texture
 from simtool.scene_text.training import learning_rate, to_tensors, train_scenes, window_loss
+from tests.simtool.program import assert_fails, invoke
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 CONFIG = SceneConfig(size=64, min_text_height=10, max_text_height=24)
@@ -287,14 +287,10 @@ def test_spec_names_the_background() -> None:
 
 @pytest.mark.parametrize("recipe", ["scene-text", "characters"])
 def test_missing_material_names_the_command(recipe: str, tmp_path: Path) -> None:
-    arguments = ["train", recipe, "--data", str(tmp_path), "--out", str(tmp_path / "run")]
-    result = CliRunner().invoke(app, arguments)
-    assert isinstance(result.exception, SourceError)
-    assert f"simtool fetch scene-text --out {tmp_path}" in str(result.exception)
+    result = invoke("train", recipe, "--data", tmp_path, "--out", tmp_path / "run")
+    assert_fails(result, SourceError, f"simtool fetch scene-text --out {re.escape(str(tmp_path))}")
 
 
 def test_steps_are_for_scenes_alone(tmp_path: Path) -> None:
-    arguments = ["train", "mnist-lenet", "--steps", "5", "--out", str(tmp_path / "run")]
-    result = CliRunner().invoke(app, arguments)
-    assert isinstance(result.exception, UsageError)
-    assert "leave --steps out" in str(result.exception)
+    result = invoke("train", "mnist-lenet", "--steps", 5, "--out", tmp_path / "run")
+    assert_fails(result, UsageError, "leave --steps out")
