@@ -203,6 +203,7 @@ def test_help_is_plain_text_of_80_columns(
         run_app(APPS[program], program, [*words, "--help"])
     out = capsys.readouterr().out
     assert out.isascii()
+    assert all(line in " ".join(out.split()) for line in examples(ALL[path]))
     assert "\x1b" not in out
     assert max(map(len, out.splitlines())) <= COLUMNS
     listed = out.partition("Commands:\n")[2].partition("\n\n")[0]
