@@ -38,9 +38,10 @@ def test_pages_keep_their_words_when_more_are_added() -> None:
 def test_a_poster_shows_the_same_at_every_size(width: int, height: int) -> None:
     frame = draw_poster(5, width, height)
     assert frame.shape == (height, width, 3)
-    share = (frame[..., 0] < 128).mean() * width / height
-    large = draw_poster(5, 3840, 2160)
-    assert share == pytest.approx((large[..., 0] < 128).mean() * 16 / 9, rel=0.5)
+    inked = (frame[..., 0] < 128).sum() / height**2
+    large = (draw_poster(5, 3840, 2160)[..., 0] < 128).sum() / 2160**2
+    # Strokes are whole pixels wide: those of the smallest come out thinner.
+    assert inked == pytest.approx(large, rel=0.3 if height == 120 else 0.02)
 
 
 def test_work_is_what_is_left_after_shrinking() -> None:
@@ -53,8 +54,8 @@ def test_without_the_peers_folder_only_ours_is_measured() -> None:
     assert {point.detector for point in all_points(with_peer=True)} == {OURS, PEER}
 
 
-def proportional() -> dict[str, Any]:
-    """A record where all costs are in proportion to what is varied."""
+def made_up() -> dict[str, Any]:
+    """A record whose costs grow with known powers of what is varied."""
     points = []
     for point in all_points(with_peer=False):
         size = point.lines if point.sweep == "lines" else point.width * point.height
@@ -83,7 +84,7 @@ def proportional() -> dict[str, Any]:
 
 
 def test_slopes_are_those_of_the_costs() -> None:
-    found = {one.what: one for one in slopes(proportional())}
+    found = {one.what: one for one in slopes(made_up())}
     assert found["CPU time by pixels, not shrunk"].whole == pytest.approx(1)
     assert found["memory by pixels, not shrunk"].large == pytest.approx(0.5)
     assert found["CPU time by regions"].large == pytest.approx(1)
@@ -92,7 +93,7 @@ def test_slopes_are_those_of_the_costs() -> None:
 
 
 def test_tables_have_as_many_cells_as_heads_and_the_plot_is_drawn(tmp_path: Path) -> None:
-    record = proportional()
+    record = made_up()
     tables = [block for block in to_markdown(record).split("\n\n") if block.startswith("|")]
     assert len(tables) == 4
     for table in tables:
