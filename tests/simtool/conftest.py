@@ -18,12 +18,12 @@ def one_thread() -> None:
 
 
 @pytest.fixture
-def double() -> Iterator[torch.dtype]:
+def double() -> Iterator[None]:
     """Tensors and layers of this test are float64."""
     former = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     torch.manual_seed(0)
-    yield torch.float64
+    yield
     torch.set_default_dtype(former)
 
 

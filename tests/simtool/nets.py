@@ -115,12 +115,12 @@ class Untraceable(nn.Module):
         return self.fc(f.mean((2, 3)))
 
 
-def settled(model: nn.Module, channels: int = 3) -> nn.Module:
+def settled(model: nn.Module) -> nn.Module:
     """The model in evaluation mode, its batch norms having seen some data."""
     model.train()
     with torch.no_grad():
         for _ in range(3):
-            model(torch.randn(16, channels, 8, 8))
+            model(torch.randn(16, 3, 8, 8))
     return model.eval()
 
 
@@ -130,5 +130,5 @@ def resnet() -> nn.Module:
 
 
 def untraceable() -> nn.Module:
-    """Another."""
+    """A factory of a network that torch.fx cannot trace."""
     return Untraceable()

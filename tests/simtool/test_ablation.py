@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -83,7 +85,6 @@ def test_flips_explain_the_error_change() -> None:
 @settings(max_examples=8, deadline=None)
 @given(chunk=st.integers(1, 9), batch=st.integers(1, 40))
 def test_chunks_and_batches_do_not_matter(chunk: int, batch: int) -> None:
-    torch.set_default_dtype(torch.float64)
     torch.manual_seed(3)
     trunk, head = tiny_trunk(), tiny_head()
     whole = run(trunk, head, 37, AblationOptions(chunk=5, resamples=20))
@@ -171,7 +172,7 @@ def test_interval_is_that_of_the_plain_bootstrap() -> None:
     assert loss.harm_high[0] == pytest.approx(high, abs=0.15 * (high - low))
 
 
-def test_record_survives_its_file(tmp_path: object) -> None:
+def test_record_survives_its_file(tmp_path: Path) -> None:
     record = run(tiny_trunk(), tiny_head())
     path = tmp_path / "ablation.json"
     record.save(path)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, nn
 
 from simrun.errors import ModelError, UsageError
 from simtool.ablation import AblationOptions, Provenance, ablate_cut
+from simtool.ablation_record import AblationRecord
+from simtool.criteria import Units
 from simtool.cut import GraphCut, HookCut
 from simtool.cutting import cut_network
 from simtool.layers import evaluating, find_layer, last_spatial_layer, replacing
@@ -78,7 +81,7 @@ def test_captum_agrees(kind: type[nn.Module], layer: str) -> None:
     assert harm == pytest.approx(drops[:, :, 0, 0].mean(0).numpy(), abs=1e-12)
 
 
-def measure(model: nn.Module, layer: str, **options: object) -> object:
+def measure(model: nn.Module, layer: str, **options: Any) -> AblationRecord:
     images, labels = pictures()
     provenance = Provenance(layer, "all", "data", "weights", tuple("0123"))
     cut = cut_network(model, layer, images[:2])
@@ -109,8 +112,6 @@ def test_margin_is_below_0_exactly_where_the_class_is_wrong() -> None:
     images, labels = pictures(40)
     with torch.inference_mode():
         logits = cut_network(model, "layer2", images[:2]).run(images).logits
-    from simtool.criteria import Units
-
     values = Units.of(labels, 4).measure(logits[None])
     assert ((values["margin"] < 0) == (values["error"] == 1)).all()
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from simrun.bundle import CLASSIFIER_FILE, LOCALIZER_FILE, load_bundle
+from simrun.bundle import load_bundle
 from simrun.errors import ModelError, UsageError
 from simtool import formats as formats_module
 from simtool.bundle_writer import write_with_metadata
@@ -134,7 +134,3 @@ def test_a_missing_converter_is_named_before_any_work(
         )
     with pytest.raises(UsageError, match="--format tflite is unknown; known: ort, openvino, ncnn"):
         require_format("tflite")
-
-
-def test_names_of_the_graphs_are_those_of_the_bundle() -> None:
-    assert (LOCALIZER_FILE, CLASSIFIER_FILE) == ("localizer.onnx", "classifier.onnx")

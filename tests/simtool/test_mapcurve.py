@@ -11,7 +11,7 @@ import pytest
 
 from simrun.localize import Heatmap
 from simtool.annotations import AnnotatedSet, load_annotations
-from simtool.mapcurve import map_curve
+from simtool.mapcurve import MapCurve, map_curve
 
 SIZE = 40
 TEXT = np.zeros((SIZE, SIZE), bool)
@@ -34,7 +34,7 @@ def dataset(tmp_path: Path) -> AnnotatedSet:
     return load_annotations(tmp_path)
 
 
-def curve_of(dataset: AnnotatedSet, values: np.ndarray):  # noqa: ANN201
+def curve_of(dataset: AnnotatedSet, values: np.ndarray) -> MapCurve:
     heatmap = Heatmap(values.astype(np.float32)[None], 1.0, 0.0)
     return map_curve(dataset, lambda _: heatmap)
 

@@ -34,7 +34,7 @@ def test_memory_errors_of_every_allocator_are_one() -> None:
 
 
 class Hungry(nn.Module):
-    """A head that has no memory for more than so many rows, once it has been measured."""
+    """A head that has no memory for more than so many rows."""
 
     def __init__(self, rows: int) -> None:
         super().__init__()
@@ -74,7 +74,7 @@ def test_out_of_memory_goes_on_with_less_to_the_same_result(
 
 def test_too_little_for_one_image_ends_with_what_to_do() -> None:
     class Never(HalvesCut):
-        """Runs out of memory from the first real batch on."""
+        """Runs out of memory from the first real batch on: four calls measure what one needs."""
 
         calls = 0
 
@@ -94,8 +94,7 @@ def test_too_little_for_one_image_ends_with_what_to_do() -> None:
         ablate_cut(cut, [batch], provenance, AblationOptions(resamples=20))
 
 
-def test_a_small_bound_takes_fewer_at_once() -> None:
-    """What is held at once stays within the bound, and the result is the same."""
+def test_what_is_held_at_once_stays_within_the_bound_and_the_result_is_the_same() -> None:
     wide = nn.Sequential(nn.Conv2d(1, 32, 3, padding=1), nn.ReLU())
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 4))
     images, labels = torch.rand(64, 1, 32, 32), torch.arange(64) % 4

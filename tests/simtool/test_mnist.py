@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +60,7 @@ def test_finds_the_folder_by_environment_and_one_level_down(
     ],
 )
 def test_bad_files_are_refused_in_one_line(
-    folder: Path, name: str, damage: object, message: str
+    folder: Path, name: str, damage: Callable[[bytes], bytes], message: str
 ) -> None:
     path = folder / name
     path.write_bytes(damage(path.read_bytes()))
