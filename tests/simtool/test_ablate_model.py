@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,10 +130,13 @@ def test_no_layer_takes_the_last_spatial_one_and_says_so(
     assert json.loads(out)["layer"] == "layer2"
 
 
-def test_bad_input_is_one_line_that_says_what_to_do(
+@pytest.fixture
+def fails(
     capsys: pytest.CaptureFixture[str], pictures: Path, weights: Path, tmp_path: Path
-) -> None:
-    def fails(code: int, *messages: str, **changes: object) -> None:
+) -> Callable[..., None]:
+    """Call with other options than those that work: one line, with these messages, and the code."""
+
+    def call_and_look(code: int, *messages: str, **changes: object) -> None:
         given = {"model": FACTORY, "weights": weights, "data": pictures, "out": tmp_path / "x"}
         given |= {"mean": "0", "std": "1", "size": 16} | changes
         flags = [part for name, value in given.items() for part in (f"--{name}", value)]
@@ -143,19 +147,31 @@ def test_bad_input_is_one_line_that_says_what_to_do(
         for message in messages:
             assert message in err
 
+    return call_and_look
+
+
+def test_a_layer_or_a_factory_that_is_none_is_one_line(fails: Callable[..., None]) -> None:
     fails(2, "no layer 'layer3'", "near names: layer2, layer1", layer="layer3")
     fails(3, "'fc' gives shape (1, 4); only maps", layer="fc")
     fails(2, "must be package.module:factory", model="tests.simtool.nets")
     fails(2, "has no 'resnett'", model="tests.simtool.nets:resnett")
     fails(2, "cannot import tests.nowhere", model="tests.nowhere:x")
     fails(3, "must take no arguments", model="tests.simtool.nets:settled")
-    fails(3, "cannot read", weights=tmp_path / "no.pt")
     fails(3, "does not fit the network", model="tests.simtool.nets:untraceable")
-    fails(4, "no data folder", data=tmp_path / "nowhere")
+    fails(3, "the network fails on images (1, 16, 16)", "check --channels", channels="grey")
+
+
+def test_a_number_or_a_device_that_is_none_is_one_line(fails: Callable[..., None]) -> None:
     fails(2, "--size is 4", size=4)
     fails(2, "--mean is 'x'", mean="x")
     fails(2, "--mean has 2 numbers", mean="0.5,0.5")
-    fails(3, "the network fails on images (1, 16, 16)", "check --channels", channels="grey")
+    fails(2, "--device nowhere cannot be used", device="nowhere")
+
+
+def test_pictures_that_are_not_a_folder_a_class_are_one_line(
+    fails: Callable[..., None], pictures: Path, tmp_path: Path
+) -> None:
+    fails(4, "no data folder", data=tmp_path / "nowhere")
     fails(4, "no sub-folder for class 'e'", classes="a,b,c,e")
     fails(4, "head has 4 classes", "3 class folders", classes="a,b,c")
     fails(4, "has 0 class folders", data=pictures / "a")
@@ -164,6 +180,12 @@ def test_bad_input_is_one_line_that_says_what_to_do(
     fails(4, "has 1 class folders ('a')", data=single.parent)
     (single.parent / "b").mkdir()
     fails(4, "no picture of class 'a', 'b'", data=single.parent)
+
+
+def test_weights_that_cannot_be_used_are_one_line(
+    fails: Callable[..., None], weights: Path, tmp_path: Path
+) -> None:
+    fails(3, "cannot read", weights=tmp_path / "no.pt")
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"no weights")
     fails(3, "weights", weights=broken)
@@ -173,7 +195,6 @@ def test_bad_input_is_one_line_that_says_what_to_do(
     state["fc.bias"][0] = torch.nan
     torch.save(state, broken)
     fails(3, "not finite (NaN or infinity)", weights=broken)
-    fails(2, "--device nowhere cannot be used", device="nowhere")
 
 
 def test_options_that_do_not_go_together(capsys: pytest.CaptureFixture[str]) -> None:
