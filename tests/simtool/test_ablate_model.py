@@ -188,7 +188,9 @@ def test_weights_that_cannot_be_used_are_one_line(
     fails(3, "cannot read", weights=tmp_path / "no.pt")
     broken = tmp_path / "broken.pt"
     broken.write_bytes(b"no weights")
-    fails(3, "weights", weights=broken)
+    fails(3, "broken.pt is not a file of weights; give", weights=broken)
+    broken.write_bytes(weights.read_bytes()[:-100])
+    fails(3, "broken.pt is damaged", weights=broken)
     torch.save({"x": print}, broken)
     fails(3, "holds more than weights", weights=broken)
     state = torch.load(weights)

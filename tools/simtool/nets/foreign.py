@@ -126,20 +126,23 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         ModelError: the file is missing, damaged or of another kind.
     """
+    start = _first_bytes(path)
     try:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
                 return tensors, _metadata(file.metadata() or {})
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
         raise ModelError(
             f"{path} is damaged or not a file of weights: {first_line(error)}"
         ) from error
     except Exception as error:
-        # pickle.UnpicklingError, among others, where the file holds more than tensors.
+        # pickle.UnpicklingError, among others: there is more than tensors, or nothing of torch's.
+        if not start.startswith(_SAVED):
+            raise ModelError(
+                f"{path} is not a file of weights; give what torch.save wrote"
+            ) from error
         raise ModelError(
             f"{path} holds more than weights and is not run ({first_line(error)}); save "
             "model.state_dict() alone"
@@ -153,6 +156,16 @@ def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 _FACTS = ("mean", "std", "size", "channels", "classes")
+_SAVED = (b"PK", b"\x80")
+"""How a file of torch.save begins: as a zip, or of old as a pickle."""
+
+
+def _first_bytes(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(2)
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
