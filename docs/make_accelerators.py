@@ -5,6 +5,7 @@ python docs/make_accelerators.py
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from simrun.providers import PROVIDERS
@@ -16,13 +17,24 @@ END = "<!-- end -->\n"
 
 def main() -> None:
     """Write the page with its table anew."""
-    PAGE.write_text(with_table(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+    try:
+        page = with_table(PAGE.read_text(encoding="utf-8"))
+    except ValueError as error:
+        sys.exit(f"make_accelerators: {error}")
+    PAGE.write_text(page, encoding="utf-8")
 
 
 def with_table(page: str) -> str:
-    """The page with the table between its two marks replaced."""
-    before, _, rest = page.partition(BEGIN)
-    return before + BEGIN + table() + END + rest.partition(END)[2]
+    """The page with the table between its two marks replaced.
+
+    Raises:
+        ValueError: the page lacks a mark.
+    """
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{PAGE.name} lacks '{(END if begin else BEGIN).strip()}'")
+    return before + BEGIN + table() + END + after
 
 
 def table() -> str:

@@ -9,6 +9,7 @@ with the most text missed the lower one. Red: wrong; green: right.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun import Localizer
+from simrun.errors import SimError
 from simrun.images import Image
-from simtool.scene_text.canvas import IGNORE, STRIDE, Scene, SceneConfig
+from simtool.scene_text.canvas import IGNORE, STRIDE, Scene, SceneConfig, SceneMaterials
 from simtool.scene_text.material import load_materials
 from simtool.scene_text.scenes import make_scene
 from simtool.scene_text.textures import random_texture
@@ -40,7 +42,8 @@ class Outcome:
     scene: Scene
     quads: tuple[NDArray[np.float32], ...]
     false: tuple[bool, ...]
-    """For each quad, whether most of it lies on "no text"."""
+    """For each quad, whether it lies on no text at all; one that lies on nothing but cells that
+    do not count is not judged."""
     missed: NDArray[np.bool_]
 
     @property
@@ -93,16 +96,25 @@ def draw(outcome: Outcome) -> Image:
     return np.asarray(cv2.copyMakeBorder(picture, 3, 3, 3, 3, cv2.BORDER_CONSTANT), np.uint8)
 
 
-def main() -> None:
-    """Judge the scenes and draw the worst."""
-    materials = load_materials(Path(sys.argv[1]))
+def judge_scenes(materials: SceneMaterials) -> list[Outcome]:
+    """What the model makes of `COUNT` scenes on textures: no photo is in them."""
     rng = np.random.default_rng(SEED)
     materials = replace(materials, photos=[random_texture(rng, 512) for _ in range(40)])
     localizer = Localizer.load()
-    outcomes = [
+    return [
         judge(make_scene(materials, SceneConfig(), SEED, number), localizer)
         for number in range(COUNT)
     ]
+
+
+def main() -> None:
+    """Judge the scenes, draw the worst and print how many are wrong; errors are one line."""
+    parser = argparse.ArgumentParser(description="Draw where scene-text goes wrong.")
+    parser.add_argument("material", type=Path, help="folder that `simtool fetch scene-text` wrote")
+    try:
+        outcomes = judge_scenes(load_materials(parser.parse_args().material))
+    except SimError as error:
+        sys.exit(f"make_failures: {error}")
     false = sorted(outcomes, key=lambda o: -o.false_cells)[:COLUMNS]
     missed = sorted(outcomes, key=lambda o: -int(o.missed.sum()))[:COLUMNS]
     rows = [np.hstack([draw(outcome) for outcome in row]) for row in (false, missed)]

@@ -75,6 +75,32 @@ def test_the_reference_of_the_runtime_is_complete(tmp_path: Path) -> None:
     assert (tmp_path / "simrun" / "sinks" / "base.html").is_file()
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("make_failures", ["nowhere"], "run 'simtool fetch scene-text"),
+        ("make_own_classes", ["mnist-lenet", "nowhere"], "nowhere holds fewer than 6 canvases"),
+        ("make_page", ["no-such-browser"], "no program no-such-browser; name the browser"),
+    ],
+)
+def test_scripts_of_pictures_end_in_a_line_where_something_lacks(
+    name: str, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", *arguments])
+    with pytest.raises(SystemExit, match=message) as ended:
+        script(name).main()
+    assert str(ended.value).startswith(f"{name}: ")
+    assert "\n" not in str(ended.value)
+
+
+def test_a_page_without_the_marks_of_its_table_is_refused() -> None:
+    made = script("make_accelerators")
+    with pytest.raises(ValueError, match=r"accelerators\.md lacks '<!-- made by"):
+        made.with_table("no mark")
+    with pytest.raises(ValueError, match="lacks '<!-- end -->'"):
+        made.with_table(made.BEGIN)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_links_lead_to_files(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
