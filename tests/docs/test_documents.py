@@ -12,7 +12,15 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[2]
-DOCUMENTS: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+DOCUMENTS: Final = sorted(
+    path
+    for folder in (".", "benchmarks", "docs", "models/*", "runtime/simrun/samples", "tests/vm")
+    for path in ROOT.glob(f"{folder}/*.md")
+)
+
+
+def name_of(document: Path) -> str:
+    return str(document.relative_to(ROOT))
 
 
 def script(name: str) -> ModuleType:
@@ -101,8 +109,18 @@ def test_a_page_without_the_marks_of_its_table_is_refused() -> None:
         made.with_table(made.BEGIN)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_links_lead_to_files(document: Path) -> None:
     text = document.read_text(encoding="utf-8")
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
     assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
+def test_commands_name_programs_that_are_there(document: Path) -> None:
+    text = " ".join(document.read_text(encoding="utf-8").split())
+    scripts = re.findall(r"python3? ([\w/]+\.py)\b", text)
+    modules = re.findall(r"python3? -m ((?:benchmarks|simrun|simtool)(?:\.\w+)*)", text)
+    missing = [script for script in scripts if not (ROOT / script).is_file()]
+    missing += [module for module in modules if importlib.util.find_spec(module) is None]
+    assert missing == []
