@@ -6,6 +6,7 @@ python benchmarks/any_network.py OUT   # OUT as examples/colour_shapes.py made a
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -41,8 +42,14 @@ def measure(out: Path, options: tuple[str, ...]) -> dict[str, Any]:
 
 def main() -> None:
     """Every weighting in turn."""
-    out = Path(sys.argv[1]).resolve()
-    scores = {name: measure(out, options) for name, options in WEIGHTINGS.items()}
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("out", type=Path, help="folder of examples/colour_shapes.py, with its run/")
+    out: Path = parser.parse_args().out.resolve()
+    try:
+        scores = {name: measure(out, options) for name, options in WEIGHTINGS.items()}
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines() or [f"a process ended with {error.returncode}"]
+        sys.exit(f"any_network: {said[-1]}")
     target = Path(__file__).with_suffix(".json")
     target.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     for name, score in scores.items():

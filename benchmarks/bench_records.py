@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from benchmarks.console import one_line_errors
 from benchmarks.markers import replace_between
 from simrun.bench.record import read_record
 from simrun.bench.report import to_markdown
@@ -24,6 +25,7 @@ def table(folder: Path) -> str:
     return "\n".join([*tables[0][:2], *(row for lines in tables for row in lines[2:])])
 
 
+@one_line_errors("bench_records")
 def main() -> None:
     """Rewrite the table."""
     replace_between(HERE / "RESULTS.md", "bench", table(RECORDS))

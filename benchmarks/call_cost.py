@@ -14,7 +14,6 @@ import argparse
 import json
 import random
 import statistics
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -25,14 +24,14 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.markers import MarkerError, replace_between, require_markers
+from benchmarks.console import make_parser, one_line_errors
+from benchmarks.markers import replace_between, require_markers
 from benchmarks.peers.measure import read_colour
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.peers import machine
 from benchmarks.quartiles import quartiles
 from simrun import Localizer
 from simrun.bundle import load_bundle
-from simrun.errors import SimError
 from simrun.result import Latency
 from simtool.annotations import AnnotatedSet, load_annotations
 
@@ -42,15 +41,13 @@ STAGES = ("preprocess", "infer", "regions", "classify")
 MARKERS = "call-cost"
 
 
+@one_line_errors("call_cost")
 def main() -> None:
-    """Measure and write; errors are one line."""
+    """Measure and write."""
     options = parse_arguments()
-    try:
-        require_markers(RESULTS, MARKERS)
-        dataset = load_annotations(options.dataset).sample(options.photos)
-        localizers = load(options.models)
-    except (SimError, MarkerError, ValueError) as error:
-        sys.exit(f"call_cost: {error}")
+    require_markers(RESULTS, MARKERS)
+    dataset = load_annotations(options.dataset).sample(options.photos)
+    localizers = load(options.models)
     samples = measure(localizers, dataset)
     record = {
         "date": datetime.now(UTC).date().isoformat(),
@@ -76,9 +73,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("dataset", type=Path, help="folder of photos with annotations.json")
     parser.add_argument("--models", nargs="+", default=["scene-text"], metavar="NAME[:SIDES]")
     parser.add_argument("--photos", type=int, help="only that many photos, always the same ones")

@@ -25,7 +25,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from simrun import Localizer
+from simrun.errors import ModelError, SimError
 from simrun.localize import Heatmap, prepare
 from simtool.data import LabelledImages, load_split
 from simtool.data.canvases import Canvas, compose
@@ -68,37 +69,58 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 Compute = Callable[[Canvas], Heatmap]
+Sets = Mapping[tuple[str, str], list[Canvas]]
+"""Split and clutter -> canvases."""
 
 
 def main() -> None:
     """Score every method on every set and write what came out."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="*", type=Path, help="ablated run folders")
     parser.add_argument("--canvases", type=int, default=200)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    sets = {
-        (split, name): draw(load_split("mnist", split, None), count, pieces)
-        for split, count in (("train", options.canvases // 5), ("test", options.canvases))
-        for name, pieces in CLUTTER.items()
-    }
+    try:
+        sets = draw_sets(options.canvases)
+        models = score_models(options.runs, sets)
+    except SimError as error:
+        sys.exit(f"class_maps: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(f"class_maps: {error}; --help says how to get it")
     record: dict[str, Any] = {
         "command": " ".join(["benchmarks/class_maps.py", *(run.name for run in options.runs)])
         + f" --canvases {options.canvases}",
         "seed": SEED,
-        "models": {},
+        "models": models,
+        "regions": region_scores(Localizer.load("mnist-maps", classify=False), sets),
     }
-    for source in (Path("mnist-maps"), Path("mnist-lenet"), *options.runs):
-        record["models"][source.name] = {
-            method: evaluate(f"{source.name}: {method}", compute, sets)
-            for method, compute in methods(source).items()
-        }
-    record["regions"] = region_scores(Localizer.load("mnist-maps", classify=False), sets)
     out = Path(__file__).with_suffix(".json")
     out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     print_table(record["models"])
     print(json.dumps(record["regions"], indent=1))
     cv2.imwrite(str(ROOT / "docs" / "class-maps.png"), picture(sets))
+
+
+def draw_sets(canvases: int) -> Sets:
+    """So many canvases of test digits and a fifth as many of training digits, of each clutter."""
+    return {
+        (split, name): draw(load_split("mnist", split, None), count, pieces)
+        for split, count in (("train", canvases // 5), ("test", canvases))
+        for name, pieces in CLUTTER.items()
+    }
+
+
+def score_models(runs: Sequence[Path], sets: Sets) -> dict[str, Any]:
+    """Scores of every method on the shipped models and on run folders."""
+    return {
+        source.name: {
+            method: evaluate(f"{source.name}: {method}", compute, sets)
+            for method, compute in methods(source).items()
+        }
+        for source in (Path("mnist-maps"), Path("mnist-lenet"), *runs)
+    }
 
 
 def draw(digits: LabelledImages, count: int, clutter: int) -> list[Canvas]:
@@ -117,7 +139,7 @@ def methods(source: Path) -> dict[str, Compute]:
     origin = open_origin(source)
     net = origin.checkpoint.build()
     if not isinstance(net, SplitNet):
-        raise SystemExit(f"{source}: {origin.checkpoint.net} has no trunk and head")
+        raise ModelError(f"{source}: {origin.checkpoint.net} has no trunk and head")
     found: dict[str, Compute] = {}
     if source.name == "mnist-maps":
         found["shipped, by simrun"] = shipped(source.name)
@@ -246,9 +268,7 @@ def of_labels(net: SplitNet, read: Callable[[Canvas], dict[int, NDArray[np.float
     return compute
 
 
-def evaluate(
-    title: str, compute: Compute, sets: dict[tuple[str, str], list[Canvas]]
-) -> dict[str, Any]:
+def evaluate(title: str, compute: Compute, sets: Sets) -> dict[str, Any]:
     """Scores on both test sets; the share comes from both sets of training digits."""
     print(f"{title} ...", file=sys.stderr)
     maps = {key: mapped(compute, canvases) for key, canvases in sets.items()}
@@ -266,9 +286,7 @@ def evaluate(
     return row
 
 
-def region_scores(
-    localizer: Localizer, sets: dict[tuple[str, str], list[Canvas]]
-) -> dict[str, Any]:
+def region_scores(localizer: Localizer, sets: Sets) -> dict[str, Any]:
     """Regions of the shipped model: precision and recall of digits found as what they are.
 
     The map threshold is the one of the highest F1 on the training digits, both sets together.
@@ -325,7 +343,7 @@ def print_table(models: dict[str, Any]) -> None:
             print(f"| {model} | {method} | {cells} | {row['share']:.2f} |")
 
 
-def picture(sets: dict[tuple[str, str], list[Canvas]]) -> NDArray[np.uint8]:
+def picture(sets: Sets) -> NDArray[np.uint8]:
     """Canvases of test digits, each beside the shipped maps of its four classes."""
     compute = shipped("mnist-maps")
     rows = [

@@ -21,6 +21,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -33,6 +34,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from simrun.errors import SimError, SourceError
 from simrun.images import IMAGE_SUFFIXES, Image, read_image
 from simrun.matching import Shapes, match
 from simrun.pipeline import Localizer
@@ -104,14 +106,17 @@ class Clip:
 
 def main() -> None:
     """Localize every clip once, then track it in every way."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--subset", type=int, default=20)
     options = parser.parse_args()
     localizer = Localizer.load()
-    clips = [
-        localize(path, texts, localizer) for path, texts in footage(options.paths, options.subset)
-    ]
+    try:
+        clips = [localize(*one, localizer) for one in footage(options.paths, options.subset)]
+    except SimError as error:
+        sys.exit(f"flicker: {error}")
     per_clip = {
         (clip.name, step, hold): measure(clip.results[::step], clip.texts[::step], hold)
         for clip in clips
@@ -177,7 +182,7 @@ def frames_of(path: Path) -> Iterator[tuple[Frame, Affine]]:
         return
     for frame in open_source(str(path)):
         if isinstance(frame, BadFrame):
-            raise SystemExit(frame.error)
+            raise SourceError(frame.error)
         yield frame, np.eye(2, 3)
 
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
 
+from benchmarks.console import make_parser, one_line_errors
 from simrun.console import setup_logging
 from simrun.web.connection import Limits
 from tests.simrun.malformed import Attempt, attempts, survive
@@ -32,12 +33,15 @@ _TOKEN: Final = "correct-horse-battery"
 _WARM_UP: Final = 500
 
 
+@one_line_errors("fuzz_http")
 def main() -> None:
     """Fuzz twice, print the record."""
     if sys.argv[1:2] == [_SERVE]:
         _serve(sys.argv[2] or None)
         return
-    examples = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    parser = make_parser(__doc__)
+    parser.add_argument("examples", type=int, nargs="?", default=10_000, help="requests to send")
+    examples: int = parser.parse_args().examples
     runs = [_run(token, examples // 2) for token in ("", _TOKEN)]
     print(json.dumps({"examples": examples, "runs": runs}, indent=1))
     sys.exit(0 if all(run["log"] == "" and run["files"] <= 0 for run in runs) else 1)

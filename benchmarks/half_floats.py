@@ -9,7 +9,6 @@ integers of 8 bits with a scale for each output. Writes half_floats.json and pri
 
 from __future__ import annotations
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from benchmarks.console import make_parser, one_line_errors
 from simrun.bundle import load_bundle
 from simrun.engine import Engine, EngineConfig
 from simtool.accuracy import to_tensors
@@ -78,9 +78,10 @@ def differences(trained: Logits, other: Logits, crops: LabelledImages) -> dict[s
     }
 
 
+@one_line_errors("half_floats")
 def main() -> None:
     """Compare every shipped classifier that has rounded weights."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the material of scene-text")
     material: Path = parser.parse_args().data
     folders = {"mnist": None, "characters": material}

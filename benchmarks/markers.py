@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from benchmarks.console import BenchmarkError
 
-class MarkerError(Exception):
+
+class MarkerError(BenchmarkError):
     """A file has no single pair of markers to write between."""
 
 

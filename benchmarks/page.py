@@ -10,7 +10,6 @@ thousands of clients that come and go.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import statistics
@@ -23,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.console import make_parser, one_line_errors
 from simrun.pipeline import Localizer
 from simrun.sources import Frame
 from simrun.sources.demo import draw_scene
@@ -43,12 +43,13 @@ _WATCH: Final = "--watch"
 _VISITORS: Final = 2000
 
 
+@one_line_errors("page")
 def main() -> None:
     """Measure and print."""
     if sys.argv[1:2] == [_WATCH]:
         _watch(int(sys.argv[2]), int(sys.argv[3]))
         return
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--frames", type=int, default=600, help="of each measurement")
     frames: int = parser.parse_args().frames
     localizer = Localizer.load()

@@ -10,7 +10,6 @@ the table of RESULTS.md.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import time
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 
+from benchmarks.console import make_parser, one_line_errors
 from benchmarks.markers import replace_between
 from benchmarks.quartiles import spread
 from simrun import Localizer
@@ -49,11 +49,10 @@ class Kind:
     difference: float = 0.0
 
 
+@one_line_errors("providers")
 def main() -> None:
     """Measure in turns and write what came out."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("models", nargs="*", default=SHIPPED, metavar="MODEL")
     parser.add_argument("--providers", nargs="+", default=["cpu", "openvino"])
     parser.add_argument("--rounds", type=int, default=60)

@@ -8,7 +8,6 @@ Either says what else is stale, and then exits with 1.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -18,7 +17,8 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # run as a script: `benchmarks` is no installed package
 
-from benchmarks.markers import MarkerError, replace_between, require_markers  # noqa: E402
+from benchmarks.console import BenchmarkError, make_parser  # noqa: E402
+from benchmarks.markers import replace_between, require_markers  # noqa: E402
 
 Record = Mapping[str, Any]
 
@@ -44,7 +44,7 @@ DESCRIPTIONS: Final = {
 """Model -> what it is, what it was trained on, how its maps are weighed: words, no figures."""
 
 
-class StaleError(Exception):
+class StaleError(BenchmarkError):
     """A measurement is not of the model that is shipped, or is missing."""
 
 
@@ -105,7 +105,7 @@ def problems(readme: Path, records: Record) -> list[str]:
 
 def main() -> None:
     """Rewrite or check the README."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing")
     options = parser.parse_args()
     readme, records = ROOT / "README.md", load_records(ROOT)
@@ -113,7 +113,7 @@ def main() -> None:
         if not options.check:
             replace_between(readme, MARKER, models_table(records))
         left = problems(readme, records)
-    except (StaleError, MarkerError) as error:
+    except BenchmarkError as error:
         left = [str(error)]
     for one in left:
         print(f"readme_table: {one}", file=sys.stderr)

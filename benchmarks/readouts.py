@@ -19,6 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.console import BenchmarkError
 from simrun.images import to_grey
 from simrun.localize import Heatmap, prepare
 from simtool.ablating import Job, ablate_job
@@ -59,11 +60,14 @@ def compare(
         dataset: annotated photos.
         side: working side in pixels.
         data: the training material, for the deeper head; None leaves that out.
+
+    Raises:
+        BenchmarkError: the network has no background class.
     """
     torch.set_num_threads(1)
     net = origin.checkpoint.build()
     if not isinstance(net, SplitNet) or net.spec.background is None:
-        raise SystemExit(f"{net.spec.name} has no background class")
+        raise BenchmarkError(f"{net.spec.name} has no background class")
     maps = _Maps(net, side)
     rows = dict(_rows("linear head", net.head, origin.ablation, net, maps, dataset))
     if data is not None:

@@ -19,7 +19,6 @@ own. Writes variants.json beside this file and the table of RESULTS.md.
 
 from __future__ import annotations
 
-import argparse
 import json
 import statistics
 import subprocess
@@ -45,6 +44,7 @@ from onnxruntime.quantization import (
 
 from benchmarks.arm.count import choose_photos, count, our_calls
 from benchmarks.arm.emulator import Emulator
+from benchmarks.console import make_parser, one_line_errors
 from benchmarks.markers import replace_between
 from benchmarks.quartiles import spread
 from simrun import Localizer
@@ -85,11 +85,10 @@ class Pictures(CalibrationDataReader):  # type: ignore[misc]
         return None if picture is None else {"image": picture[None, None]}
 
 
+@one_line_errors("variants")
 def main() -> None:
     """Make the variants, measure and write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("emulator", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--material", type=Path, required=True)

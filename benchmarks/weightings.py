@@ -12,7 +12,6 @@ readouts.py.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.console import make_parser, one_line_errors
 from benchmarks.readouts import compare
 from simrun.bundle import load_bundle
 from simrun.engine import Engine, EngineConfig
@@ -45,9 +45,10 @@ VARIANTS = {
 }
 
 
+@one_line_errors("weightings")
 def main() -> None:
     """Export, run and compare."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("model")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--subset", type=int, default=80)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from benchmarks.console import one_line_errors
 from simtool.ablating import Job, ablate_job
 from simtool.ablation import AblationOptions, Provenance
 from simtool.accuracy import to_tensors
@@ -27,6 +28,7 @@ from simtool.distributed import joined
 from simtool.run import read_checkpoint
 
 HERE: Final = Path(__file__).resolve()
+ROOT: Final = HERE.parents[2]
 IMAGES: Final = 30000
 ROUNDS: Final = 3
 
@@ -34,7 +36,7 @@ ROUNDS: Final = 3
 def work() -> None:
     """One process' share; the leading one prints."""
     torch.set_num_threads(1)
-    net: Any = read_checkpoint(HERE.parents[2] / "models" / "mnist-lenet").build()
+    net: Any = read_checkpoint(ROOT / "models" / "mnist-lenet").build()
     data = load_split("mnist", "train", None).subset(slice(0, IMAGES))
     example = to_tensors(data, np.arange(2))[0]
     with torch.inference_mode():
@@ -57,8 +59,13 @@ def work() -> None:
 def measure(processes: int) -> dict[str, Any]:
     """One run of that many processes."""
     launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
+    program = ("-m", "benchmarks.ablation.processes")
     done = subprocess.run(
-        [sys.executable, *launcher, str(HERE)], check=True, capture_output=True, text=True
+        [sys.executable, *launcher, *program],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
     )
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -85,7 +92,8 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if "RANK" in os.environ:
-        work()
-    else:
-        main()
+    with one_line_errors("processes"):
+        if "RANK" in os.environ:
+            work()
+        else:
+            main()

@@ -24,6 +24,8 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.figure import Figure
 
+from benchmarks.console import one_line_errors
+
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
 MEMORY_MB: Final = 512
@@ -49,7 +51,7 @@ def measure(name: str, method: str, images: int) -> dict[str, Any]:
         str(MEMORY_MB),
     ]
     print(name, method, images, end=" ", flush=True)
-    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     print(f"{result['seconds']:.2f} s, {result['peak_mb']:.0f} MiB", flush=True)
     return result
@@ -120,6 +122,7 @@ def plot(points: list[dict[str, Any]]) -> None:
     figure.savefig(HERE / "ablation.png", dpi=120)
 
 
+@one_line_errors("ablation")
 def main() -> None:
     """Run everything and write the record."""
     results: dict[str, Any] = {name: compare(name) for name in IMAGES}

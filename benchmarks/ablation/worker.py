@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.ablation import nets
+from benchmarks.console import make_parser, one_line_errors
 from simrun.errors import SourceError
 from simtool.ablation import AblationOptions, Provenance, ablate_cut
 from simtool.cutting import cut_network
@@ -60,12 +61,13 @@ class Peak:
 
 
 def lenet(images: int) -> tuple[nn.Module, str, Tensor, Tensor]:
-    """The shipped LeNet on MNIST, or, where that is not to be found, on noise."""
+    """The shipped LeNet on MNIST, or, where that is not to be found, on noise, and says so."""
     net = read_checkpoint(ROOT / "models" / "mnist-lenet").build()
     try:
         data = load_split("mnist", "train", None).subset(slice(0, images))
         pictures, labels = torch.tensor(data.images), torch.tensor(data.labels)
-    except SourceError:
+    except SourceError as error:
+        print(f"noise in place of MNIST: {error}", file=sys.stderr)
         pictures, labels = noise(images, (1, 28, 28), 10)
     return net, "trunk.relu2", pictures, labels
 
@@ -175,11 +177,23 @@ def cam_loop(
     seen["harm"] = (total / len(pictures)).numpy()
 
 
+@one_line_errors("ablation.worker")
 def main() -> None:
     """Measure and print."""
-    name, method, count, memory_mb = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    parser = make_parser(__doc__)
+    parser.add_argument("case", help="lenet, vgg or resnet; vgg:128 has 128 filters")
+    parser.add_argument("method", choices=["plain", "ours", "captum", "cam loop"])
+    parser.add_argument("images", type=int)
+    parser.add_argument("memory_mb", type=int)
+    options = parser.parse_args()
     torch.set_num_threads(1)
-    net, layer, pictures, labels = case(name, count)
+    found = measure(options.case, options.method, options.images, options.memory_mb)
+    print(json.dumps(found))
+
+
+def measure(name: str, method: str, images: int, memory_mb: int) -> dict[str, Any]:
+    """Seconds, processor seconds, peak MiB and, but for "plain", the harm by filter."""
+    net, layer, pictures, labels = case(name, images)
     seen: dict[str, Any] = {}
     batch = 1000 if name == "lenet" else 32
     works: dict[str, Callable[[], None]] = {
@@ -197,7 +211,7 @@ def main() -> None:
             works[method]()
         seconds, cpu = time.perf_counter() - started, time.process_time() - used
     harm = np.asarray(seen.get("harm", [])).tolist()
-    print(json.dumps({"seconds": seconds, "cpu_s": cpu, "peak_mb": peak.mb, "harm": harm}))
+    return {"seconds": seconds, "cpu_s": cpu, "peak_mb": peak.mb, "harm": harm}
 
 
 if __name__ == "__main__":

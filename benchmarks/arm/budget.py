@@ -10,7 +10,6 @@ differ between releases of the wheels, so the check refuses others than those of
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -23,6 +22,7 @@ import cv2
 
 from benchmarks.arm.count import STAGES, count, our_calls
 from benchmarks.arm.emulator import CORES, Emulator
+from benchmarks.console import make_parser, one_line_errors
 from simrun.sources.demo import draw_scene
 
 BUDGET: Final = Path(__file__).parent / "budget.json"
@@ -33,11 +33,10 @@ TOLERANCE: Final = 0.02
 SCENE_AT_S: Final = 1.0
 
 
+@one_line_errors("budget")
 def main() -> None:
     """Count, then compare or write."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("emulator", type=Path, help="folder that setup.sh filled")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--check", action="store_true", help="compare with budget.json")

@@ -24,12 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.arm.emulator import CORES, Emulator
-from benchmarks.markers import MarkerError, replace_between, require_markers
-from benchmarks.peers.detector import MissingPeerError
+from benchmarks.console import BenchmarkError, make_parser, one_line_errors
+from benchmarks.markers import replace_between, require_markers
 from benchmarks.peers.ours import parse_ours, without_folders
-from benchmarks.peers.ppocr import RECIPES
+from benchmarks.peers.ppocr import RECIPES, find_model
 from simrun.bundle import find_bundle, load_bundle
-from simrun.errors import SimError
 from simtool.annotations import AnnotatedSet, load_annotations
 
 HERE = Path(__file__).parent
@@ -42,20 +41,18 @@ REFERENCE = "PP-OCRv6 tiny @ 640"
 FRAME_SIZE = (1280, 960)
 
 
+@one_line_errors("count")
 def main() -> None:
-    """Count and write; errors are one line."""
+    """Count and write."""
     options = parse_arguments()
-    try:
-        photos = choose_photos(load_annotations(options.dataset), options.photos)
-        require_markers(RESULTS, "arm")
-        calls = our_calls(options.ours) + peer_calls(options.peers)
-        emulator = Emulator(options.emulator, options.board)
-        described = []
-        for i, call in enumerate(calls):
-            print(f"{i + 1} of {len(calls)}: {call['name']} ...", file=sys.stderr)
-            described.append(count(emulator, call, photos))
-    except (SimError, MissingPeerError, MarkerError, ValueError) as error:
-        sys.exit(f"count: {error}")
+    photos = choose_photos(load_annotations(options.dataset), options.photos)
+    require_markers(RESULTS, "arm")
+    calls = our_calls(options.ours) + peer_calls(options.peers)
+    emulator = Emulator(options.emulator, options.board)
+    described = []
+    for i, call in enumerate(calls):
+        print(f"{i + 1} of {len(calls)}: {call['name']} ...", file=sys.stderr)
+        described.append(count(emulator, call, photos))
     record = {
         "date": datetime.now(UTC).date().isoformat(),
         "command": command_line(options),
@@ -73,9 +70,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("emulator", type=Path, help="folder that setup.sh filled")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--ours", nargs="+", default=["mnist-lenet:640"], metavar="NAME[:SIDES]")
@@ -89,12 +84,12 @@ def choose_photos(dataset: AnnotatedSet, wanted: int) -> list[Path]:
     """The first so many of a fixed shuffle of the photos of the usual size.
 
     Raises:
-        ValueError: there are not that many.
+        BenchmarkError: there are not that many.
     """
     shuffled = dataset.sample(len(dataset.images) - 1).images
     usual = [image for image in shuffled if (image.width, image.height) == FRAME_SIZE]
     if not 1 <= wanted <= len(usual):
-        raise ValueError(f"--photos is {wanted}; 1 to {len(usual)} photos are {FRAME_SIZE}")
+        raise BenchmarkError(f"--photos is {wanted}; 1 to {len(usual)} photos are {FRAME_SIZE}")
     return [dataset.path(image).resolve() for image in usual[:wanted]]
 
 
@@ -121,21 +116,18 @@ def peer_calls(peers: Path | None) -> list[dict[str, Any]]:
     Raises:
         MissingPeerError: a network is not in the folder.
     """
-    calls = []
-    for recipe in RECIPES if peers else ():
-        found = sorted(peers.rglob(recipe.file)) if peers else []
-        if not found:
-            raise MissingPeerError(f"no {recipe.file} under {peers}; get it with peers.fetch")
-        calls += [
-            {
-                "name": f"{recipe.family} @ {side}",
-                "side": side,
-                "network": str(found[0].resolve()),
-                "options": asdict(recipe.options),
-            }
-            for side in PEER_SIDES[recipe.family]
-        ]
-    return calls
+    if peers is None:
+        return []
+    return [
+        {
+            "name": f"{recipe.family} @ {side}",
+            "side": side,
+            "network": str(find_model(recipe, peers).resolve()),
+            "options": asdict(recipe.options),
+        }
+        for recipe in RECIPES
+        for side in PEER_SIDES[recipe.family]
+    ]
 
 
 def count(
@@ -144,13 +136,17 @@ def count(
     photos: Sequence[Path],
     stages: Sequence[str] = STAGES,
 ) -> dict[str, Any]:
-    """Instructions of one call in millions, total and SIMD, by stage; exits where it fails."""
+    """Instructions of one call in millions, total and SIMD, by stage.
+
+    Raises:
+        BenchmarkError: the emulated call fails.
+    """
     job = json.dumps({"photos": [str(photo) for photo in photos], "calls": [call]})
     with tempfile.TemporaryDirectory() as folder:
         marks = Path(folder) / "marks.txt"
         done = emulator.run(HERE / "guest.py", job, marks=marks)
         if done.returncode:
-            sys.exit(f"count: the emulated call of {call['name']} failed ({done.returncode})")
+            raise BenchmarkError(f"the emulated call of {call['name']} failed ({done.returncode})")
         rows = [[int(n) for n in line.split()] for line in marks.read_text().splitlines()]
     return summarise(call, rows, len(photos), stages)
 
@@ -164,10 +160,10 @@ def summarise(
     """Medians over the photos from the plugin's lines (all, SIMD, loads and stores).
 
     Raises:
-        ValueError: there are not as many lines as marks were made.
+        BenchmarkError: there are not as many lines as marks were made.
     """
     if len(rows) != photos * MARKS_PER_CALL:
-        raise ValueError(f"{len(rows)} marks of {call['name']}, not {photos * MARKS_PER_CALL}")
+        raise BenchmarkError(f"{len(rows)} marks of {call['name']}, not {photos * MARKS_PER_CALL}")
     # The first line of a call counts what lay before it, the last one the reading, where there is.
     frames = [rows[i + 1 : i + 1 + len(stages)] for i in range(0, len(rows), MARKS_PER_CALL)]
     by_stage = {

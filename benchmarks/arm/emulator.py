@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.console import BenchmarkError
+
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]
 CORES: Final = {"pi4": "cortex-a72", "pi5": "cortex-a76"}
@@ -30,7 +32,14 @@ class Emulator:
             *arguments: what follows `python`.
             marks: file for the instructions between marks; None counts nothing.
             capture: keep standard output and standard error, as one text.
+
+        Raises:
+            BenchmarkError: the folder holds no emulated Python.
         """
+        if not (self.folder / "python").is_file():
+            raise BenchmarkError(
+                f"no emulated Python in {self.folder}; bash benchmarks/arm/setup.sh {self.folder}"
+            )
         describe_board(self.folder, self.board)
         settings = {
             "QEMU_CPU": CORES[self.board],

@@ -17,13 +17,13 @@ from __future__ import annotations
 import json
 import math
 import statistics
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.markers import MarkerError, replace_between, require_markers
+from benchmarks.console import one_line_errors
+from benchmarks.markers import replace_between, require_markers
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE.parent / "RESULTS.md"
@@ -73,13 +73,11 @@ class Estimate:
     most: float
 
 
+@one_line_errors("estimate")
 def main() -> None:
     """Read the counts, estimate, and write the table."""
-    try:
-        require_markers(RESULTS, MARKERS)
-        record = json.loads((HERE / "instructions.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, MarkerError) as error:
-        sys.exit(f"estimate: {error}")
+    require_markers(RESULTS, MARKERS)
+    record = json.loads((HERE / "instructions.json").read_text(encoding="utf-8"))
     text = to_markdown(record)
     replace_between(RESULTS, MARKERS, text)
     print(text)

@@ -11,7 +11,6 @@ must be of the shipped bundles. Writes a table to benchmarks/RESULTS.md.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -21,9 +20,9 @@ from torch import Tensor, nn
 
 from benchmarks.arm.count import FRAME_SIZE, HERE, RESULTS
 from benchmarks.arm.estimate import LANES
-from benchmarks.markers import MarkerError, replace_between, require_markers
+from benchmarks.console import BenchmarkError, one_line_errors
+from benchmarks.markers import replace_between, require_markers
 from simrun.bundle import Bundle, load_bundle
-from simrun.errors import SimError
 from simrun.localize import prepare
 from simtool.graph import transform_trunk
 from simtool.origin import open_origin
@@ -31,14 +30,12 @@ from simtool.origin import open_origin
 MARKERS: Final = "floor"
 
 
+@one_line_errors("floor")
 def main() -> None:
-    """Count the multiplications, and write the table; errors are one line."""
-    try:
-        require_markers(RESULTS, MARKERS)
-        record = json.loads((HERE / "instructions.json").read_text(encoding="utf-8"))
-        rows = [to_row(call) for call in record["calls"] if call["ours"]]
-    except (OSError, ValueError, SimError, MarkerError) as error:
-        sys.exit(f"floor: {error}")
+    """Count the multiplications, and write the table."""
+    require_markers(RESULTS, MARKERS)
+    record = json.loads((HERE / "instructions.json").read_text(encoding="utf-8"))
+    rows = [to_row(call) for call in record["calls"] if call["ours"]]
     text = "\n".join(
         [
             "`python -m benchmarks.arm.floor`",
@@ -59,11 +56,13 @@ def to_row(call: Mapping[str, Any]) -> str:
     """A line of the table.
 
     Raises:
-        ValueError: the counts are of another bundle than the shipped one.
+        BenchmarkError: the counts are of another bundle than the shipped one.
     """
     bundle = load_bundle(call["name"].split(" @ ")[0])
     if bundle.sha256 != call["sha256"]:
-        raise ValueError(f"the counts of {call['name']} are of another bundle; run count.py again")
+        raise BenchmarkError(
+            f"the counts of {call['name']} are of another bundle; run count.py again"
+        )
     width, height = FRAME_SIZE
     size = prepare(np.zeros((height, width), np.uint8), call["side"]).image.shape[2:]
     counts, least = call["stages"]["infer"], multiplications(bundle, size) / LANES / 1e6

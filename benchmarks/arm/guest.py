@@ -23,7 +23,7 @@ import cv2
 
 from benchmarks.peers.db import DbOptions
 from benchmarks.peers.detector import Card, Frame
-from benchmarks.peers.ppocr import PpOcr
+from benchmarks.peers.ppocr import PpOcr, open_session
 from simrun import Localizer
 from simrun.bundle import load_bundle
 from simrun.images import read_image
@@ -71,9 +71,9 @@ def bundle_call(spec: Mapping[str, Any], marker: Marker) -> Callable[[Frame], No
 
 def network_call(spec: Mapping[str, Any], marker: Marker) -> Callable[[Frame], None]:
     """A PP-OCR detector, with as many marks as one of ours makes."""
-    model = Path(spec["network"]).read_bytes()
+    session = open_session(Path(spec["network"]).read_bytes())
     options = DbOptions(**spec["options"])
-    detector = PpOcr(model, Card("", spec["side"]), options, None)
+    detector = PpOcr(Card("", spec["side"]), options, session)
 
     def call(frame: Frame) -> None:
         marker()

@@ -20,7 +20,8 @@ import cv2
 import numpy as np
 
 from benchmarks.arm.emulator import Emulator
-from benchmarks.markers import MarkerError, replace_between, require_markers
+from benchmarks.console import BenchmarkError, make_parser, one_line_errors
+from benchmarks.markers import replace_between, require_markers
 from simrun.images import Image
 from simrun.localize import prepare
 
@@ -32,19 +33,18 @@ GUEST: Final = "--guest"
 """Argument of the run inside the emulated Python."""
 
 
+@one_line_errors("shrinking")
 def main() -> None:
-    """Count and write; errors are one line."""
+    """Count and write."""
     cv2.setNumThreads(1)
     if sys.argv[1:] == [GUEST]:
         run_marked()
         return
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
-        sys.exit("shrinking: give the folder that setup.sh filled")
-    try:
-        require_markers(RESULTS, MARKERS)
-    except MarkerError as error:
-        sys.exit(f"shrinking: {error}")
-    counts = count(Path(sys.argv[1]))
+    parser = make_parser(__doc__)
+    parser.add_argument("emulator", type=Path, help="folder that setup.sh filled")
+    emulator: Path = parser.parse_args().emulator
+    require_markers(RESULTS, MARKERS)
+    counts = count(emulator)
     lines = [
         "`python -m benchmarks.arm.shrinking FOLDER`",
         "",
@@ -93,12 +93,16 @@ def run_marked() -> None:
 
 
 def count(folder: Path) -> Cost:
-    """Millions of instructions of each way and factor; exits where the emulator fails."""
+    """Millions of instructions of each way and factor.
+
+    Raises:
+        BenchmarkError: the emulated run fails.
+    """
     with tempfile.TemporaryDirectory() as work:
         marks = Path(work) / "marks.txt"
         done = Emulator(folder, "pi4").run("-m", "benchmarks.arm.shrinking", GUEST, marks=marks)
         if done.returncode:
-            sys.exit(f"shrinking: the emulated run failed ({done.returncode})")
+            raise BenchmarkError(f"the emulated run failed ({done.returncode})")
         rows = [int(line.split()[0]) for line in marks.read_text().splitlines()]
     calls = [(way, factor) for factor in FACTORS for way in WAYS]
     return {call: row / 1e6 for call, row in zip(calls, rows[1::2], strict=True)}

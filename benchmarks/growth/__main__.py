@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -18,6 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.console import make_parser, one_line_errors
 from benchmarks.growth.points import Point, all_points
 from benchmarks.growth.report import draw, to_markdown
 from benchmarks.markers import replace_between, require_markers
@@ -33,9 +33,10 @@ RESULTS: Final = HERE.parent / "RESULTS.md"
 _SAMPLED: Final = ("cpu_ms", "wall_ms", "peak_mib")
 
 
+@one_line_errors("growth")
 def main() -> None:
     """Measure, and write the JSON, the plot and the tables of RESULTS.md."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--peers", type=Path, help="folder that benchmarks.peers.fetch filled")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="only write again what is measured")

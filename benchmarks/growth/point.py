@@ -12,11 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import onnxruntime as ort
-
+from benchmarks.console import BenchmarkError, one_line_errors
 from benchmarks.growth.points import OURS, PEER, Point
 from benchmarks.peers.detector import Card
-from benchmarks.peers.ppocr import RECIPES, PpOcr, read_model
+from benchmarks.peers.ppocr import RECIPES, PpOcr, find_model, open_session
 from simrun.bundle import load_bundle
 from simrun.engine import EngineConfig
 from simrun.images import Image
@@ -33,6 +32,7 @@ Call = Callable[[Image], tuple[int, Latency | None]]
 """Number of regions of a frame, and CPU time by stage where it is known."""
 
 
+@one_line_errors("growth.point")
 def main() -> None:
     """Print the samples of the point as JSON."""
     point = Point(**json.loads(sys.argv[1]))
@@ -62,14 +62,10 @@ def _ours(point: Point) -> Call:
 
 def _peer(point: Point, folder: Path | None) -> Call:
     if folder is None:
-        raise ValueError(f"{PEER} needs the folder with its model")
+        raise BenchmarkError(f"{PEER} needs the folder with its model")
     (recipe,) = (recipe for recipe in RECIPES if recipe.family == PEER)
-    model = read_model(recipe, folder)
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = point.threads, 1
-    options.log_severity_level = 3
-    session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    detector = PpOcr(model, Card(PEER, point.side), recipe.options, session)
+    session = open_session(find_model(recipe, folder).read_bytes(), point.threads)
+    detector = PpOcr(Card(PEER, point.side), recipe.options, session)
     return lambda frame: (len(detector.detect(frame)), None)
 
 

@@ -10,13 +10,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.console import BenchmarkError
+
 Frame = NDArray[np.uint8]
 """(H, W, 3) BGR."""
 Quads = Sequence[Sequence[tuple[float, float]]]
 """Four corners (x, y) each, in pixels of the frame."""
 
 
-class MissingPeerError(Exception):
+class MissingPeerError(BenchmarkError):
     """A detector's library or model is not on this machine."""
 
 

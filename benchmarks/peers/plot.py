@@ -5,11 +5,12 @@ python -m benchmarks.peers.plot [benchmarks/peers/peers.json] [--out fronts.png]
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from benchmarks.console import make_parser, one_line_errors
 
 HERE = Path(__file__).parent
 PANELS = {
@@ -27,9 +28,10 @@ CLASSICAL = ("#8d99ae", "#a98467", "#7f8c4d")
 MARKERS = "s^Dv"
 
 
+@one_line_errors("plot")
 def main() -> None:
     """Draw from the JSON of a run."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("record", type=Path, nargs="?", default=HERE / "peers.json")
     parser.add_argument("--out", type=Path, default=HERE / "fronts.png")
     options = parser.parse_args()

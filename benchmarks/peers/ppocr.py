@@ -47,20 +47,17 @@ RECIPES = (
 class PpOcr:
     """One network at one side, in three steps so that each can be measured alone."""
 
-    def __init__(
-        self, model: bytes, card: Card, options: DbOptions, session: ort.InferenceSession | None
-    ) -> None:
-        """Take a session over, or open one of its own.
+    def __init__(self, card: Card, options: DbOptions, session: ort.InferenceSession) -> None:
+        """Detect by a session.
 
         Args:
-            model: content of the ONNX file.
             card: what to call it; its side is the one frames are shrunk to.
             options: how the map becomes boxes.
-            session: an open session of the same file.
+            session: of the network.
         """
         self.card = card
         self._options = options
-        self._session = session or open_session(model)
+        self._session = session
         self._input = self._session.get_inputs()[0].name
 
     def detect(self, frame: Frame) -> Quads:
@@ -96,10 +93,10 @@ class PpOcr:
         return [[(float(x), float(y)) for x, y in box] for box in boxes]
 
 
-def open_session(model: bytes) -> ort.InferenceSession:
-    """A session on one thread, otherwise as ONNX Runtime comes."""
+def open_session(model: bytes, threads: int = 1) -> ort.InferenceSession:
+    """A session on so many threads, otherwise as ONNX Runtime comes."""
     options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
@@ -110,7 +107,7 @@ def load_family(recipe: Recipe, folder: Path, sides: list[int]) -> list[PpOcr]:
     Raises:
         MissingPeerError: the folder has no such file.
     """
-    model = read_model(recipe, folder)
+    model = find_model(recipe, folder).read_bytes()
     file = ModelFile.of(recipe.file, model)
     detectors = []
     for side in sides:
@@ -118,16 +115,16 @@ def load_family(recipe: Recipe, folder: Path, sides: list[int]) -> list[PpOcr]:
         session = open_session(model)
         for family, options in recipe.variants():
             card = Card(family, side, asdict(options), file)
-            detectors.append(PpOcr(model, card, options, session))
+            detectors.append(PpOcr(card, options, session))
     return detectors
 
 
-def read_model(recipe: Recipe, folder: Path) -> bytes:
-    """The content of a recipe's ONNX file, which lies somewhere below a folder.
+def find_model(recipe: Recipe, folder: Path) -> Path:
+    """A recipe's ONNX file, which lies somewhere below a folder.
 
     Raises:
         MissingPeerError: it does not.
     """
     for path in sorted(folder.rglob(recipe.file)):
-        return path.read_bytes()
+        return path
     raise MissingPeerError(f"no {recipe.file} under {folder}; get it with benchmarks.peers.fetch")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from benchmarks.arm.floor import multiplications, to_row
+from benchmarks.console import BenchmarkError
 from simrun.bundle import load_bundle
 
 
@@ -28,5 +29,5 @@ def test_a_network_of_one_polarity_runs_twice_for_both() -> None:
 
 def test_counts_of_another_bundle_are_refused() -> None:
     call: dict[str, Any] = {"name": "scene-text @ 320", "side": 320, "sha256": "0", "stages": {}}
-    with pytest.raises(ValueError, match="another bundle"):
+    with pytest.raises(BenchmarkError, match="another bundle"):
         to_row(call)
