@@ -34,8 +34,10 @@ def dataset(tmp_path: Path) -> AnnotatedSet:
     return load_annotations(tmp_path)
 
 
-def curve_of(dataset: AnnotatedSet, values: np.ndarray) -> MapCurve:
-    heatmap = Heatmap(values.astype(np.float32)[None], 1.0, 0.0)
+def curve_of(
+    dataset: AnnotatedSet, values: np.ndarray, pitch: float = 1.0, origin: float = 0.0
+) -> MapCurve:
+    heatmap = Heatmap(values.astype(np.float32)[None], pitch, origin)
     return map_curve(dataset, lambda _: heatmap)
 
 
@@ -60,3 +62,11 @@ def test_false_alarms_cost_precision(dataset: AnnotatedSet) -> None:
     curve = curve_of(dataset, values)
     assert curve.precision[0] == pytest.approx(231 / (231 + 99))
     assert curve.recall[0] == pytest.approx(1.0)
+
+
+def test_a_coarse_map_is_compared_on_its_own_cells(dataset: AnnotatedSet) -> None:
+    values = np.zeros((9, 9))
+    values[2:5, 2:8] = 1  # centres 2 + 4 i: 10 to 18 by 10 to 30 lie in the quad
+    curve = curve_of(dataset, values, pitch=4.0, origin=2.0)
+    assert curve.precision[0] == 1
+    assert curve.recall[0] == pytest.approx(1)

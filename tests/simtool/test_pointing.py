@@ -72,6 +72,17 @@ def test_overlap_by_hand() -> None:
     assert abs(int(mask) - 400) <= 32
 
 
+def test_overlap_is_that_of_the_picture_where_the_map_has_a_rim() -> None:
+    plane = block(10, 20, 8, 18, size=30)
+    whole, inner = (
+        score_maps([(canvas((0,), [[at + 8, at + 10, at + 18, at + 22]]), pixels)], 1, 0.5)
+        for at in (0, 6)
+        for pixels in [pixel_maps(heatmap(plane, origin=float(at)), (40, 40))]
+    )
+    assert 0.5 < whole.mean_iou < 1
+    assert inner.mean_iou == whole.mean_iou
+
+
 def test_what_lies_outside_the_maps_rim_is_not_found() -> None:
     pixels = pixel_maps(heatmap(np.ones((3, 3)) + np.eye(3), pitch=4.0, origin=16.0), (40, 40))
     score = score_maps([(canvas((0,), [[0, 0, 10, 10]]), pixels)], 1, 0.0)
