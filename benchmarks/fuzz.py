@@ -29,6 +29,10 @@ from tests.simrun.fuzz.worker import EXPECTED, Input, Outcome, Worker
 OUT: Final = Path(__file__).with_suffix(".json")
 MOST_GROWTH_MB: Final = 20.0
 """Room for what FFmpeg's decoders set up when they are first used."""
+COLUMNS: Final = (
+    *("kind", "inputs", "works", "refused", "else"),
+    *("seconds", "slowest ms", "MB at 1/10", "MB at end"),
+)
 _KINDS_OF_BUNDLES: Final = sum("ModelError" in words for words in EXPECTED.values())
 _MOST_KEPT: Final = 20
 """Bad inputs that are written down."""
@@ -97,6 +101,21 @@ def try_kind(kind: str, examples: int, seed_number: int) -> dict[str, Any]:
     }
 
 
+def count_wrong(kind: str, found: dict[str, Any]) -> int:
+    """Inputs that gave neither a result nor a refusal."""
+    words: dict[str, int] = found["outcomes"]
+    return int(found["examples"]) - sum(words.get(word, 0) for word in EXPECTED[kind])
+
+
+def to_row(kind: str, found: dict[str, Any]) -> str:
+    """A line of the table."""
+    works, wrong = found["outcomes"].get("works", 0), count_wrong(kind, found)
+    refused = found["examples"] - works - wrong
+    counts = (kind, found["examples"], works, refused, wrong)
+    costs = [found[name] for name in ("seconds", "slowest_ms", "resident_warm_mb")]
+    return f"| {' | '.join(map(str, (*counts, *costs, found['resident_end_mb'])))} |"
+
+
 def main() -> int:
     """Try every kind; 1 where something is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -109,24 +128,13 @@ def main() -> int:
     options = parser.parse_args()
     kinds: dict[str, dict[str, Any]] = {}
     failed = False
-    print(
-        "| kind | inputs | works | refused | else | seconds | slowest ms | MB at 1/10 | MB at end |"
-    )
-    print("|---|---|---|---|---|---|---|---|---|")
+    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     for kind in options.kind or EXPECTED:
         share = _KINDS_OF_BUNDLES if "ModelError" in EXPECTED[kind] else 1
         found = kinds[kind] = try_kind(kind, options.examples // share, options.seed)
-        words = found["outcomes"]
-        works = words.get("works", 0)
-        refused = sum(words.get(word, 0) for word in EXPECTED[kind]) - works
-        wrong = found["examples"] - works - refused
         growth = found["resident_end_mb"] - found["resident_warm_mb"]
-        failed |= wrong > 0 or growth > MOST_GROWTH_MB
-        print(
-            f"| {kind} | {found['examples']} | {works} | {refused} | {wrong} | {found['seconds']} "
-            f"| {found['slowest_ms']} | {found['resident_warm_mb']} | {found['resident_end_mb']} |",
-            flush=True,
-        )
+        failed |= count_wrong(kind, found) > 0 or growth > MOST_GROWTH_MB
+        print(to_row(kind, found), flush=True)
     if options.kind and options.out.exists():
         kinds = json.loads(options.out.read_text(encoding="utf-8"))["kinds"] | kinds
     record = {

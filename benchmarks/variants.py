@@ -97,38 +97,45 @@ def main() -> None:
     dataset = load_annotations(options.dataset)
     with tempfile.TemporaryDirectory() as folder:
         bundles = make_variants(Path(folder), options.material)
-        times = measure_times(bundles)
-        record = {
-            "date": datetime.now(UTC).date().isoformat(),
-            "dataset": dataset.name,
-            "photos": options.subset,
-            "rounds": ROUNDS,
-            "variants": [
-                {
-                    "model": path.parent.name,
-                    "variant": path.name,
-                    "infer_cpu_ms": times[path],
-                    "peak_mib": peak_memory_mib(path),
-                    "px_f1": px_f1(path, dataset.sample(options.subset)),
-                    "infer_minstr": instructions(options.emulator, path, dataset, SIDE)["infer"],
-                }
-                for path in bundles
-            ],
-            "frames": [
-                {
-                    "variant": path.name,
-                    "side": side,
-                    "minstr": instructions(options.emulator, path, dataset, side)["frame"],
-                }
-                for path in bundles
-                if (path.parent.name, path.name) in FRAMES
-                for side in FRAME_SIDES
-            ],
-        }
+        record = measure(bundles, options.emulator, dataset, options.subset)
     text = to_markdown(record)
     (HERE / "variants.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     replace_between(HERE / "RESULTS.md", "variants", text)
     print(text)
+
+
+def measure(
+    bundles: list[Path], emulator: Path, dataset: AnnotatedSet, subset: int
+) -> dict[str, Any]:
+    """All figures of every variant, and what they were measured on."""
+    times = measure_times(bundles)
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "dataset": dataset.name,
+        "photos": subset,
+        "rounds": ROUNDS,
+        "variants": [
+            {
+                "model": path.parent.name,
+                "variant": path.name,
+                "infer_cpu_ms": times[path],
+                "peak_mib": peak_memory_mib(path),
+                "px_f1": px_f1(path, dataset.sample(subset)),
+                "infer_minstr": instructions(emulator, path, dataset, SIDE)["infer"],
+            }
+            for path in bundles
+        ],
+        "frames": [
+            {
+                "variant": path.name,
+                "side": side,
+                "minstr": instructions(emulator, path, dataset, side)["frame"],
+            }
+            for path in bundles
+            if (path.parent.name, path.name) in FRAMES
+            for side in FRAME_SIDES
+        ],
+    }
 
 
 def make_variants(folder: Path, material: Path) -> list[Path]:
