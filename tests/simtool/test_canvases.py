@@ -33,7 +33,7 @@ def test_each_box_holds_its_item_and_nothing_lies_outside() -> None:
 def test_clutter_keeps_off_the_items() -> None:
     pictures, labels = squares()
     clean = compose(pictures, labels, np.random.default_rng(2), items=2)
-    full = compose(pictures, labels, np.random.default_rng(2), items=2, clutter=40)
+    full = compose(pictures, labels, np.random.default_rng(2), items=2, clutter=400)
     np.testing.assert_array_equal(full.boxes, clean.boxes)
     assert (full.image > 0).sum() > 1.5 * (clean.image > 0).sum()
     for x0, y0, x1, y1 in clean.boxes.astype(int):
