@@ -1,4 +1,4 @@
-"""What can go wrong in the comparison with other detectors, on made-up maps and records."""
+"""The comparison with other detectors, on made-up maps and records."""
 
 from __future__ import annotations
 
@@ -9,9 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.arm.count import MARKS_PER_CALL, summarise
 from benchmarks.console import BenchmarkError
-from benchmarks.markers import MarkerError, replace_between, require_markers
 from benchmarks.peers.classical import join_boxes
 from benchmarks.peers.db import DbOptions, find_boxes, mean_inside
 from benchmarks.peers.detector import Card, Frame, Quads
@@ -20,7 +18,6 @@ from benchmarks.peers.measure import describe, measure
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.plot import family_styles
 from benchmarks.peers.report import to_markdown
-from benchmarks.quartiles import quartiles
 from simtool.annotations import AnnotatedImage, AnnotatedSet, TrueRegion
 
 OPTIONS = DbOptions(map_threshold=0.3, box_threshold=0.5, unclip_ratio=1.5)
@@ -89,11 +86,6 @@ def test_a_score_at_a_cost_lies_between_the_neighbours_and_nowhere_else() -> Non
     assert score_at([], 1.0) is None
 
 
-def test_the_median_does_not_follow_one_slow_call() -> None:
-    assert quartiles([1, 2, 3, 4, 1000])["median"] == 3
-    assert quartiles([7])["median"] == 7
-
-
 def test_bundles_are_given_with_sides_or_without() -> None:
     assert parse_ours("mnist-lenet") == [("mnist-lenet", None)]
     assert parse_ours("a/b:640,320") == [("a/b", 640), ("a/b", 320)]
@@ -144,7 +136,7 @@ def record(photos: AnnotatedSet) -> dict[str, Any]:
     }
 
 
-def test_every_detector_sees_every_photo_once_and_is_scored_by_the_ruler(
+def test_every_detector_sees_every_photo_once_and_is_scored(
     photos: AnnotatedSet, record: dict[str, Any]
 ) -> None:
     (run,) = measure([Fixed("good", [SQUARE])], photos)
@@ -168,38 +160,3 @@ def test_variants_are_drawn_in_their_familys_colour(record: dict[str, Any]) -> N
     styles = family_styles([net, net | {"family": "net, tuned"}])
     assert styles["net"]["color"] == styles["net, tuned"]["color"]
     assert styles["net"]["linestyle"] != styles["net, tuned"]["linestyle"]
-
-
-def test_text_is_put_between_the_markers_and_nothing_else_changes(tmp_path: Path) -> None:
-    path = tmp_path / "page.md"
-    path.write_text("before\n<!-- x:begin -->\nold\n<!-- x:end -->\nafter\n")
-    replace_between(path, "x", "new")
-    wanted = "before\n<!-- x:begin -->\nnew\n<!-- x:end -->\nafter\n"
-    assert path.read_text() == wanted
-    replace_between(path, "x", "new")
-    assert path.read_text() == wanted
-
-
-@pytest.mark.parametrize(
-    "content",
-    ["", "<!-- x:begin -->", "<!-- x:end --><!-- x:begin -->", "<!-- x:begin -->" * 2],
-)
-def test_a_page_without_one_pair_of_markers_is_left_alone(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "page.md"
-    path.write_text(content)
-    with pytest.raises(MarkerError):
-        require_markers(path, "x")
-    with pytest.raises(MarkerError):
-        replace_between(path, "x", "new")
-    assert path.read_text() == content
-
-
-def test_counts_leave_out_what_lies_before_a_call() -> None:
-    frame = [[9_000_000, 1, 1], [1_000_000, 0, 0], [6_000_000, 3_000_000, 0], [2_000_000, 0, 0]]
-    rows = [*frame, [0, 0, 0], *frame, [0, 0, 0]]
-    result = summarise({"name": "x", "side": 1, "bundle": "b"}, rows, photos=2)
-    assert result["call"] == {"total": 9.0, "simd": 3.0}
-    assert result["stages"]["infer"] == {"total": 6.0, "simd": 3.0}
-    with pytest.raises(BenchmarkError, match="9 marks of x, not 10"):
-        summarise({"name": "x", "side": 1}, rows[:-1], photos=2)
-    assert MARKS_PER_CALL == 5
