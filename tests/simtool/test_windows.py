@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from simtool.ablation_record import AblationRecord
 from simtool.data import load_split, windows
 from simtool.data.windows import AWAY, JITTER, NOTHING, SIDE, cut_windows
+from tests.conftest import ROOT
 
 
 def dots(count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -43,3 +45,9 @@ def test_windows_are_the_same_every_time(digit_folder: Path) -> None:
     assert one.images.shape == (400, 1, SIDE, SIDE)
     other = load_split("mnist-windows", "train", digit_folder)
     assert one.sha256 != other.sha256
+
+
+@pytest.mark.data
+def test_the_shipped_model_was_ablated_on_the_windows_that_are_made_today(data: Path) -> None:
+    ablation = AblationRecord.load(ROOT / "models" / "mnist-maps" / "ablation.json")
+    assert load_split("mnist-windows", ablation.split, data).sha256 == ablation.data_sha256
