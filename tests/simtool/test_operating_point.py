@@ -8,7 +8,7 @@ import pytest
 from simrun.bundle import load_bundle
 from simrun.errors import ModelError, OutputError, UsageError
 from simrun.pipeline import Localizer
-from simtool.annotations import load_annotations
+from simtool.annotations import AnnotatedSet, load_annotations
 from simtool.operating_point import (
     LEAST_PICTURES,
     RANGES,
