@@ -13,7 +13,8 @@ from simtool.ablation import AblationOptions
 from simtool.commands.ablate_model import ModelRequest, ablate_model
 from simtool.commands.ablate_run import ablate_run
 from simtool.commands.ablate_seeds import ablate_seeds
-from simtool.data.image_folder import Channels
+from simtool.commands.options import read_numbers
+from simtool.data.image_folder import channels_of
 from simtool.distributed import Peers, joined
 from simtool.weighting import WeightingOptions
 
@@ -90,16 +91,13 @@ def _model_request(request: AblateRequest) -> ModelRequest:
         raise UsageError("--model and a run folder do not go together; leave one of them out")
     if not request.weights or request.data is None or request.out is None:
         raise UsageError("--model needs --weights FILE, --data FOLDER and --out RUN")
-    channels: Channels | None = None
-    if request.channels is not None:
-        channels = "grey" if request.channels == "grey" else "rgb"
     return ModelRequest(
         model=str(request.model),
         weights=request.weights,
         data=request.data,
         out=request.out,
         layers=request.layers,
-        channels=channels,
+        channels=channels_of(request.channels),
         size=request.size,
         mean=_given_numbers("--mean", request.mean),
         std=_given_numbers("--std", request.std),
@@ -110,14 +108,7 @@ def _model_request(request: AblateRequest) -> ModelRequest:
 
 
 def _given_numbers(option: str, text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(
-            f"{option} is {text!r}; it must be numbers, such as 0.5,0.5,0.4"
-        ) from error
+    return None if text is None else read_numbers(option, text, "0.5,0.5,0.4")
 
 
 def _check_device(device: str) -> None:

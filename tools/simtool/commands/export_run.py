@@ -11,6 +11,7 @@ import numpy as np
 
 from simrun.errors import UsageError
 from simrun.regions import RULES
+from simtool.commands.options import read_numbers
 from simtool.cutouts.training import FOLDER_EXPORT
 from simtool.data import CARRIED, LabelledImages, load_split
 from simtool.data.image_folder import Channels, ImageFolder
@@ -118,7 +119,7 @@ def _export_options(defaults: ExportOptions, request: ExportRequest) -> ExportOp
         weights = replace(defaults.weights, **present)
     static, scales, rules = given.pop("static"), given.pop("scales"), given.pop("regions")
     given["static_size"] = None if static is None else _size(static)
-    given["scales"] = None if scales is None else _scales(scales)
+    given["scales"] = None if scales is None else read_numbers("--scales", scales, "1,0.5")
     given["regions"] = None if rules is None else _rules(rules)
     return replace(override(defaults, given), weights=weights)
 
@@ -131,13 +132,6 @@ def _size(text: str) -> tuple[int, int]:
     if match is None:
         raise UsageError(f"--static is {text!r}; it must be HxW, such as 480x640")
     return int(match[1]), int(match[2])
-
-
-def _scales(text: str) -> tuple[float, ...]:
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise UsageError(f"--scales is {text!r}; it must be numbers, such as 1,0.5") from error
 
 
 def _rules(text: str) -> dict[str, float]:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from simrun.errors import UsageError
+
 DataOption = Annotated[
     Path | None,
     typer.Option(
@@ -44,3 +46,11 @@ class ChannelsChoice(StrEnum):
 
     grey = "grey"
     rgb = "rgb"
+
+
+def read_numbers(option: str, text: str, example: str) -> tuple[float, ...]:
+    """Numbers with commas between; raises UsageError, with an example, where one is none."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise UsageError(f"{option} is {text!r}; it must be numbers, such as {example}") from error

@@ -8,7 +8,7 @@ from typing import Any
 from simrun.errors import UsageError
 from simtool.cutouts.training import Composed, train_folder
 from simtool.data import CARRIED, load_split
-from simtool.data.image_folder import Channels
+from simtool.data.image_folder import channels_of
 from simtool.distributed import joined
 from simtool.recipes import Recipe, SceneRecipe, find_recipe
 from simtool.train import train, train_seeds
@@ -16,10 +16,7 @@ from simtool.train import train, train_seeds
 
 def composed_of(background: Path | None, channels: str | None) -> Composed:
     """The options of composed scenes as given."""
-    wanted: Channels | None = None
-    if channels is not None:
-        wanted = "grey" if channels == "grey" else "rgb"
-    return Composed(background, wanted)
+    return Composed(background, channels_of(channels))
 
 
 def train_run(

@@ -27,6 +27,13 @@ _LISTED: Final = 5
 """Names given in a message."""
 
 
+def channels_of(option: str | None) -> Channels | None:
+    """The channels that `--channels` asks for, grey or rgb; None where it is not given."""
+    if option is None:
+        return None
+    return "grey" if option == "grey" else "rgb"
+
+
 @dataclass(frozen=True)
 class ImageFolder:
     """Pictures by class, in the order of their names."""
