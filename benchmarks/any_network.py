@@ -1,17 +1,18 @@
 """How well the worked example of docs/any-network.md localizes, by each weighting.
 
-python benchmarks/any_network.py OUT   # OUT as examples/colour_shapes.py made and trained it, and
+python -m benchmarks.any_network OUT   # OUT as examples/colour_shapes.py made and trained it, and
                                        # with OUT/run ablated; writes any_network.json
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
+
+from benchmarks.console import make_parser, one_line_errors
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 WEIGHTINGS: Final = {
@@ -40,16 +41,13 @@ def measure(out: Path, options: tuple[str, ...]) -> dict[str, Any]:
     return score
 
 
+@one_line_errors("any_network")
 def main() -> None:
     """Every weighting in turn."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = make_parser(__doc__)
     parser.add_argument("out", type=Path, help="folder of examples/colour_shapes.py, with its run/")
     out: Path = parser.parse_args().out.resolve()
-    try:
-        scores = {name: measure(out, options) for name, options in WEIGHTINGS.items()}
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines() or [f"a process ended with {error.returncode}"]
-        sys.exit(f"any_network: {said[-1]}")
+    scores = {name: measure(out, options) for name, options in WEIGHTINGS.items()}
     target = Path(__file__).with_suffix(".json")
     target.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
     for name, score in scores.items():

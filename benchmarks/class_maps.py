@@ -1,6 +1,6 @@
 """Class-specific maps of composed canvases: ours, CAM, Grad-CAM and Ablation-CAM side by side.
 
-    SIMTOOL_DATA=... python benchmarks/class_maps.py [RUN ...] [--canvases 200]
+    SIMTOOL_DATA=... python -m benchmarks.class_maps [RUN ...] [--canvases 200]
 
 Canvases of 112x112 hold four different MNIST test digits, with or without 40 pieces of clutter;
 `simtool.pointing` says what is scored. mnist-maps and mnist-lenet are scored, and the ablated run
@@ -15,12 +15,11 @@ CPU wheels; 0.15.2, installed without its dependencies, is the latest that impor
 
     pip install --no-deps --target LIBS torchcam==0.5.0 grad-cam==1.5.7 torchvision==0.15.2 \\
         ttach scikit-learn scipy joblib threadpoolctl cloudpickle narwhals tqdm
-    PYTHONPATH=LIBS python benchmarks/class_maps.py
+    PYTHONPATH=LIBS python -m benchmarks.class_maps
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import io
 import json
@@ -36,8 +35,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.console import BenchmarkError, make_parser, one_line_errors
 from simrun import Localizer
-from simrun.errors import ModelError, SimError
+from simrun.errors import ModelError
 from simrun.localize import Heatmap, prepare
 from simtool.data import LabelledImages, load_split
 from simtool.data.canvases import Canvas, compose
@@ -73,11 +73,10 @@ Sets = Mapping[tuple[str, str], list[Canvas]]
 """Split and clutter -> canvases."""
 
 
+@one_line_errors("class_maps")
 def main() -> None:
     """Score every method on every set and write what came out."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("runs", nargs="*", type=Path, help="ablated run folders")
     parser.add_argument("--canvases", type=int, default=200)
     options = parser.parse_args()
@@ -85,12 +84,10 @@ def main() -> None:
     try:
         sets = draw_sets(options.canvases)
         models = score_models(options.runs, sets)
-    except SimError as error:
-        sys.exit(f"class_maps: {error}")
     except ModuleNotFoundError as error:
-        sys.exit(f"class_maps: {error}; --help says how to get it")
+        raise BenchmarkError(f"{error}; --help says how to get it") from error
     record: dict[str, Any] = {
-        "command": " ".join(["benchmarks/class_maps.py", *(run.name for run in options.runs)])
+        "command": " ".join(["-m benchmarks.class_maps", *(run.name for run in options.runs)])
         + f" --canvases {options.canvases}",
         "seed": SEED,
         "models": models,

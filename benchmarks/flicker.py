@@ -1,6 +1,6 @@
 """How much regions flicker from frame to frame, with and without tracks, for several --hold.
 
-    python benchmarks/flicker.py CLIP|PICTURE|DATASET ... [--subset 20]
+    python -m benchmarks.flicker CLIP|PICTURE|DATASET ... [--subset 20]
 
 Clips are taken as they are, at their full rate and with every third frame alone, as a slower
 computer sees them. A picture becomes a clip of 90 frames as of a camera held in the hand: it
@@ -17,11 +17,9 @@ true where its centre lies in an annotated text or that text's centre in it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import platform
 import statistics
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -34,7 +32,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from simrun.errors import SimError, SourceError
+from benchmarks.console import make_parser, one_line_errors
+from simrun.errors import SourceError
 from simrun.images import IMAGE_SUFFIXES, Image, read_image
 from simrun.matching import Shapes, match
 from simrun.pipeline import Localizer
@@ -104,19 +103,15 @@ class Clip:
     tracker_ms: list[float] = field(default_factory=list)
 
 
+@one_line_errors("flicker")
 def main() -> None:
     """Localize every clip once, then track it in every way."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--subset", type=int, default=20)
     options = parser.parse_args()
     localizer = Localizer.load()
-    try:
-        clips = [localize(*one, localizer) for one in footage(options.paths, options.subset)]
-    except SimError as error:
-        sys.exit(f"flicker: {error}")
+    clips = [localize(*one, localizer) for one in footage(options.paths, options.subset)]
     per_clip = {
         (clip.name, step, hold): measure(clip.results[::step], clip.texts[::step], hold)
         for clip in clips
