@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from benchmarks.console import BenchmarkError
-from benchmarks.peers.classical import join_boxes
-from benchmarks.peers.db import DbOptions, find_boxes, mean_inside
 from benchmarks.peers.detector import Card, Frame, Quads
 from benchmarks.peers.fronts import front, score_at
 from benchmarks.peers.measure import describe, measure
@@ -19,55 +17,6 @@ from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.plot import family_styles
 from benchmarks.peers.report import to_markdown
 from simtool.annotations import AnnotatedImage, AnnotatedSet, TrueRegion
-
-OPTIONS = DbOptions(map_threshold=0.3, box_threshold=0.5, unclip_ratio=1.5)
-
-
-def text_map(degrees: float = 0.0, value: float = 0.9) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """(120, 200) map with a bar 81 x 21 about (100, 60)."""
-    values = np.zeros((120, 200), np.float32)
-    corners = cv2.boxPoints(((100, 60), (80, 20), degrees))
-    cv2.fillPoly(values, [np.round(corners).astype(np.int32)], value)
-    return values
-
-
-def test_a_bar_is_grown_back_on_every_side_by_area_times_ratio_over_perimeter() -> None:
-    (box,) = find_boxes(text_map(), OPTIONS)
-    reach = 80 * 20 * 1.5 / (2 * (80 + 20))
-    wanted = [60 - reach, 50 - reach, 140 + reach, 70 + reach]
-    np.testing.assert_allclose([*box.min(axis=0), *box.max(axis=0)], wanted, atol=0.01)
-
-
-def test_a_tilted_bar_keeps_its_tilt_and_proportions() -> None:
-    (box,) = find_boxes(text_map(degrees=30), OPTIONS)
-    sides = np.linalg.norm(np.diff(box[[0, 1, 2]], axis=0), axis=1)
-    # Drawn on a grid, a tilted bar is up to a pixel longer at either end.
-    np.testing.assert_allclose(sorted(sides), [20 + 24, 80 + 24], atol=3.5)
-
-
-def test_weak_and_tiny_spots_are_no_boxes() -> None:
-    assert not len(find_boxes(text_map(value=0.4), OPTIONS))
-    speck = np.zeros((50, 50), np.float32)
-    speck[20:22, 20:40] = 1
-    assert not len(find_boxes(speck, OPTIONS))
-    assert find_boxes(np.zeros((50, 50), np.float32), OPTIONS).shape == (0, 4, 2)
-
-
-def test_the_mean_of_a_quad_that_leaves_the_map_is_taken_over_what_lies_on_it() -> None:
-    corners = np.array([[-10, -10], [5, -10], [5, 5], [-10, 5]], np.float32)
-    assert mean_inside(np.ones((20, 20), np.float32), corners) == 1.0
-
-
-def test_only_boxes_side_by_side_are_joined() -> None:
-    row = np.array([[x, 0, x + 8, 10] for x in (0, 10, 20)], np.float32)
-    lonely = np.array([[0, 50, 8, 60]], np.float32)
-    np.testing.assert_array_equal(join_boxes(np.vstack([row, lonely]), 3), [[0, 0, 28, 10]])
-    assert join_boxes(np.zeros((0, 4), np.float32), 1).shape == (0, 4)
-
-
-def test_nested_boxes_are_not_counted_as_several_characters() -> None:
-    nested = np.array([[0, 0, 10, 10], [1, 1, 9, 9], [2, 2, 8, 8]], np.float32)
-    assert not len(join_boxes(nested, 2))
 
 
 def test_the_front_leaves_out_what_another_equals_or_beats() -> None:
