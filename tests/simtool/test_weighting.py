@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ from simrun.errors import ModelError, UsageError
 from simtool import weightings
 from simtool.ablation_record import AblationRecord, CriterionRecord
 from simtool.cli import app
-from simtool.weighting import METHODS, WeightingOptions, weigh, weight_entropy
+from simtool.weighting import (
+    METHODS,
+    WeightingOptions,
+    weigh,
+    weight_entropy,
+    weighting_options,
+)
 
 ERROR = np.array([[0.3, 0.1, 0.2], [0.1, 0.1, 0.4]])
 UNITS = (30, 10)
@@ -23,8 +30,8 @@ def criterion(rows: np.ndarray, base: float, worse: float) -> CriterionRecord:
         worse=worse,
         base=base,
         ablated=tuple(overall),
-        harm_low=(0.0,) * 3,
-        harm_high=(0.0,) * 3,
+        harm_low=(0.0,) * len(overall),
+        harm_high=(0.0,) * len(overall),
         base_per_class=(base, base),
         ablated_per_class=tuple(tuple(row) for row in rows),
     )
@@ -109,6 +116,88 @@ def test_entropy() -> None:
     assert weight_entropy(np.full(8, -0.5)) == pytest.approx(np.log(8))
     assert weight_entropy(np.array([0.0, 3.0, 0.0])) == 0
     assert weight_entropy(np.array([1.0, -1.0, 2.0])) == pytest.approx(1.5 * np.log(2))
+
+
+def test_entropy_is_the_mean_of_the_rows_and_relative_to_that_of_uniform_weights(
+    record: AblationRecord,
+) -> None:
+    # Rows in proportion to (2, 0, 1) and (0, 0, 3): shares of two thirds and one, and one alone.
+    two_thirds = np.log(3) - 2 / 3 * np.log(2)
+    both = weigh(record, "paper-code", WeightingOptions(per_class=True))
+    assert both.entropy == pytest.approx(two_thirds / 2)
+    assert both.relative_entropy == pytest.approx(two_thirds / 2 / np.log(3))
+    first = both.first_rows(1)
+    assert first.values == both.values[:1]
+    assert first.entropy == pytest.approx(two_thirds)
+    assert first.relative_entropy == pytest.approx(two_thirds / np.log(3))
+    assert replace(first, values=(), entropy=0, relative_entropy=0) == replace(
+        both, values=(), entropy=0, relative_entropy=0
+    )
+
+
+def first_filters(record: AblationRecord, filters: int) -> AblationRecord:
+    error = criterion(ERROR[:, :filters], 0.1, +1.0)
+    return replace(record, criteria={"error": error}, mean_activation=(2.0,) * filters)
+
+
+def test_a_single_filter_has_uniform_weights(record: AblationRecord) -> None:
+    single = first_filters(record, 1)
+    for method in ("uniform", "paper-printed"):
+        found = weigh(single, method, WeightingOptions())
+        assert (found.values, found.entropy, found.relative_entropy) == (((1.0,),), 0, 1)
+
+
+def test_one_of_two_filters_alone_has_no_entropy(record: AblationRecord) -> None:
+    # The errors are 0.25 and 0.1, of which 0.1 without blocking.
+    options = WeightingOptions("error", temperature=0.001)
+    found = weigh(first_filters(record, 2), "softmax", options)
+    assert found.array[0] == pytest.approx([1, 0])
+    assert (found.entropy, found.relative_entropy) == pytest.approx((0, 0))
+
+
+def test_weights_are_signed_where_one_is_below_0(record: AblationRecord) -> None:
+    plain = weigh(record, "paper-code", WeightingOptions())
+    assert not replace(plain, values=((0.5, 0.0, 0.2),)).signed
+    assert replace(plain, values=((0.5, 0.0, 0.2), (0.5, -0.1, 0.2))).signed
+    assert weigh(record, "paper-code", WeightingOptions(background="b")).signed
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[1.0, 1.0, 1.0], [2.0, 1.0, 1.0]],
+        [[2.0, 1.0, 1.0], [1.0, 1.0, 1.0]],
+        [[2.0, np.nan, 1.0], [2.0, 1.0, 1.0]],
+        [[2.0, 1.0, 1.0], [2.0, np.inf, 1.0]],
+    ],
+    ids=["first class unmoved", "last class unmoved", "not a number", "infinite"],
+)
+def test_a_row_that_is_zero_or_not_finite_is_refused(
+    record: AblationRecord, rows: list[list[float]]
+) -> None:
+    useless = replace(record, criteria={"loss": criterion(np.array(rows), 1.0, +1.0)})
+    with pytest.raises(ModelError, match="'paper-code' gives weights that are zero or not finite"):
+        weigh(useless, "paper-code", WeightingOptions(per_class=True))
+
+
+def test_softmax_standardises_unless_told_otherwise() -> None:
+    assert weighting_options("softmax", None, None, None, None) == WeightingOptions(
+        temperature=1.0, standardise=True
+    )
+    assert not weighting_options("softmax", None, 1.0, None, None).standardise
+    assert not weighting_options("softmax", None, None, False, None).standardise
+    assert not weighting_options("signed", None, None, None, None).standardise
+    given = WeightingOptions("loss", 0.5, standardise=True, per_class=True)
+    assert weighting_options("softmax", "loss", 0.5, True, True) == given
+
+
+def test_a_record_says_what_it_was_made_with(record: AblationRecord) -> None:
+    soft = weigh(record, "softmax", WeightingOptions(criterion="error", temperature=0.5))
+    assert (soft.criterion, soft.temperature, soft.sign) == ("error", 0.5, "e_i - E")
+    uniform = weigh(record, "uniform", WeightingOptions())
+    assert (uniform.criterion, uniform.temperature, uniform.sign) == (None, None, "none")
+    contrast = weigh(record, "paper-code", WeightingOptions(background="b"))
+    assert contrast.to_json()["background"] == "b"
 
 
 def test_plain_softmax_of_small_changes_is_almost_uniform(record: AblationRecord) -> None:
