@@ -94,6 +94,11 @@ class Units:
             )
         return cls(len(labels), classes, kept, counted.nonzero()[:, 0], counted)
 
+    @property
+    def _one_an_image(self) -> bool:
+        """Whether units are images, all of them counted: nothing to choose or to sum."""
+        return self.counted.ndim == 1 and len(self.labels) == self.images
+
     def measure(self, logits: Tensor) -> dict[str, Tensor]:
         """Every criterion of every unit: logits (G, N, C, ...) -> name -> (G, U) float64.
 
@@ -106,10 +111,7 @@ class Units:
                 f"the head gives logits {tuple(logits.shape[1:])} for labels "
                 f"{tuple(self.counted.shape)} and {self.classes} classes; they must match"
             )
-        of_units = last.flatten(0, 1) if self.counted.ndim == 1 else last[:, self.counted]
-        of_units = of_units.reshape(len(logits), -1, self.classes)
-        if self.counted.ndim == 1 and len(self.labels) < self.images:
-            of_units = of_units[:, self.counted]
+        of_units = last if self._one_an_image else last[:, self.counted]
         if not bool(torch.isfinite(of_units).all()):
             raise ModelError(
                 "the network gives logits that are not finite (NaN or infinity); check its weights "
@@ -125,7 +127,7 @@ class Units:
 
     def per_image(self, values: Tensor) -> Tensor:
         """Sums (N, G) float64 of values (G, U)."""
-        if len(self.labels) == self.images and self.counted.ndim == 1:
+        if self._one_an_image:
             return values.T.to(torch.float64)
         sums = values.new_zeros((self.images, len(values)), dtype=torch.float64)
         return sums.index_add_(0, self.image, values.T.to(torch.float64))
