@@ -181,22 +181,30 @@ def test_a_port_in_use_is_told() -> None:
 
 
 def test_a_hundred_clients_coming_and_going_leave_nothing() -> None:
-    with open_page(limits=Limits(head_s=0.5)) as page:
+    # However long this process waits for a processor between connecting and asking.
+    with open_page(limits=Limits(head_s=60)) as page:
         page.show()
         come_and_go(page, 20)
-        before = _held(page)
+        _wait_for_nobody(page)
+        before = _held()
+        gc.collect()
         tracemalloc.start()
         try:
-            gc.collect()
-            memory = tracemalloc.get_traced_memory()[0]
             come_and_go(page, 100)
-            until(lambda: _no_more(_held(page), before), f"threads and files to be {before} again")
-            gc.collect()
-            grown = tracemalloc.get_traced_memory()[0] - memory
+            _wait_for_nobody(page)
+            until(lambda: _no_more(_held(), before), f"threads and files to be {before} again")
+            # A frame kept a client would be 900 kB. Awaited: while the last connection closes,
+            # the server reads into 256 kB.
+            until(lambda: _traced_bytes() < 200_000, "the memory to be free again")
         finally:
             tracemalloc.stop()
-        assert grown < 200_000
         assert page.gauge("simrun_page_refused_total") == 0
+
+
+def _wait_for_nobody(page: Page) -> None:
+    """Wait until nobody watches; the connection that asked may still be closing."""
+    page.wait_for_gauge(STREAMS, 0)
+    page.wait_for_gauge(EVENTS, 0)
 
 
 def _no_more(now: tuple[int, int], before: tuple[int, int]) -> bool:
@@ -204,8 +212,12 @@ def _no_more(now: tuple[int, int], before: tuple[int, int]) -> bool:
     return now[0] <= before[0] and now[1] <= before[1]
 
 
-def _held(page: Page) -> tuple[int, int]:
-    """Threads and open files of the process, once no client is left."""
-    page.wait_for_gauge(STREAMS, 0)
-    page.wait_for_gauge(EVENTS, 0)
+def _held() -> tuple[int, int]:
+    """Threads and open files of the process."""
     return threading.active_count(), open_files()
+
+
+def _traced_bytes() -> int:
+    """Allocated since `tracemalloc.start`, and still in use."""
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
