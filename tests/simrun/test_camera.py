@@ -1,8 +1,11 @@
-"""V4L2 cameras, network streams and GStreamer pipelines over a scripted OpenCV."""
+"""V4L2 cameras, network streams and GStreamer pipelines over a scripted OpenCV and kernel."""
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from simrun.cameras import probe_device
 from simrun.errors import SourceError, UsageError
 from simrun.sources import SourceOptions
 from simrun.sources.camera import V4l2Device
@@ -110,7 +114,8 @@ class TestV4l2:
         assert capture.released
 
     def test_a_camera_that_is_not_there_says_what_is(self) -> None:
-        with pytest.raises(SourceError, match=r"no camera /dev/video97; there is"):
+        there = r"there is (none at all|/dev/video\d+)"
+        with pytest.raises(SourceError, match=rf"no camera /dev/video97; {there}"):
             open_camera("97")
 
     def test_a_camera_in_use(self, node: Path, sysfs: Path) -> None:
@@ -147,8 +152,97 @@ class TestV4l2:
             V4l2Device(str(tmp_path), SourceOptions()).open()
 
     def test_a_file_that_is_no_camera_is_refused_by_the_real_opencv(self, node: Path) -> None:
-        with pytest.raises(SourceError, match="gives no video"):
+        with pytest.raises(SourceError, match="video0 gives no video"):
             V4l2Device(str(node), SourceOptions()).open()
+
+
+class FakeKernel:
+    """A driver's side of the two questions, as linux/videodev2.h lays them out."""
+
+    QUERYCAP = 2 << 30 | 104 << 16 | ord("V") << 8 | 0
+    REQBUFS = 3 << 30 | 20 << 16 | ord("V") << 8 | 8
+
+    def __init__(self, everything: int, this_node: int, refusal: int | None = None) -> None:
+        self.abilities = everything, this_node
+        self.refusal = refusal
+        self.buffers: list[tuple[int, ...]] = []
+        self.flags = 0
+        self.descriptor = -1
+
+    def ioctl(self, descriptor: int, question: int, argument: bytes) -> bytes:
+        self.descriptor = descriptor
+        self.flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        if question == self.QUERYCAP:
+            assert len(argument) == 104
+            version, reserved = 0x060600, (0, 0, 0)
+            names = b"uvcvideo", b"HD Webcam", b"usb-1.2"
+            return struct.pack("16s32s32s6I", *names, version, *self.abilities, *reserved)
+        assert question == self.REQBUFS
+        self.buffers.append(struct.unpack("5I", argument))
+        if self.refusal is not None:
+            raise OSError(self.refusal, os.strerror(self.refusal))
+        return argument
+
+
+class TestProbe:
+    """What the kernel says of a device."""
+
+    @pytest.mark.parametrize(
+        ("everything", "this_node", "buffers"),
+        [
+            pytest.param(0x84A00001, 0x04200001, [(0, 1, 1, 0, 0)], id="a webcam"),
+            pytest.param(0x84A00001, 0x04A00000, [], id="the metadata of a webcam"),
+            pytest.param(0x04000001, 0, [(0, 1, 1, 0, 0)], id="a driver that tells no nodes apart"),
+            pytest.param(0x84201000, 0x04201000, [(0, 9, 1, 0, 0)], id="pictures of many planes"),
+            pytest.param(0x84200002, 0x04200002, [], id="an output"),
+            pytest.param(0x84208000, 0x04208000, [], id="a codec"),
+            pytest.param(0x84208003, 0x04208003, [], id="a codec that says it captures, too"),
+            pytest.param(0x84207000, 0x04207000, [], id="a codec of many planes that says so"),
+        ],
+    )
+    def test_only_what_gives_pictures_is_asked_whether_it_is_free(
+        self,
+        node: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        everything: int,
+        this_node: int,
+        buffers: list[tuple[int, ...]],
+    ) -> None:
+        kernel = FakeKernel(everything, this_node)
+        monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
+        assert probe_device(node) == ("capture" if buffers else "other")
+        # No buffers, of single (1) or many (9) planes, mapped into memory (1).
+        assert kernel.buffers == buffers
+
+    def test_a_device_that_another_program_captures_from_is_busy(
+        self, node: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kernel = FakeKernel(0x84A00001, 0x04200001, errno.EBUSY)
+        monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
+        assert probe_device(node) == "busy"
+
+    def test_another_refusal_is_an_error_and_the_device_is_let_go(
+        self, node: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kernel = FakeKernel(0x84A00001, 0x04200001, errno.ENODEV)
+        monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
+        with pytest.raises(OSError, match="No such device"):
+            probe_device(node)
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(kernel.descriptor)
+
+    def test_a_device_is_opened_for_both_ways_and_without_waiting(
+        self, node: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kernel = FakeKernel(0x84A00001, 0x04200001)
+        monkeypatch.setattr(fcntl, "ioctl", kernel.ioctl)
+        probe_device(node)
+        assert kernel.flags & os.O_ACCMODE == os.O_RDWR
+        assert kernel.flags & os.O_NONBLOCK
+
+    def test_what_is_no_video_device_is_an_error(self, node: Path) -> None:
+        with pytest.raises(OSError, match="Inappropriate ioctl"):
+            probe_device(node)
 
 
 class TestStream:

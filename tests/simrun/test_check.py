@@ -219,6 +219,23 @@ def test_the_driver_is_where_the_link_leads(tmp_path: Path) -> None:
     )
 
 
+def _taken(path: Path) -> str:
+    raise OSError(16, "Device or resource busy", str(path))
+
+
+def test_a_device_that_cannot_be_opened_says_why(tmp_path: Path) -> None:
+    lay(PI4, tmp_path)
+    found = {}
+    for probe in (_denied, _taken, _gone):
+        node = list_cameras(tmp_path, probe=probe)[0]
+        found[probe] = (node.state, node.error)
+    assert found == {
+        _denied: ("denied", ""),
+        _taken: ("busy", ""),
+        _gone: ("error", "No such device"),
+    }
+
+
 def test_cameras_that_libcamera_knows_are_listed(tmp_path: Path) -> None:
     listed = "Available cameras\n-----------------\n0 : imx708 [4608x2592 10-bit RGGB] (/base)\n"
     report = _report(
