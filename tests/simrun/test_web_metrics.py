@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import mmap
+from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from simrun.result import Latency, Result
 from simrun.sources import SourceStats
 from simrun.stats import RunStats
+from simrun.web import metrics
 from simrun.web.metrics import LatencyHistogram, PageCounts, write_metrics
 from tests.simrun.clock import Clock
 from tests.simrun.web import INFO
@@ -55,8 +58,19 @@ def test_counters_and_gauges() -> None:
 
 
 def test_label_values_survive_quotes() -> None:
-    (labels,) = measured()["simrun_info"]
+    ((labels, value),) = measured()["simrun_info"].items()
     assert labels[-1] == INFO.source
+    assert value == 1
+
+
+def test_resident_memory_is_counted_in_pages_and_left_out_where_it_is_not_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    statm = tmp_path / "statm"
+    monkeypatch.setattr(metrics, "Path", lambda _: statm)
+    assert "process_resident_memory_bytes" not in measured()
+    statm.write_text("900 25 7 1 0 300 0\n")
+    assert measured()["process_resident_memory_bytes"] == {(): 25 * mmap.PAGESIZE}
 
 
 def test_the_histogram_is_cumulative_in_seconds() -> None:
@@ -70,6 +84,32 @@ def test_the_histogram_is_cumulative_in_seconds() -> None:
     assert (buckets[0.001], buckets[0.025], buckets[0.05], buckets[2.5]) == (2, 2, 3, 3)
     assert buckets[math.inf] == found["simrun_stage_seconds_count"][("total",)] == 4
     assert found["simrun_stage_seconds_sum"][("total",)] == pytest.approx(9.0415)
+
+
+def test_the_ends_of_the_buckets_are_those_that_dashboards_know() -> None:
+    found = measured()["simrun_stage_seconds_bucket"]
+    ends = [le for stage, le in found if stage == "infer"]
+    assert ends[-1] == "+Inf"
+    milliseconds = [1000 * float(le) for le in ends[:-1]]
+    assert milliseconds == pytest.approx([1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500])
+
+
+def test_every_frame_counts_once_however_often_somebody_asks() -> None:
+    latencies = LatencyHistogram()
+    for _ in range(3):
+        latencies.add(Latency(total=2.0))
+        list(latencies.samples())
+    totals = {end: v for end, labels, v in latencies.samples() if labels["stage"] == "total"}
+    assert totals["_count"] == 3
+    assert totals["_sum"] == pytest.approx(0.006)
+
+
+def test_frames_do_not_pile_up_while_nobody_asks() -> None:
+    latencies = LatencyHistogram()
+    for _ in range(1000):
+        latencies.add(Latency(total=2.0))
+    assert len(latencies._uncounted) < 100
+    assert [v for end, _, v in latencies.samples() if end == "_count"] == [1000] * 6
 
 
 def test_before_the_first_frame_and_without_a_live_source() -> None:
