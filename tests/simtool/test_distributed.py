@@ -45,7 +45,8 @@ def torchrun(*arguments: object) -> dict[str, object]:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def odd_digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """MNIST's files with numbers of pictures that two cannot share evenly."""
     folder = tmp_path_factory.mktemp("data")
     write_idx(folder / "mnist", digits(301), "train")
     write_idx(folder / "mnist", digits(71, "test", seed=1), "t10k")
@@ -53,16 +54,17 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+def runs(odd_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """The same run, trained by one process and by two; the first ablated by both."""
     parent = tmp_path_factory.mktemp("runs")
     folders = {1: parent / "1", 2: parent / "2"}
-    assert train_run("mnist-lenet", folders[1], data, 0, None)["epoch"] == 10
-    assert torchrun("train", "mnist-lenet", "--out", folders[2], "--data", data)["epoch"] == 10
+    assert train_run("mnist-lenet", folders[1], odd_digits, 0, None)["epoch"] == 10
+    trained = torchrun("train", "mnist-lenet", "--out", folders[2], "--data", odd_digits)
+    assert trained["epoch"] == 10
     options = AblationOptions(resamples=40)
-    ablate_run(folders[1], data, "train", "uniform", WeightingOptions(), options)
+    ablate_run(folders[1], odd_digits, "train", "uniform", WeightingOptions(), options)
     (folders[1] / "ablation.json").rename(parent / "ablation-1.json")
-    torchrun("ablate", folders[1], "--data", data, "--resamples", 40)
+    torchrun("ablate", folders[1], "--data", odd_digits, "--resamples", 40)
     (folders[1] / "ablation.json").rename(parent / "ablation-2.json")
     return folders
 
@@ -74,20 +76,25 @@ def test_two_processes_ablate_to_the_result_of_one(runs: dict[int, Path]) -> Non
     assert one.wrong_to_right == two.wrong_to_right
     for name in one.criteria:
         a, b = one.criterion(name), two.criterion(name)
+        # Errors are counted; the others are what a float32 network answers, which may round
+        # otherwise in a batch of another size: docs/any-network.md promises 1e-6.
         tolerance = 0 if name == "error" else 1e-6
-        assert np.abs(np.subtract(a.ablated, b.ablated)).max() <= tolerance
-        assert np.abs(np.subtract(a.harm_low, b.harm_low)).max() <= max(tolerance, 1e-12)
+        for row in ("base", "ablated", "harm_low", "harm_high"):
+            assert np.abs(np.subtract(getattr(a, row), getattr(b, row))).max() <= tolerance
     assert one.deletion == two.deletion
-    assert one.stability["loss"].mean == pytest.approx(two.stability["loss"].mean)
+    # Of ranks: equal, or far apart.
+    assert one.stability == two.stability
 
 
 def test_two_processes_train_to_the_result_of_one(runs: dict[int, Path]) -> None:
     histories = [json.loads((runs[n] / "history.json").read_text())["epochs"] for n in (1, 2)]
     for a, b in zip(*histories, strict=True):
+        # What docs/any-network.md promises; float32 gradients are added up in another order.
         assert a["loss"] == pytest.approx(b["loss"], abs=1e-6)
         assert a["test"] == b["test"]
     weights = [load_file(runs[n] / "checkpoint.safetensors") for n in (1, 2)]
     for name, value in weights[0].items():
+        # Ten epochs of float32 rounding: 8e-6 was measured, on weights of up to 20.
         assert np.abs(value - weights[1][name]).max() < 1e-4
 
 
