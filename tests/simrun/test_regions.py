@@ -103,6 +103,15 @@ def test_a_valley_parts_lines_that_touch() -> None:
     assert {round(float(line.quad[:, 1].mean())) for line in (upper, lower)} == {13, 20}
 
 
+def test_a_cell_at_the_very_share_of_its_neighbours_is_no_valley() -> None:
+    heatmap = blank()
+    heatmap[10:24, 10:60] = 1.0
+    heatmap[16:18, 10:60] = 0.75
+    apart = {"join_offset": 0.3}
+    assert len(find_regions(heatmap, RegionOptions(0.5, 0.6, valley=0.75, **apart))) == 1
+    assert len(find_regions(heatmap, RegionOptions(0.5, 0.6, valley=0.76, **apart))) == 2
+
+
 def test_seeds_divide_what_touches_below_them_and_faint_components_have_none() -> None:
     heatmap = blank()
     heatmap[10:20, 5:20] = heatmap[10:20, 50:65] = 0.9
@@ -157,6 +166,8 @@ def test_a_filled_rectangle_is_its_own_box_clockwise_from_the_top_left(
 
 def test_rules_of_a_bundle_are_checked() -> None:
     assert RegionOptions.from_rules(0.5, 0.6, {"valley": 0.9}).valley == 0.9
+    extremes = RegionOptions.from_rules(0.5, 0.6, {"lines": 0.0, "min_area": 10_000.0})
+    assert (extremes.lines, extremes.min_area) == (0.0, 10_000.0)
     with pytest.raises(ModelError, match="unknown rules: vally"):
         RegionOptions.from_rules(0.5, 0.6, {"vally": 0.9})
     with pytest.raises(ModelError, match="rules outside 0 to 10000: join_gap"):
