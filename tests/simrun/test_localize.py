@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import cast
 
 import numpy as np
 import pytest
@@ -85,6 +86,42 @@ def test_no_line_is_skipped_however_much_a_frame_shrinks(side: int) -> None:
         frame = np.zeros((480, 640), np.uint8)
         frame[row] = 255
         assert prepare(frame, side).image.max() > 0
+
+
+@pytest.mark.parametrize("side", [639, 500, 400, 330])
+def test_strokes_of_two_pixels_outlast_a_shrink_to_more_than_one_half(side: int) -> None:
+    """To halve on the way would make them grey: each pair would be half of one."""
+    frame = np.zeros((480, 640), np.uint8)
+    frame[:, np.arange(640) % 4 // 2 == 1] = 255
+    frame = np.roll(frame, 1, axis=1)
+    shrunk = prepare(frame, side).image
+    assert (shrunk.min(), shrunk.max()) == (0, 255)
+
+
+class RecordingEngine:
+    """Keeps what it is given, and finds nothing."""
+
+    def __init__(self) -> None:
+        self.batches: list[np.ndarray] = []
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        self.batches.append(batch)
+        return np.zeros((1, 1, batch.shape[2] // 2, batch.shape[3] // 2), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("frame", "batch"), [((8, 64), (28, 64)), ((64, 8), (64, 28)), ((64, 32), (64, 32))]
+)
+def test_what_the_graph_is_too_large_for_is_padded_and_nothing_else(
+    frame: tuple[int, int], batch: tuple[int, int]
+) -> None:
+    meta = dataclasses.replace(BUNDLE.meta, receptive_field=28, offset=13.5)
+    engine = RecordingEngine()
+    image = np.full(frame, 7, np.uint8)
+    compute_heatmap(cast(Engine, engine), meta, prepare(image, 640))
+    (given,) = engine.batches
+    assert given.shape == (1, 1, *batch)
+    assert (given == 7).all()
 
 
 def test_the_padding_repeats_the_edge_and_has_no_cells() -> None:
