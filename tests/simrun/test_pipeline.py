@@ -16,6 +16,7 @@ from simrun import Localizer
 from simrun.bundle import load_bundle
 from simrun.errors import SourceError, UsageError
 from simrun.images import to_bgr
+from simrun.pipeline import require_side
 
 from .conftest import STROKES
 
@@ -29,6 +30,8 @@ def test_bars_are_found_and_read(bars: np.ndarray) -> None:
     np.testing.assert_allclose(lying.box, (40, 100, 80, 108), atol=2)
     assert standing.score > 0.9
     assert lying.label_score == pytest.approx(1.0, abs=0.1)
+    # There is only one map that could have found them.
+    assert (standing.channel, lying.channel) == (None, None)
 
 
 def test_grey_and_colour_give_the_same(bars: np.ndarray) -> None:
@@ -73,6 +76,14 @@ def test_bad_arguments_are_named() -> None:
         Localizer.load(STROKES, provider="toaster")
     with pytest.raises(SourceError, match="a frame must be uint8"):
         Localizer.load(STROKES)(np.zeros((4, 4)))
+
+
+def test_a_side_may_be_as_small_or_large_as_the_message_says() -> None:
+    for side in (None, 32, 16384):
+        require_side(side)
+    for side in (31, 16385):
+        with pytest.raises(UsageError, match=f"--side is {side}; it must be 32 to 16384 pixels"):
+            require_side(side)
 
 
 def test_the_provider_in_use_is_told() -> None:
