@@ -207,6 +207,15 @@ def test_a_source_without_time_counts_frames(times: Sequence[float]) -> None:
     assert numbers(tracker(result(99, region(100, 100), time_s=times[-1]))) == [1]
 
 
+@pytest.mark.parametrize(("away", "number"), [(23, 0), (27, 1)])
+def test_without_time_a_second_has_25_frames(away: int, number: int) -> None:
+    tracker = Tracker()
+    tracker(result(0, region(100, 100), time_s=0.0))
+    for index in range(away):
+        tracker(result(1 + index, time_s=0.0))
+    assert numbers(tracker(result(99, region(100, 100), time_s=0.0))) == [number]
+
+
 def test_what_is_remembered_is_bounded() -> None:
     tracker = Tracker()
     for index in range(40):
