@@ -62,6 +62,32 @@ def test_characters_side_by_side_are_one_line() -> None:
     assert line.quad[:, 0].max() == pytest.approx(49.5)
 
 
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [({}, 1), ({"lines": 0.0}, 2), ({"join_gap": 0.5}, 2), ({"join_gap": 0.9}, 1)],
+)
+def test_neighbours_are_joined_up_to_the_gap_and_where_there_are_lines(
+    rules: dict[str, float], found: int
+) -> None:
+    heatmap = blank()
+    heatmap[20:30, 10:20] = heatmap[20:30, 28:38] = 1
+    assert len(find_regions(heatmap, RegionOptions(0.5, 0.6, **rules))) == found
+
+
+def test_without_rules_neighbours_are_joined_up_to_their_height() -> None:
+    for gap, found in ((9, 1), (12, 2)):
+        heatmap = blank()
+        heatmap[20:30, 10:20] = heatmap[20:30, 20 + gap : 30 + gap] = 1
+        assert len(find(heatmap)) == found
+
+
+def test_a_region_of_the_very_threshold_is_reported() -> None:
+    heatmap = blank()
+    heatmap[10:16, 20:40] = 0.75
+    assert len(find(heatmap, mean=0.75)) == 1
+    assert find(heatmap, mean=0.751) == []
+
+
 def test_lines_above_each_other_far_apart_or_of_other_size_stay_apart() -> None:
     heatmap = blank()
     heatmap[5:15, 5:15] = 1
@@ -101,6 +127,26 @@ def test_a_valley_parts_lines_that_touch() -> None:
     assert len(find(heatmap)) == 1
     upper, lower = find_regions(heatmap, RegionOptions(0.5, 0.6, valley=0.8, join_offset=0.3))
     assert {round(float(line.quad[:, 1].mean())) for line in (upper, lower)} == {13, 20}
+
+
+@pytest.mark.parametrize(
+    ("thick", "rules", "found"),
+    [
+        (1, {"valley_reach": 1.0}, 2),
+        (3, {"valley_reach": 1.0}, 1),
+        (3, {}, 2),
+        (4, {}, 1),
+        (4, {"valley_reach": 3.0}, 2),
+    ],
+)
+def test_a_valley_parts_where_both_heights_are_within_reach(
+    thick: int, rules: dict[str, float], found: int
+) -> None:
+    heatmap = blank()
+    heatmap[10:30, 10:60] = 1.0
+    heatmap[20 : 20 + thick, 10:60] = 0.6
+    options = RegionOptions(0.5, 0.6, valley=0.8, join_offset=0.3, **rules)
+    assert len(find_regions(heatmap, options)) == found
 
 
 def test_a_cell_at_the_very_share_of_its_neighbours_is_no_valley() -> None:
