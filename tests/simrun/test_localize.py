@@ -98,6 +98,19 @@ def test_strokes_of_two_pixels_outlast_a_shrink_to_more_than_one_half(side: int)
     assert (shrunk.min(), shrunk.max()) == (0, 255)
 
 
+def test_a_last_row_and_column_without_a_pair_are_dropped() -> None:
+    frame = np.zeros((481, 641), np.uint8)
+    frame[-1] = frame[:, -1] = 255
+    working = prepare(frame, 320)
+    assert working.content == (240, 320)
+    assert working.image.max() == 0
+
+
+def test_what_is_one_pixel_high_stays_so() -> None:
+    working = prepare(np.zeros((1, 700), np.uint8), 350)
+    assert working.content == (1, 350)
+
+
 class RecordingEngine:
     """Keeps what it is given, and finds nothing."""
 
