@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from simrun import Localizer
 from simrun.bundle import load_bundle
 from simrun.errors import SourceError, UsageError
 from simrun.images import to_bgr
+from simrun.localize import Heatmap
 from simrun.pipeline import require_side
 
 from .conftest import STROKES
@@ -32,6 +34,30 @@ def test_bars_are_found_and_read(bars: np.ndarray) -> None:
     assert lying.label_score == pytest.approx(1.0, abs=0.1)
     # There is only one map that could have found them.
     assert (standing.channel, lying.channel) == (None, None)
+
+
+def test_characters_side_by_side_are_read_one_by_one() -> None:
+    frame = np.full((240, 320), 10, np.uint8)
+    frame[60:84, 100:116] = frame[60:84, 126:142] = frame[60:84, 152:168] = 240
+    (line,) = Localizer.load(STROKES)(frame).regions
+    assert line.label == "|||"
+
+
+def test_lines_are_found_map_by_map_and_a_thing_in_all_maps_at_once(
+    bars: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.zeros((2, 60, 80), np.float32)
+    values[0, 10:20, 10:20] = 0.8
+    values[1, 10:20, 10:20] = 0.9
+    heatmap = Heatmap(values, 4.0, 1.5)
+    monkeypatch.setattr("simrun.pipeline.compute_heatmap", lambda *_: heatmap)
+    localizer = Localizer.load(STROKES, classify=False)
+    localizer.meta = replace(localizer.meta, heatmap_channels=("digits", "letters"))
+    found = [(r.channel, round(r.score, 3)) for r in localizer(bars).regions]
+    assert found == [("digits", 0.8), ("letters", 0.9)]
+    localizer.region_options = replace(localizer.region_options, lines=0.0)
+    found = [(r.channel, round(r.score, 3)) for r in localizer(bars).regions]
+    assert found == [(None, 0.9)]
 
 
 def test_grey_and_colour_give_the_same(bars: np.ndarray) -> None:
@@ -59,7 +85,7 @@ def test_without_classification_nothing_is_labelled(bars: np.ndarray) -> None:
 
 
 def test_the_stages_add_up_on_a_scripted_clock(bars: np.ndarray) -> None:
-    ticks = itertools.accumulate([0.0, 0.001, 0.004, 0.0005, 0.002])
+    ticks = itertools.accumulate([100.0, 0.001, 0.004, 0.0005, 0.002])
     localizer = Localizer(load_bundle(STROKES), clock=lambda: next(ticks))
     latency = localizer(bars).latency_ms
     assert latency.to_json() == pytest.approx(
