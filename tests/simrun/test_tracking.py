@@ -165,6 +165,22 @@ def test_no_time_makes_a_region_far_off_the_same() -> None:
     assert numbers(tracker(result(1, region(100, 200), time_s=10.0))) == [1]
 
 
+def test_a_lost_region_moves_on_for_half_a_second_and_waits_there() -> None:
+    tracker = Tracker()
+    for index in range(10):
+        tracker(result(index, region(10 * index, 100)))
+    # 0.9 s after it was last seen at 90, it is where half a second at 300 pixels a second led.
+    assert numbers(tracker(result(36, region(240, 100)))) == [0]
+
+
+@pytest.mark.parametrize(("step", "number"), [(20, 0), (40, 1)])
+def test_how_far_a_new_region_may_go_at_once(step: int, number: int) -> None:
+    """Half of its height, 10 pixels, and half of the frame's diagonal, 800, a second."""
+    tracker = Tracker()
+    tracker(result(0, region(100, 100)))
+    assert numbers(tracker(result(1, region(100, 100 + step)))) == [number]
+
+
 def test_growth_is_not_motion() -> None:
     """Half of a line is gone, then all of it: what comes back is where it was."""
     tracker = Tracker()
