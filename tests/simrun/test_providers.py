@@ -142,6 +142,37 @@ def test_the_default_says_what_else_there_is(build: Any, caplog: pytest.LogCaptu
     assert "running on the CPU; ONNX Runtime has openvino too" in caplog.text
 
 
+def test_the_default_says_nothing_where_there_is_nothing_else(
+    build: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    build("CPUExecutionProvider")
+    Localizer.load(STROKES)
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("fixed_size", "asked"), [(False, "cpu"), (True, None)])
+def test_crops_come_in_batches_that_one_of_a_fixed_size_does_not_take(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    fixed_size: bool,
+    asked: str | None,
+) -> None:
+    providers_asked: dict[str, str | None] = {}
+
+    class Recorded(Engine):
+        def __init__(self, graph: bytes, config: EngineConfig, *, what: str) -> None:
+            super().__init__(graph, config, what=what)
+            providers_asked[what] = config.provider
+            self.provider = replace(self.provider, fixed_size=fixed_size)
+
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr("simrun.pipeline.Engine", Recorded)
+    Localizer.load(STROKES, provider="cpu")
+    assert providers_asked == {"localizer.onnx": "cpu", "classifier.onnx": asked}
+    assert ("classifier.onnx runs on the CPU" in caplog.text) == fixed_size
+
+
 def test_one_that_takes_one_size_refuses_a_graph_of_any(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(providers, "PROVIDERS", (replace(CPU, fixed_size=True),))
     with pytest.raises(UsageError, match=r"takes images of one size only, localizer\.onnx takes"):
