@@ -170,6 +170,15 @@ def test_seeds_divide_what_touches_below_them_and_faint_components_have_none() -
     assert all(line.quad[:, 1].max() < 25 for line in seeded)
 
 
+def test_one_faint_cell_belongs_to_the_seed_around_it() -> None:
+    heatmap = blank()
+    heatmap[10:16, 20:40] = 0.9
+    (whole,) = find(heatmap)
+    heatmap[12, 25] = 0.55
+    (line,) = find_regions(heatmap, RegionOptions(0.5, 0.6, seed_threshold=0.7))
+    np.testing.assert_allclose(line.quad, whole.quad, atol=1e-4)
+
+
 def test_growing_widens_a_box_by_its_height() -> None:
     heatmap = blank()
     heatmap[20:30, 20:60] = 1
