@@ -64,6 +64,42 @@ def test_the_scales_of_the_pyramid_lie_on_each_other(factor: float) -> None:
     assert (both.values >= one.values - 1e-6).all()
 
 
+@pytest.mark.parametrize(
+    ("frame", "pitch", "origin"), [((240, 320), 2.0, 1.5), ((960, 1280), 4.0, 3.5)]
+)
+def test_a_cell_lies_where_its_pixels_were(
+    frame: tuple[int, int], pitch: float, origin: float
+) -> None:
+    """Cell 0 sees pixels 1 and 2; of a frame at half its size these are 2 to 5."""
+    heatmap = heatmap_of(np.zeros(frame, np.uint8), side=640)
+    assert (heatmap.pitch, heatmap.origin) == (pitch, origin)
+
+
+class PixelEngine:
+    """The mean of the four pixels around the centre of each cell: offset 1.5, stride 2."""
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        pixels = batch.astype(np.float32)
+        rows = (pixels[:, :, 1:-1:2] + pixels[:, :, 2::2]) / 2
+        return np.asarray((rows[..., 1:-1:2] + rows[..., 2::2]) / 2, np.float32)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("step", [1, -1])
+def test_a_slope_is_the_same_at_every_scale(axis: int, step: int) -> None:
+    """The greater value counts: what lay too far to a side would stand out on one slope."""
+    slope = np.arange(0, 240, 2, np.uint8)[::step]
+    frame = np.ascontiguousarray(np.broadcast_to(slope, (120, 120)))
+    working = prepare(frame if axis else frame.T, 640)
+    engine = cast(Engine, PixelEngine())
+    one, both = (
+        compute_heatmap(engine, dataclasses.replace(BUNDLE.meta, scales=scales), working).values
+        for scales in ((1.0,), (1.0, 0.5))
+    )
+    # The first and the last cells lie half beyond the coarse map.
+    np.testing.assert_array_equal(both[:, 1:-1, 1:-1], one[:, 1:-1, 1:-1])
+
+
 def test_small_frames_are_not_enlarged_and_large_ones_shrink_to_the_side() -> None:
     assert prepare(np.zeros((50, 70), np.uint8), 640).image.shape == (1, 1, 56, 72)
     assert prepare(np.zeros((50, 70), np.uint8), 640).scale == 1.0
@@ -159,6 +195,11 @@ def test_colour_is_laid_out_in_planes() -> None:
     assert image.shape == (1, 3, 32, 64)
     assert (image[0, 2] == 9).all()
     assert (image[0, :2] == 0).all()
+
+
+def test_the_smallest_frames_have_one_cell() -> None:
+    for shape in ((1, 1), (3, 3)):
+        assert heatmap_of(np.zeros(shape, np.uint8)).values.shape == (1, 1, 1)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (7, 9999), (9999, 7), (3, 3)])
