@@ -44,6 +44,20 @@ def test_the_two_thresholds_do_what_their_names_say() -> None:
     assert find(heatmap, low=0.56, mean=0.5) == []
 
 
+def test_a_score_is_at_most_one() -> None:
+    heatmap = blank()
+    heatmap[10:16, 20:40] = 1.25
+    assert [line.score for line in find(heatmap)] == [1.0]
+
+
+def test_rules_that_let_everything_pass_make_no_region_of_what_has_no_seed() -> None:
+    heatmap = blank()
+    heatmap[10:16, 20:40] = 0.9
+    heatmap[40:46, 20:40] = 0.6
+    everything = RegionOptions(0.5, 0.0, seed_threshold=0.7, min_area=0.0)
+    assert len(find_regions(heatmap, everything)) == 1
+
+
 def test_lines_below_the_least_height_are_not_reported() -> None:
     heatmap = blank()
     heatmap[10:16, 20:40] = 0.9
