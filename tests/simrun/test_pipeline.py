@@ -15,6 +15,7 @@ import pytest
 
 from simrun import Localizer
 from simrun.bundle import load_bundle
+from simrun.classify import Reading
 from simrun.errors import SourceError, UsageError
 from simrun.images import to_bgr
 from simrun.localize import Heatmap
@@ -58,6 +59,25 @@ def test_lines_are_found_map_by_map_and_a_thing_in_all_maps_at_once(
     localizer.region_options = replace(localizer.region_options, lines=0.0)
     found = [(r.channel, round(r.score, 3)) for r in localizer(bars).regions]
     assert found == [(None, 0.9)]
+
+
+@pytest.mark.parametrize(
+    ("channels", "lines", "how"),
+    [(1, 1.0, "read"), (1, 0.0, "named"), (3, 1.0, "named"), (3, 0.0, "named")],
+)
+def test_only_lines_of_grey_are_read_character_by_character(
+    bars: np.ndarray, monkeypatch: pytest.MonkeyPatch, channels: int, lines: float, how: str
+) -> None:
+    values = np.zeros((1, 60, 80), np.float32)
+    values[0, 10:20, 10:20] = 0.8
+    heatmap = Heatmap(values, 4.0, 1.5)
+    monkeypatch.setattr("simrun.pipeline.compute_heatmap", lambda *_: heatmap)
+    monkeypatch.setattr("simrun.pipeline.read_regions", lambda *_: [Reading("read", (1.0,))])
+    monkeypatch.setattr("simrun.pipeline.label_regions", lambda *_: [Reading("named", (1.0,))])
+    localizer = Localizer.load(STROKES)
+    localizer.meta = replace(localizer.meta, channels=channels)
+    localizer.region_options = replace(localizer.region_options, lines=lines)
+    assert [region.label for region in localizer(bars).regions] == [how]
 
 
 def test_grey_and_colour_give_the_same(bars: np.ndarray) -> None:
