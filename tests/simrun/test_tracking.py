@@ -181,6 +181,13 @@ def test_how_far_a_new_region_may_go_at_once(step: int, number: int) -> None:
     assert numbers(tracker(result(1, region(100, 100 + step)))) == [number]
 
 
+@pytest.mark.parametrize(("step", "number"), [(75, 0), (90, 1)])
+def test_no_time_takes_a_region_further_than_four_heights(step: int, number: int) -> None:
+    tracker = Tracker()
+    tracker(result(0, region(100, 100)))
+    assert numbers(tracker(result(27, region(100, 100 + step)))) == [number]
+
+
 def test_growth_is_not_motion() -> None:
     """Half of a line is gone, then all of it: what comes back is where it was."""
     tracker = Tracker()
@@ -244,6 +251,11 @@ def test_what_is_remembered_is_bounded() -> None:
 def test_a_hold_out_of_range_is_refused(hold: int) -> None:
     with pytest.raises(UsageError, match=f"--hold is {hold}; it must be 0 to 1000 frames"):
         Tracker(hold)
+
+
+@pytest.mark.parametrize("hold", [0, 1000])
+def test_the_ends_of_the_range_of_hold_are_taken(hold: int) -> None:
+    assert len(Tracker(hold)(result(0, region(100, 100))).regions) == (hold == 0)
 
 
 places = st.tuples(st.integers(0, 600), st.integers(0, 440), st.integers(0, 90), st.integers(0, 40))
