@@ -197,6 +197,16 @@ def test_colour_is_laid_out_in_planes() -> None:
     assert (image[0, :2] == 0).all()
 
 
+@pytest.mark.parametrize(
+    ("frame", "cells"), [((50, 70), (24, 34)), ((51, 71), (25, 35)), ((52, 72), (25, 35))]
+)
+def test_cells_are_those_whose_centre_is_on_the_frame(
+    frame: tuple[int, int], cells: tuple[int, int]
+) -> None:
+    """Centres are at 1.5, 3.5, ...: the 25th at 49.5, which is on rows 0 to 50."""
+    assert heatmap_of(np.zeros(frame, np.uint8)).values.shape == (1, *cells)
+
+
 def test_the_smallest_frames_have_one_cell() -> None:
     for shape in ((1, 1), (3, 3)):
         assert heatmap_of(np.zeros(shape, np.uint8)).values.shape == (1, 1, 1)
