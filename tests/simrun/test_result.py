@@ -30,6 +30,11 @@ def test_a_region_is_rounded_and_names_its_map_where_there_are_several() -> None
     assert "channel" not in replace(region, channel=None).to_json()
 
 
+def test_only_a_held_region_says_so() -> None:
+    assert Region(LEANING, 0.5, held=True).to_json()["held"] is True
+    assert "held" not in Region(LEANING, 0.5).to_json()
+
+
 def test_the_total_includes_the_capture() -> None:
     latency = Latency(infer=3.0, total=4.0).after_capture(0.25)
     assert latency == Latency(capture=250.0, infer=3.0, total=254.0)
