@@ -8,7 +8,7 @@ from torch import nn
 
 from simtool.folding import lean
 from simtool.graph import LocalizerGraph, Polarity, Readout, transform_trunk
-from simtool.nets.scene_text import Residual
+from simtool.nets.blocks import Context, Residual
 from simtool.onnx_file import Port, to_onnx
 from simtool.phases import PhasedGraph
 
@@ -87,6 +87,17 @@ def test_neither_sums_nor_a_scaling_are_left() -> None:
     operators = [node.op_type for node in to_onnx(graph, example, *ports).graph.node]
     assert set(operators) == {"Cast", "Conv", "Relu", "Sigmoid"}
     assert operators.count("Conv") == 5
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.usefixtures("double")
+def test_blocks_at_half_the_resolution_fold_too(size: tuple[int, int]) -> None:
+    layers = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), Context(4, 6, (1, 2)))
+    graph, image = graph_of(layers.eval()), picture(size)
+    folded = lean(graph)
+    assert not any(isinstance(module, Residual) for module in folded.modules())
+    assert graph(image).std() > 0.01
+    assert torch.allclose(folded(image), graph(image), rtol=0, atol=1e-12)
 
 
 @pytest.mark.usefixtures("double")

@@ -16,6 +16,7 @@ from simtool.graph import (
     trunk_geometry,
 )
 from simtool.nets import build_net
+from simtool.nets.blocks import Context
 from tests.simtool.tiny import tiny_trunk
 
 pytestmark = pytest.mark.usefixtures("double")
@@ -119,6 +120,29 @@ def test_probing_confirms_the_geometry_and_refuses_another(pool: str, padding: s
     ):
         with pytest.raises(ModelError, match="not understood"):
             check_geometry(trunk, 1, wrong)
+
+
+@pytest.mark.parametrize(("dilations", "reach"), [((), 2), ((1,), 4), ((1, 2), 8)])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_context_sees_twice_as_far_and_moves_nothing(
+    dilations: tuple[int, ...], reach: int, stride: int
+) -> None:
+    torch.set_default_dtype(torch.float32)
+    context = Context(3, 4, dilations)
+    trunk = nn.Sequential(nn.Conv2d(1, 3, 3, stride=stride, padding=1), context)
+    assert context.reach == reach
+    expected = Geometry(stride, 0.0, 3 + 2 * reach * stride)
+    assert trunk_geometry(transform_trunk(trunk, "keep", "same")) == expected
+    check_geometry(trunk, 1, expected)
+    for field in (expected.receptive_field - 2, expected.receptive_field + 2):
+        with pytest.raises(ModelError, match="not understood"):
+            check_geometry(trunk, 1, Geometry(stride, 0.0, field))
+
+
+@pytest.mark.parametrize(("pool", "padding"), [("atrous", "same"), ("keep", "valid")])
+def test_context_is_exported_as_it_was_trained(pool: str, padding: str) -> None:
+    with pytest.raises(ModelError, match="block '0' adds maps of half the resolution"):
+        transform_trunk(nn.Sequential(Context(2, 2, ())), pool, padding)
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import copy
 from collections import OrderedDict
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from simtool.graph import LocalizerGraph
-from simtool.nets.scene_text import Residual
+from simtool.nets.blocks import Context, Residual
 from simtool.phases import with_phases
 
 
@@ -39,21 +39,37 @@ def lean(graph: LocalizerGraph, fold_sums: bool = True) -> nn.Module:
 def _fold_sums(graph: LocalizerGraph) -> None:
     """Make each residual block of the trunk a convolution and ReLU, where it can be one."""
     if isinstance(graph.trunk, nn.Sequential):
-        layers = graph.trunk.named_children()
-        graph.trunk = nn.Sequential(
-            OrderedDict((name, _folded(layer)) for name, layer in layers)
-        ).eval()
+        graph.trunk = _folded_layers(graph.trunk)
+
+
+def _folded_layers(layers: nn.Sequential) -> nn.Sequential:
+    named = layers.named_children()
+    return nn.Sequential(OrderedDict((name, _folded(layer)) for name, layer in named)).eval()
 
 
 def _folded(layer: nn.Module) -> nn.Module:
     """The layer, or a block's one convolution, changed in place, and ReLU."""
+    if isinstance(layer, Context):
+        layer.blocks = _folded_layers(layer.blocks)
+        return layer
     if not (isinstance(layer, Residual) and _has_middle(layer.conv)):
         return layer
     conv = layer.conv
-    rows, columns = conv.kernel_size
     with torch.no_grad():
-        conv.weight[:, :, rows // 2, columns // 2] += torch.eye(conv.out_channels)
+        conv.weight += identity_taps(conv)
     return nn.Sequential(OrderedDict(conv=conv, relu=layer.relu))
+
+
+def identity_taps(conv: nn.Conv2d) -> Tensor:
+    """What a residual block's sum adds to the weights of its convolution, in their shape.
+
+    1 on the middle tap of each channel's own filter; nothing where the sum cannot be folded.
+    """
+    taps = torch.zeros_like(conv.weight)
+    if _has_middle(conv):
+        rows, columns = conv.kernel_size
+        taps[:, :, rows // 2, columns // 2] = torch.eye(conv.out_channels)
+    return taps
 
 
 def _has_middle(conv: nn.Conv2d) -> bool:

@@ -13,6 +13,7 @@ A trunk that is a plain sequence of layers can be exported in other ways than it
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 from simrun.errors import ModelError, UsageError
 from simtool.nets.base import Padding
-from simtool.nets.scene_text import Residual
+from simtool.nets.blocks import Context, Residual
 
 Pool = Literal["keep", "drop", "atrous"]
 Polarity = Literal["bright", "dark", "both"]
@@ -83,6 +84,9 @@ def transform_trunk(trunk: nn.Module, pool: Pool, padding: Padding) -> nn.Module
                     "export with --padding same"
                 )
             layers[name] = Residual(_convolution(name, layer.conv, dilation, pool, padding))
+        elif isinstance(layer, Context):
+            _check_context(name, pool, padding)
+            layers[name] = layer
         elif isinstance(layer, _POINTWISE):
             layers[name] = layer
         else:
@@ -100,6 +104,9 @@ def trunk_geometry(trunk: nn.Sequential) -> Geometry:
     for name, child in trunk.named_children():
         if isinstance(child, _POINTWISE):
             continue
+        if isinstance(child, Context):
+            field += 2 * child.reach * stride
+            continue
         layer = child.conv if isinstance(child, Residual) else child
         if not isinstance(layer, nn.Conv2d | nn.MaxPool2d):
             raise _unknown(name, layer)
@@ -114,10 +121,11 @@ def check_geometry(trunk: nn.Sequential, channels: int, geometry: Geometry) -> N
     """Probe the layers with a bright line one pixel wide, moved over the image, and compare.
 
     A copy of the trunk with all weights 1 and no biases answers wherever the line is seen. It is
-    moved along both axes; the cell in the middle must see it exactly where it should.
+    moved along both axes; the cell in the middle must see it exactly where it should, or its
+    neighbour must: where maps are halved on the way, one of the two sees less to one side.
 
     Raises:
-        ModelError: it does not.
+        ModelError: neither does.
     """
     probe = _all_ones(trunk)
     size = 2 * geometry.receptive_field + geometry.stride
@@ -128,11 +136,13 @@ def check_geometry(trunk: nn.Sequential, channels: int, geometry: Geometry) -> N
         half = (geometry.receptive_field - 1) / 2
         expected = [x for x in range(size) if abs(x - centre) <= half]
         lines = torch.eye(size).view(size, 1, 1, size).expand(-1, channels, size, -1)
-        for images in (lines, lines.transpose(2, 3)):
+        for axis in (3, 2):
             answers = [
-                probe(part)[:, :, cell, cell].sum(1) for part in torch.split(images, _PROBES)
+                probe(part if axis == 3 else part.transpose(2, 3)).sum(1).select(4 - axis, cell)
+                for part in torch.split(lines, _PROBES)
             ]
-            seen = torch.cat(answers).nonzero().flatten().tolist()
+            pairs = torch.cat(answers)[:, cell : cell + 2].nonzero().tolist()
+            seen = sorted({line - neighbour * geometry.stride for line, neighbour in pairs})
             if seen != expected:
                 raise ModelError(
                     f"cell {cell} should see pixels {expected[0]} to {expected[-1]} and sees "
@@ -229,7 +239,7 @@ def _convolution(
 ) -> nn.Conv2d:
     """The convolution, dilated by that factor, with or without padding; same weights."""
     widened = _square(name, layer.dilation) * dilation
-    copy = nn.Conv2d(
+    made = nn.Conv2d(
         layer.in_channels,
         layer.out_channels,
         kernel_size=_square(name, layer.kernel_size),
@@ -240,9 +250,17 @@ def _convolution(
         bias=layer.bias is not None,
         device="meta",
     )
-    copy.weight = layer.weight
-    copy.bias = layer.bias
-    return copy
+    made.weight = layer.weight
+    made.bias = layer.bias
+    return made
+
+
+def _check_context(name: str, pool: Pool, padding: Padding) -> None:
+    if (pool == "atrous", padding) != (False, "same"):
+        raise ModelError(
+            f"block '{name}' adds maps of half the resolution, which only fit as they were "
+            "trained; export with --pool keep --padding same"
+        )
 
 
 def _check_pool(name: str, layer: nn.MaxPool2d) -> None:
@@ -261,9 +279,18 @@ def _all_ones(trunk: nn.Sequential) -> nn.Sequential:
             layers[name] = _ones(name, layer)
         elif isinstance(layer, Residual):
             layers[name] = Residual(_ones(name, layer.conv))
+        elif isinstance(layer, Context):
+            layers[name] = copy.deepcopy(layer).apply(_set_ones)
         elif isinstance(layer, nn.MaxPool2d):
             layers[name] = layer
     return nn.Sequential(layers).eval()
+
+
+def _set_ones(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv2d):
+        nn.init.ones_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
 
 
 def _ones(name: str, layer: nn.Conv2d) -> nn.Conv2d:
@@ -293,5 +320,5 @@ def _square(name: str, value: object) -> int:
 def _unknown(name: str, layer: nn.Module) -> ModelError:
     return ModelError(
         f"layer '{name}' is a {type(layer).__name__}; a trunk is exported as a sequence of Conv2d, "
-        "MaxPool2d, ReLU, BatchNorm2d, Dropout and Residual"
+        "MaxPool2d, ReLU, BatchNorm2d, Dropout, Residual and Context"
     )

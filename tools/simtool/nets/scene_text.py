@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from simtool.nets.base import NetSpec, SplitNet
+from simtool.nets.blocks import Residual, initialise
 
 CHANNELS: Final = 16
 """Of every layer of the trunk: 16 and 32 fit the widths of the kernels that processors run."""
@@ -32,21 +32,6 @@ SPEC: Final = NetSpec(
     background="no text",
     both_polarities=True,
 )
-
-
-class Residual(nn.Module):
-    """A 3x3 convolution added to its input, then ReLU; keeps the size."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        """Wrap a convolution of stride 1 that pads as much as it reaches."""
-        super().__init__()
-        self.conv = conv
-        self.relu = nn.ReLU()
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """(N, C, h, w) -> the same shape."""
-        result: Tensor = self.relu(self.conv(maps) + maps)
-        return result
 
 
 def scene_text(hidden: tuple[int, ...] = ()) -> SplitNet:
@@ -81,14 +66,3 @@ def make_head(hidden: tuple[int, ...], classes: int) -> nn.Sequential:
         layers += [nn.Conv2d(width, out, 1), nn.ReLU()]
         width = out
     return nn.Sequential(*layers, nn.Conv2d(width, classes, 1))
-
-
-def initialise(module: nn.Module) -> None:
-    """He's normal weights; residual branches start at half strength, or their sums grow."""
-    if isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    if isinstance(module, Residual):
-        with torch.no_grad():
-            module.conv.weight.mul_(0.5)

@@ -13,7 +13,7 @@ from typing import Final
 from torch import nn
 
 from simtool.nets.base import NetSpec, SplitNet, Variant
-from simtool.nets.scene_text import Residual, initialise
+from simtool.nets.blocks import Residual, initialise
 
 NOTHING: Final = "nothing"
 """The last class of every such network."""
