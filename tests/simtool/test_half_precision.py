@@ -12,7 +12,10 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from simtool.half_precision import halved, round_weights
+from simtool.folding import lean
+from simtool.graph import LocalizerGraph, Readout
+from simtool.half_precision import halved, round_trunk, round_weights
+from simtool.nets.blocks import Context, Residual
 from simtool.onnx_file import Port, to_onnx
 from tests.conftest import ROOT
 
@@ -21,6 +24,18 @@ from tests.conftest import ROOT
 def net() -> nn.Sequential:
     torch.manual_seed(0)
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 4)).eval()
+
+
+@pytest.fixture
+def trunk() -> nn.Sequential:
+    torch.manual_seed(0)
+    block = Residual(nn.Conv2d(16, 16, 3, padding=1))
+    return nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), Context(16, 16, (2,)), block).eval()
+
+
+def lean_graph(trunk: nn.Sequential) -> nn.Module:
+    readout = Readout(torch.ones(1, 16) / 16, torch.zeros(1), torch.ones(1))
+    return lean(LocalizerGraph(trunk, readout, "bright")).requires_grad_(False)
 
 
 def graph(net: nn.Module) -> onnx.ModelProto:
@@ -90,3 +105,34 @@ def test_a_shipped_classifier_is_widened_once_when_it_is_loaded(model: str, tmp_
     assert onnx.TensorProto.FLOAT16 not in types(loaded).values()
     (cast,) = (node for node in loaded.graph.node if node.op_type == "Cast")
     assert cast.input == ["crops"]
+
+
+def test_half_floats_hold_the_larger_weights_of_a_rounded_trunks_lean_graph(
+    trunk: nn.Sequential,
+) -> None:
+    before = {name: tensor.clone() for name, tensor in trunk.state_dict().items()}
+    round_trunk(trunk)
+    after = trunk.state_dict()
+    # The middle taps of a block's own channels are rounded as what they are with 1 added.
+    taps, old = after["2.conv.weight"][:, :, 1, 1], before["2.conv.weight"][:, :, 1, 1]
+    one = torch.eye(16)
+    assert torch.equal(taps, (old + one).half().float() - one)
+    assert torch.equal(after["0.weight"], before["0.weight"])  # small
+    large = [w for w in lean_graph(trunk).parameters() if w.numel() >= 1024]
+    assert len(large) == 3
+    assert all(torch.equal(weight.half().float(), weight) for weight in large)
+
+
+def test_a_rounded_trunk_answers_nearly_as_before_and_its_file_is_half_as_large(
+    trunk: nn.Sequential,
+) -> None:
+    ports = Port("image", ("N", 1, "H", "W")), Port("heatmap", ("N", 1, "h", "w"))
+    image = torch.randint(0, 256, (2, 1, 21, 34), dtype=torch.uint8)
+    before, whole = lean_graph(trunk)(image), to_onnx(lean_graph(trunk), image, *ports)
+    round_trunk(trunk)
+    after, small = lean_graph(trunk)(image), halved(to_onnx(lean_graph(trunk), image, *ports))
+    session = onnxruntime.InferenceSession(small.SerializeToString())
+    found = session.run(None, {"image": image.numpy()})[0]
+    assert np.allclose(found, after.numpy(), rtol=0, atol=1e-5)
+    assert 0 < float((after - before).abs().max()) < 0.01
+    assert small.ByteSize() < 0.6 * whole.ByteSize()

@@ -46,7 +46,7 @@ def export_localizer(
     Raises:
         ModelError: it cannot be exported, or differs from PyTorch.
     """
-    model = localizer_to_onnx(lean(graph), spec, static)
+    model = halved(localizer_to_onnx(lean(graph), spec, static))
     shapes = image_shapes(smallest, spec.channels, static)
     return ExportedGraph(model, shapes, check_parity(model.SerializeToString(), graph, shapes))
 

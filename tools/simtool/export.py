@@ -40,7 +40,7 @@ from simtool.graph import (
     transform_trunk,
     trunk_geometry,
 )
-from simtool.half_precision import round_weights
+from simtool.half_precision import round_trunk, round_weights
 from simtool.int8 import Samples, to_int8
 from simtool.int8_comparison import Comparison
 from simtool.nets.base import Classifier, NetSpec, Padding
@@ -211,6 +211,8 @@ def _build(origin: Origin, options: ExportOptions, load: Callable[[str], Labelle
     """Weigh, transform and calibrate. Arguments and errors as `export_bundle`."""
     net = origin.checkpoint.build()
     spec = net.spec
+    if spec.half_trunk:
+        round_trunk(net.export_trunk())
     weighting = _weigh(origin, options, spec)
     padding = options.padding or spec.export_padding
     trunk = transform_trunk(net.export_trunk(), options.pool, padding)

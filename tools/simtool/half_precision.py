@@ -1,10 +1,10 @@
-"""A classifier's file at half the size: weights stored as half floats, single precision to compute.
+"""A graph's file at half the size: weights stored as half floats, single precision to compute.
 
-What the heatmap is made of, the trunk, keeps its precision in both graphs; what does nothing but
-read crops is rounded. That is done before the export, so that PyTorch and the graph have the same
-numbers to compare by. In the file the rounded weights are half floats, and a Cast widens them: ONNX
-Runtime does that once, when it loads the graph. Small tensors stay as they are: rounding them would
-save next to nothing.
+What does nothing but read crops is rounded. What the heatmap is made of, the trunk, keeps its
+precision, unless its network asks for the smaller file (`NetSpec.half_trunk`). Rounding is done
+before the export, so that PyTorch and the graph have the same numbers to compare by. In the file
+the rounded weights are half floats, and a Cast widens them: ONNX Runtime does that once, when it
+loads the graph. Small tensors stay as they are: rounding them would save next to nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ import numpy as np
 import onnx
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
+
+from simtool.folding import identity_taps
+from simtool.nets.blocks import Residual
 
 FEWEST: Final = 1024
 """Numbers in a tensor that is worth rounding."""
@@ -33,10 +36,28 @@ def round_weights(net: nn.Module, spared: nn.Module | None = None) -> None:
         net: what it has in float32 is rounded, unless that reaches beyond the half floats, 65504.
         spared: a part of it whose weights stay.
     """
+    for weight in large_weights(net, spared):
+        _round(weight, torch.zeros(()))
+
+
+def round_trunk(trunk: nn.Module) -> None:
+    """Round a trunk's larger weights, in place, so that half floats hold those of its lean graph.
+
+    There a residual block's convolution adds the block's input (`simtool.folding`): the sum of both
+    is what is rounded.
+    """
+    blocks = [module for module in trunk.modules() if isinstance(module, Residual)]
+    sums = {id(block.conv.weight): identity_taps(block.conv) for block in blocks}
+    for weight in large_weights(trunk):
+        _round(weight, sums.get(id(weight), torch.zeros(())))
+
+
+def _round(weight: Tensor, added: Tensor) -> None:
+    """Change the weight to where its sum with `added` is a half float, if any is large enough."""
     with torch.no_grad():
-        for weight in large_weights(net, spared):
-            if float(weight.abs().max()) <= _LARGEST:
-                weight.copy_(weight.to(torch.float16))
+        whole = weight + added
+        if float(whole.abs().max()) <= _LARGEST:
+            weight.copy_(whole.to(torch.float16).to(torch.float32) - added)
 
 
 def large_weights(net: nn.Module, spared: nn.Module | None = None) -> Iterator[nn.Parameter]:

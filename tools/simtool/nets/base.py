@@ -37,6 +37,9 @@ class NetSpec:
     """What is found is a thing by itself, named as a whole: no characters, and no lines of them."""
     both_polarities: bool = False
     """Trained on bright and on dark objects alike: the exported graph need not run twice."""
+    half_trunk: bool = False
+    """Export the trunk's larger weights as half floats: half the file, and a heatmap that differs
+    in the third digit."""
 
     def __post_init__(self) -> None:
         """Refuse a background that is no class. Raises ModelError."""
