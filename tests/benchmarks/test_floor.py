@@ -15,8 +15,11 @@ def test_multiplications_of_the_default_model_by_hand() -> None:
     h, w = 240, 320
     first = (h // 2) * (w // 2) * 16 * 25
     cells = (h // 4) * (w // 4)
-    others = cells * 16 * (16 * 9) * 7
-    assert multiplications(load_bundle("scene-text"), (h, w)) == first + others + cells * 16
+    stride_4 = cells * 16 * (16 * 9) * 2
+    stride_8 = cells // 4 * 24 * (16 * 16 + 5 * 24 * 9 + 16)
+    readout = cells * 16
+    by_hand = first + stride_4 + stride_8 + readout
+    assert multiplications(load_bundle("scene-text"), (h, w)) == by_hand
 
 
 def test_a_network_of_one_polarity_runs_twice_for_both() -> None:

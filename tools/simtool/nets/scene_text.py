@@ -1,8 +1,11 @@
-"""`scene-text`: a small dilated classifier of windows, applied to whole scenes at once.
+"""`scene-text`: a small classifier of windows, applied to whole scenes at once.
 
-The trunk looks at a window of 185 x 185 pixels around every fourth pixel and ends in ReLU maps F;
+The trunk looks at a window of 225 x 225 pixels around every fourth pixel and ends in ReLU maps F;
 the head says, from F at that place alone, whether text stands there. F is what the ablation blocks,
 filter by filter, and what the exported localizer sums up.
+
+Strokes are told at every fourth pixel, what stands around them at every eighth: that costs a fifth
+less than six dilated blocks of one resolution, and finds the same.
 """
 
 from __future__ import annotations
@@ -13,12 +16,14 @@ from typing import Final
 from torch import nn
 
 from simtool.nets.base import NetSpec, SplitNet
-from simtool.nets.blocks import Residual, initialise
+from simtool.nets.blocks import Context, Residual, initialise
 
 CHANNELS: Final = 16
-"""Of every layer of the trunk: 16 and 32 fit the widths of the kernels that processors run."""
-DILATIONS: Final = (1, 3, 6, 8, 3, 1)
-"""Of the blocks. They grow by no more than a factor of three and end in small ones: a large
+"""Of the maps at every fourth pixel."""
+CONTEXT_CHANNELS: Final = 24
+"""Of those at every eighth."""
+DILATIONS: Final = (1, 2, 4, 4, 1)
+"""Of the blocks there. They grow by no more than a factor of two and end in a small one: a large
 dilation last leaves a grid of its own period in F."""
 STRIDE: Final = 4
 """Pixels between neighbouring cells of F; cell (i, j) is centred on pixel (4 i, 4 j)."""
@@ -26,20 +31,21 @@ STRIDE: Final = 4
 SPEC: Final = NetSpec(
     name="scene-text",
     classes=("no text", "text"),
-    layer=f"trunk.block{len(DILATIONS)}",
-    crop_size=9 + 2 * STRIDE * sum(DILATIONS),
+    layer="trunk.detail",
+    crop_size=9 + 2 * STRIDE * (3 + 2 * sum(DILATIONS)),
     export_padding="same",
     background="no text",
     both_polarities=True,
+    half_trunk=True,
 )
 
 
 def scene_text(hidden: tuple[int, ...] = ()) -> SplitNet:
-    """The network: 16.7k weights, 0.34 GMAC at 640x480.
+    """The network: 37k weights, 0.26 GMAC at 640x480.
 
     The trunk maps (N, 1, H, W) to (N, 16, ceil(H / 4), ceil(W / 4)); the head maps that to logits
     (N, 2, h, w). A classifier of single windows would take crops of the
-    receptive field, 185 pixels.
+    receptive field, 225 pixels.
 
     Args:
         hidden: widths of the head's hidden 1x1 layers; none makes the head linear.
@@ -49,10 +55,9 @@ def scene_text(hidden: tuple[int, ...] = ()) -> SplitNet:
         relu1=nn.ReLU(),
         conv2=nn.Conv2d(CHANNELS, CHANNELS, 3, stride=2, padding=1),
         relu2=nn.ReLU(),
+        context=Context(CHANNELS, CONTEXT_CHANNELS, DILATIONS),
+        detail=Residual(nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1)),
     )
-    for number, dilation in enumerate(DILATIONS, 1):
-        conv = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=dilation, dilation=dilation)
-        layers[f"block{number}"] = Residual(conv)
     net = SplitNet(SPEC, nn.Sequential(layers), make_head(hidden, len(SPEC.classes)))
     net.apply(initialise)
     return net
