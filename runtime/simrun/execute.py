@@ -59,17 +59,22 @@ def execute(settings: Settings) -> None:
 
 
 def load_localizer(settings: Settings) -> Localizer:
-    """The localizer that is asked for. Raises UsageError and ModelError as `Localizer.load`."""
-    from simrun.pipeline import DEFAULT_MODEL, Localizer
-    from simrun.threads import parse_threads
+    """The localizer that is asked for; OpenCV gets as many threads as it has.
 
-    return Localizer.load(
+    Raises UsageError and ModelError as `Localizer.load`.
+    """
+    from simrun.pipeline import DEFAULT_MODEL, Localizer
+    from simrun.threads import limit_opencv, parse_threads
+
+    localizer = Localizer.load(
         settings.model or DEFAULT_MODEL,
         settings.side,
         parse_threads(settings.threads),
         settings.provider,
         classify=settings.classify,
     )
+    limit_opencv(localizer.threads)
+    return localizer
 
 
 def source_opener(settings: Settings) -> Callable[[], Source]:

@@ -86,7 +86,8 @@ class Settings:
     threads: Annotated[
         str,
         typer.Option(
-            metavar="N|auto", help="Threads of the network; auto tries 1, 2 and 4 at the start."
+            metavar="N|auto",
+            help="Threads of the network, and of OpenCV; auto tries 1, 2 and 4 at the start.",
         ),
     ] = "1"
     provider: Annotated[

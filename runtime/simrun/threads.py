@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+import cv2
 import numpy as np
 
 from simrun.bundle import LOCALIZER_FILE, Bundle
@@ -68,6 +69,15 @@ def parse_threads(text: str) -> int | None:
     raise UsageError(
         f"--threads is {text[:_SHOWN]}; it must be 1 to {MAX_THREADS}, or the word {AUTO}"
     )
+
+
+def limit_opencv(threads: int) -> None:
+    """Let OpenCV use that many threads, those of the network, in the whole process.
+
+    Left alone it wakes one for every core and every small picture. A frame of a camera then takes
+    more than half as much processor time again, and comes no sooner.
+    """
+    cv2.setNumThreads(threads)
 
 
 def usable_cores() -> int:

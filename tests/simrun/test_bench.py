@@ -215,6 +215,22 @@ def test_a_sample_has_its_capture_and_cpu_time() -> None:
     assert one.frame_size == (64, 48)
 
 
+@pytest.mark.usefixtures("opencv_threads")
+def test_opencv_has_the_threads_of_the_kind_that_runs() -> None:
+    seen: list[int] = []
+
+    def count(image: Image) -> Result:
+        seen.append(cv2.getNumThreads())
+        return Result(64, 48, (), Latency())
+
+    one, two = (Series(Kind(320, n), count, Feed(Frames)) for n in (1, 2))
+    one.warm_up(1)
+    two.turn(settle=1, frames=1)
+    one.turn(settle=0, frames=1)
+    two.warm_up(1)
+    assert seen == [1, 2, 2, 1, 2]
+
+
 def test_percentiles_and_jitter() -> None:
     figures = spread([1, 2, 1, 2, 1])
     assert figures == {"p50": 1, "p95": 2, "p99": 2, "mean": 1.4, "jitter": 1}

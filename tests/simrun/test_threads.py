@@ -5,11 +5,15 @@ from __future__ import annotations
 import itertools
 import logging
 
+import cv2
+import numpy as np
 import pytest
 
 from simrun.bundle import Bundle, load_bundle
 from simrun.errors import UsageError
+from simrun.execute import load_localizer
 from simrun.pipeline import Localizer
+from simrun.settings import Settings
 from simrun.threads import (
     CANDIDATES,
     ThreadProbe,
@@ -104,3 +108,18 @@ def test_other_words_are_named(text: str) -> None:
         UsageError, match=f"--threads is {text[:40]}; it must be 1 to 256, or the word"
     ):
         parse_threads(text)
+
+
+@pytest.mark.usefixtures("opencv_threads")
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_command_gives_opencv_as_many_threads_as_the_network(threads: str) -> None:
+    cv2.setNumThreads(3)
+    localizer = load_localizer(Settings(model=str(STROKES), threads=threads))
+    assert cv2.getNumThreads() == localizer.threads == int(threads)
+
+
+@pytest.mark.usefixtures("opencv_threads")
+def test_a_localizer_in_somebody_elses_program_leaves_opencv_alone() -> None:
+    cv2.setNumThreads(3)
+    Localizer.load(STROKES, side=160)(np.zeros((120, 160), np.uint8))
+    assert cv2.getNumThreads() == 3

@@ -16,6 +16,7 @@ from simrun.errors import SourceError
 from simrun.images import Image
 from simrun.result import Latency, Result
 from simrun.sources import BadFrame, Frame, Source
+from simrun.threads import limit_opencv
 
 TURN: Final = 10
 """Frames in a row that are counted before the next kind of run has its turn."""
@@ -115,11 +116,13 @@ class Series:
 
     def warm_up(self, frames: int) -> None:
         """Process frames that are not counted, without pauses."""
+        limit_opencv(self.kind.threads)
         for _ in range(frames):
             self._process(self.feed.take())
 
     def turn(self, settle: int, frames: int) -> None:
         """Process a few frames in a row, of which the first are not counted."""
+        limit_opencv(self.kind.threads)
         self._frames(settle)
         start = self.clocks.wall()
         self.samples += self._frames(frames)
