@@ -1,7 +1,7 @@
 """The README's figures, made from the measurements' JSON and the models' metadata.
 
-python benchmarks/readme_table.py            # rewrites the table of models
-python benchmarks/readme_table.py --check    # changes nothing
+    python -m benchmarks.readme_table            # rewrites the table of models
+    python -m benchmarks.readme_table --check    # changes nothing
 
 Either says what else is stale, and then exits with 1.
 """
@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # run as a script: `benchmarks` is no installed package
+from benchmarks.console import BenchmarkError, make_parser
+from benchmarks.markers import replace_between, require_markers
 
-from benchmarks.console import BenchmarkError, make_parser  # noqa: E402
-from benchmarks.markers import replace_between, require_markers  # noqa: E402
+ROOT: Final = Path(__file__).resolve().parents[1]
 
 Record = Mapping[str, Any]
 

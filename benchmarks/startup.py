@@ -1,6 +1,8 @@
 """How long a command takes to answer, against a bare interpreter in the same interleaved run.
 
-python benchmarks/startup.py            # writes benchmarks/startup.json, prints a table
+    python -m benchmarks.startup
+
+Writes startup.json beside this file and the table of RESULTS.md.
 """
 
 from __future__ import annotations
@@ -15,14 +17,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.console import make_parser, one_line_errors
+from benchmarks.markers import replace_between, require_markers
+
 ROUNDS = 15
 OUT = Path(__file__).with_name("startup.json")
+RESULTS = Path(__file__).with_name("RESULTS.md")
+MARKERS = "startup"
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
     "simrun --help": ["-m", "simrun", "--help"],
     "simtool --help": ["-m", "simtool", "--help"],
     "simrun models": ["-m", "simrun", "models"],
-    "first result of one frame": ["-m", "simrun", "--demo", "--max-frames", "1"],
+    "simrun --demo --max-frames 1": ["-m", "simrun", "--demo", "--max-frames", "1"],
 }
 
 
@@ -44,8 +51,11 @@ def quartiles(samples: list[float]) -> tuple[float, float]:
     return round(low, 4), round(high, 4)
 
 
+@one_line_errors("startup")
 def main() -> None:
     """Run every command in turn, many times over, and compare medians."""
+    make_parser(__doc__).parse_args()
+    require_markers(RESULTS, MARKERS)
     samples: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(ROUNDS):
         for name, arguments in COMMANDS.items():
@@ -64,10 +74,25 @@ def main() -> None:
         },
     }
     OUT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    for name, value in record["median_s"].items():
+    text = to_markdown(record)
+    replace_between(RESULTS, MARKERS, text)
+    print(text)
+
+
+def to_markdown(record: dict[str, Any]) -> str:
+    """The table of a record."""
+    lines = [
+        f"`python -m benchmarks.startup` ({record['date']}, {record['machine']}, Python "
+        f"{record['python']}; medians of {record['rounds']} rounds in turns)",
+        "",
+        "| command | seconds (quartiles) | times a bare interpreter |",
+        "|---|---|---|",
+    ]
+    for name, median in record["median_s"].items():
         low, high = record["quartiles_s"][name]
-        times = f"{record['ratio_to_bare'][name]:5.1f} x a bare python"
-        print(f"{name:28} {value:7.3f} s ({low:.3f} to {high:.3f})   {times}")
+        ratio = record["ratio_to_bare"][name]
+        lines.append(f"| `{name}` | {median:.3f} ({low:.3f} to {high:.3f}) | {ratio:.1f} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
