@@ -121,11 +121,11 @@ def check_geometry(trunk: nn.Sequential, channels: int, geometry: Geometry) -> N
     """Probe the layers with a bright line one pixel wide, moved over the image, and compare.
 
     A copy of the trunk with all weights 1 and no biases answers wherever the line is seen. It is
-    moved along both axes; the cell in the middle must see it exactly where it should, or its
-    neighbour must: where maps are halved on the way, one of the two sees less to one side.
+    moved along both axes; the cell in the middle must see it exactly where it should. What its
+    neighbour sees counts too: where maps are halved on the way, each sees less to one side.
 
     Raises:
-        ModelError: neither does.
+        ModelError: it does not.
     """
     probe = _all_ones(trunk)
     size = 2 * geometry.receptive_field + geometry.stride
@@ -256,7 +256,7 @@ def _convolution(
 
 
 def _check_context(name: str, pool: Pool, padding: Padding) -> None:
-    if (pool == "atrous", padding) != (False, "same"):
+    if pool == "atrous" or padding == "valid":
         raise ModelError(
             f"block '{name}' adds maps of half the resolution, which only fit as they were "
             "trained; export with --pool keep --padding same"
@@ -275,11 +275,7 @@ def _all_ones(trunk: nn.Sequential) -> nn.Sequential:
     """A copy whose answer is positive exactly where it sees something bright."""
     layers: OrderedDict[str, nn.Module] = OrderedDict()
     for name, layer in trunk.named_children():
-        if isinstance(layer, nn.Conv2d):
-            layers[name] = _ones(name, layer)
-        elif isinstance(layer, Residual):
-            layers[name] = Residual(_ones(name, layer.conv))
-        elif isinstance(layer, Context):
+        if isinstance(layer, nn.Conv2d | Residual | Context):
             layers[name] = copy.deepcopy(layer).apply(_set_ones)
         elif isinstance(layer, nn.MaxPool2d):
             layers[name] = layer
@@ -291,21 +287,6 @@ def _set_ones(module: nn.Module) -> None:
         nn.init.ones_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def _ones(name: str, layer: nn.Conv2d) -> nn.Conv2d:
-    ones = nn.Conv2d(
-        layer.in_channels,
-        layer.out_channels,
-        kernel_size=_square(name, layer.kernel_size),
-        stride=_square(name, layer.stride),
-        padding=_square(name, layer.padding),
-        dilation=_square(name, layer.dilation),
-        groups=layer.groups,
-        bias=False,
-    )
-    nn.init.ones_(ones.weight)
-    return ones
 
 
 def _square(name: str, value: object) -> int:

@@ -38,8 +38,8 @@ class NetSpec:
     both_polarities: bool = False
     """Trained on bright and on dark objects alike: the exported graph need not run twice."""
     half_trunk: bool = False
-    """Export the trunk's larger weights as half floats: half the file, and a heatmap that differs
-    in the third digit."""
+    """Export the trunk's larger weights as half floats: half the file, and a heatmap between 0 and
+    1 that differs in the third digit."""
 
     def __post_init__(self) -> None:
         """Refuse a background that is no class. Raises ModelError."""

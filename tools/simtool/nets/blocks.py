@@ -27,8 +27,8 @@ class Residual(nn.Module):
 class Context(nn.Module):
     """What stands around, added to the maps: dilated blocks at half the resolution, then ReLU.
 
-    Four cells become one and get one answer back, so that a dilation reaches twice as far at a
-    quarter of the cost.
+    Two by two cells share an answer, so that a dilation reaches twice as far at a quarter of the
+    cost.
     """
 
     def __init__(self, channels: int, inner: int, dilations: Sequence[int]) -> None:
@@ -40,7 +40,8 @@ class Context(nn.Module):
             dilations: of the blocks there.
         """
         super().__init__()
-        # Windows of four around every pair of cells; the last pair of an odd size lacks a cell.
+        # The windows lie in the middle of the cells that share an answer; of an odd size the last
+        # have no neighbour.
         self.pad = nn.ZeroPad2d((1, 2, 1, 2))
         self.halve = nn.Conv2d(channels, inner, 4, stride=2)
         self.relu = nn.ReLU()
