@@ -40,6 +40,7 @@ from simrun.pipeline import Localizer
 from simrun.result import Region, Result
 from simrun.sources import BadFrame, Frame
 from simrun.sources.opening import open_source
+from simrun.threads import limit_opencv
 from simrun.tracking import Tracker
 from simtool.annotations import Corners, TrueRegion, load_annotations
 
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--subset", type=int, default=20)
     options = parser.parse_args()
     localizer = Localizer.load()
+    limit_opencv(localizer.threads)
     clips = [localize(*one, localizer) for one in footage(options.paths, options.subset)]
     per_clip = {
         (clip.name, step, hold): measure(clip.results[::step], clip.texts[::step], hold)

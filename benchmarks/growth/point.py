@@ -22,6 +22,7 @@ from simrun.images import Image
 from simrun.machine import read_peak_memory_mib
 from simrun.pipeline import Localizer
 from simrun.result import Latency
+from simrun.threads import limit_opencv
 
 WARMUP: Final = 1
 MOST: Final = 15
@@ -37,6 +38,7 @@ def main() -> None:
     """Print the samples of the point as JSON."""
     point = Point(**json.loads(sys.argv[1]))
     peers = Path(sys.argv[2]) if len(sys.argv) > 2 else None
+    limit_opencv(point.threads)
     frame = point.draw()
     before = read_peak_memory_mib()
     call = _ours(point) if point.detector == OURS else _peer(point, peers)
