@@ -265,9 +265,9 @@ def test_what_is_left_out_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFi
         cutouts, _ = read_cutouts(tmp_path, None)
     assert cutouts.classes == ("a", "b")
     text = caplog.text
-    assert "1 pictures cannot be read and are left out" in text
+    assert "left out, as they cannot be read: 1, the first: " in text
     assert "2 files are no pictures in a class folder" in text
-    assert "copies of other pictures are left out" in text
+    assert "left out, as copies of others: 1" in text
     assert "all classes are shown equally often" in text
 
 

@@ -72,16 +72,16 @@ class _Skipped:
     def warn(self, root: Path) -> None:
         if self.unreadable:
             log.warning(
-                "%s: %d pictures cannot be read and are left out; the first: %s",
+                "%s: left out, as they cannot be read: %d, the first: %s",
                 *(root, len(self.unreadable), self.unreadable[0]),
             )
         if self.empty:
             log.warning(
-                "%s: %d pictures show nothing but ground and are left out; the first: %s",
+                "%s: left out, as they show nothing but ground: %d, the first: %s",
                 *(root, len(self.empty), self.empty[0]),
             )
         if self.copies:
-            log.warning("%s: %d copies of other pictures are left out", root, self.copies)
+            log.warning("%s: left out, as copies of others: %d", root, self.copies)
 
 
 def read_cutouts(root: Path, channels: Channels | None) -> tuple[CutOuts, Channels]:
