@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,8 @@ class Context(nn.Module):
             *(Residual(nn.Conv2d(inner, inner, 3, padding=d, dilation=d)) for d in dilations)
         )
         self.back = nn.Conv2d(inner, channels, 1)
+        self.reach: Final = 2 + 2 * sum(dilations)
+        """Cells that an answer may look at to either side: one side is a cell less."""
 
     def forward(self, maps: Tensor) -> Tensor:
         """(N, C, h, w) -> the same shape."""
@@ -57,12 +60,6 @@ class Context(nn.Module):
             maps + functional.interpolate(coarse, maps.shape[2:], mode="nearest")
         )
         return result
-
-    @property
-    def reach(self) -> int:
-        """Cells that an answer may look at to either side: one side is a cell less."""
-        blocks = (block.conv for block in self.blocks if isinstance(block, Residual))
-        return 2 + 2 * sum(int(conv.padding[0]) for conv in blocks)
 
 
 def initialise(module: nn.Module) -> None:
