@@ -34,13 +34,14 @@ from numpy.typing import NDArray
 
 from benchmarks.console import make_parser, one_line_errors
 from simrun.errors import SourceError
+from simrun.execute import load_localizer
 from simrun.images import IMAGE_SUFFIXES, Image, read_image
 from simrun.matching import Shapes, match
 from simrun.pipeline import Localizer
 from simrun.result import Region, Result
+from simrun.settings import Settings
 from simrun.sources import BadFrame, Frame
 from simrun.sources.opening import open_source
-from simrun.threads import limit_opencv
 from simrun.tracking import Tracker
 from simtool.annotations import Corners, TrueRegion, load_annotations
 
@@ -111,8 +112,7 @@ def main() -> None:
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--subset", type=int, default=20)
     options = parser.parse_args()
-    localizer = Localizer.load()
-    limit_opencv(localizer.threads)
+    localizer = load_localizer(Settings())
     clips = [localize(*one, localizer) for one in footage(options.paths, options.subset)]
     per_clip = {
         (clip.name, step, hold): measure(clip.results[::step], clip.texts[::step], hold)

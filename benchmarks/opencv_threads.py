@@ -26,7 +26,7 @@ from benchmarks.quartiles import spread
 from simrun import Localizer
 from simrun.images import Image
 from simrun.sources.demo import draw_scene
-from simrun.threads import usable_cores
+from simrun.threads import limit_opencv, usable_cores
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE / "RESULTS.md"
@@ -75,7 +75,7 @@ def measure(size: tuple[int, int], counts: Sequence[int]) -> dict[str, Any]:
 
 
 def _call(localizer: Localizer, frame: Image, threads: int) -> tuple[float, float]:
-    cv2.setNumThreads(threads)
+    limit_opencv(threads)
     wall, cpu = time.perf_counter(), time.process_time()
     localizer(frame)
     return (time.perf_counter() - wall) * 1000, (time.process_time() - cpu) * 1000

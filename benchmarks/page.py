@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.console import make_parser, one_line_errors
+from simrun.execute import load_localizer
 from simrun.pipeline import Localizer
+from simrun.settings import Settings
 from simrun.sources import Frame
 from simrun.sources.demo import draw_scene
-from simrun.threads import limit_opencv
 from simrun.web.connection import Limits
 from tests.simrun.web import (
     EVENTS,
@@ -53,8 +54,7 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--frames", type=int, default=600, help="of each measurement")
     frames: int = parser.parse_args().frames
-    localizer = Localizer.load()
-    limit_opencv(localizer.threads)
+    localizer = load_localizer(Settings())
     record = {
         "load": os.getloadavg()[0],
         "hand_over": [_hand_over(localizer, clients, frames) for clients in (0, 1, 8)],

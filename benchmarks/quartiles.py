@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def quartiles(samples: Sequence[float]) -> dict[str, float]:
-    """Median and quartiles of times, ms."""
+    """Median and quartiles of times, to a thousandth of their unit."""
     if len(samples) == 1:
         samples = list(samples) * 2
     low, middle, high = statistics.quantiles(samples, n=4, method="inclusive")

@@ -19,6 +19,7 @@ from typing import Any
 
 from benchmarks.console import make_parser, one_line_errors
 from benchmarks.markers import replace_between, require_markers
+from benchmarks.quartiles import quartiles
 
 ROUNDS = 15
 OUT = Path(__file__).with_name("startup.json")
@@ -45,12 +46,6 @@ def seconds(arguments: list[str]) -> float:
     return time.perf_counter() - start
 
 
-def quartiles(samples: list[float]) -> tuple[float, float]:
-    """Lower and upper quartile."""
-    low, _, high = statistics.quantiles(samples, n=4, method="inclusive")
-    return round(low, 4), round(high, 4)
-
-
 @one_line_errors("startup")
 def main() -> None:
     """Run every command in turn, many times over, and compare medians."""
@@ -60,18 +55,12 @@ def main() -> None:
     for _ in range(ROUNDS):
         for name, arguments in COMMANDS.items():
             samples[name].append(seconds(arguments))
-    bare = statistics.median(samples["python -c pass"])
     record: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "machine": platform.machine(),
         "rounds": ROUNDS,
         "seconds": samples,
-        "median_s": {name: round(statistics.median(s), 4) for name, s in samples.items()},
-        "quartiles_s": {name: quartiles(s) for name, s in samples.items()},
-        "ratio_to_bare": {
-            name: round(statistics.median(s) / bare, 2) for name, s in samples.items()
-        },
     }
     OUT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     text = to_markdown(record)
@@ -88,10 +77,11 @@ def to_markdown(record: dict[str, Any]) -> str:
         "| command | seconds (quartiles) | times a bare interpreter |",
         "|---|---|---|",
     ]
-    for name, median in record["median_s"].items():
-        low, high = record["quartiles_s"][name]
-        ratio = record["ratio_to_bare"][name]
-        lines.append(f"| `{name}` | {median:.3f} ({low:.3f} to {high:.3f}) | {ratio:.1f} |")
+    bare = statistics.median(record["seconds"]["python -c pass"])
+    for name, samples in record["seconds"].items():
+        of = quartiles(samples)
+        times = f"{of['median']:.3f} ({of['lower']:.3f} to {of['upper']:.3f})"
+        lines.append(f"| `{name}` | {times} | {of['median'] / bare:.1f} |")
     return "\n".join(lines)
 
 
