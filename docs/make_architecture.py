@@ -67,7 +67,7 @@ PARTS: Final[Mapping[str, Part]] = {
         520,
         180,
         "export bundle_graphs bundle_writer folding formats graph phases onnx_file parity probing "
-        "origin calibration half_precision quantization int8 int8_comparison",
+        "tied_weights origin calibration half_precision quantization int8 int8_comparison",
     ),
     "simtool train": Part("recipes, training, runs", 310, 280, "train recipes run accuracy"),
     "simtool scene_text": Part("generated scenes", 310, 380, "scene_text/ cutouts/"),

@@ -106,6 +106,7 @@ def test_blocks_after_a_pooling_fold_too() -> None:
         nn.Conv2d(1, 4, 5),
         nn.ReLU(),
         nn.MaxPool2d(2),
+        nn.Conv2d(4, 4, 3),
         Residual(nn.Conv2d(4, 4, 3, padding=1)),
     )
     graph = graph_of(transform_trunk(layers, "keep", "same"), "both")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -46,6 +48,27 @@ def test_it_gives_the_same_at_odd_and_even_sizes(
     assert torch.allclose(phased(image), expected, rtol=0, atol=1e-6)
 
 
+@pytest.mark.parametrize("polarity", ["bright", "dark", "both"])
+@pytest.mark.parametrize(
+    "options",
+    [{"dilation": 2}, {"stride": 2}, {"groups": 2}, {"bias": False}, {"kernel_size": (1, 3)}],
+    ids=str,
+)
+def test_the_next_convolution_may_be_of_any_kind_but_padded(
+    polarity: Polarity, options: dict[str, Any]
+) -> None:
+    torch.manual_seed(0)
+    following = nn.Conv2d(4, 4, **{"kernel_size": 3} | options)
+    layers = nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), following).eval()
+    graph = graph_of(layers, polarity)
+    phased = with_phases(graph)
+    assert isinstance(phased, PhasedGraph)
+    image = torch.randint(0, 256, (1, 1, 33, 26), dtype=torch.uint8)
+    expected = graph(image)
+    assert expected.std() > 0.01
+    assert torch.allclose(phased(image), expected, rtol=0, atol=1e-6)
+
+
 def test_the_sigmoid_stays() -> None:
     graph = graph_of(trunk(), squash=True)
     image = torch.randint(0, 256, (1, 1, 20, 20), dtype=torch.uint8)
@@ -62,8 +85,24 @@ def test_the_sigmoid_stays() -> None:
         nn.Sequential(nn.Conv2d(1, 3, 5), nn.ReLU(), nn.MaxPool2d(3), nn.Conv2d(3, 4, 3)),
         nn.Sequential(nn.Conv2d(1, 3, 5), nn.ReLU(), nn.MaxPool2d(2, stride=1), nn.Conv2d(3, 4, 3)),
         nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Sequential(nn.Conv2d(1, 3, 5), nn.ReLU(), nn.MaxPool2d(2), nn.ReLU()),
+        nn.Sequential(
+            nn.Conv2d(1, 3, 5), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 4, 3, padding=1)
+        ),
     ],
-    ids=["padded", "strided", "dilated", "even", "pool of 3", "pool at every pixel", "no pool"],
+    ids=[
+        "padded",
+        "strided",
+        "dilated",
+        "even",
+        "pool of 3",
+        "pool at every pixel",
+        "no pool",
+        "nothing behind",
+        "no convolution behind",
+        "padded behind",
+    ],
 )
 def test_other_layers_stay_as_they_are(layers: nn.Sequential) -> None:
     graph = graph_of(layers)

@@ -16,6 +16,7 @@ from simtool.half_precision import halved
 from simtool.nets.base import Classifier, NetSpec
 from simtool.onnx_file import Port, to_onnx
 from simtool.parity import Shape, check_parity, crop_shapes, image_shapes
+from simtool.tied_weights import tie_negatives
 
 _EXAMPLE: Final = (2, 61, 83)
 """Batch, height and width of the exporter's example: all different, none 0 or 1."""
@@ -46,7 +47,7 @@ def export_localizer(
     Raises:
         ModelError: it cannot be exported, or differs from PyTorch.
     """
-    model = halved(localizer_to_onnx(lean(graph), spec, static))
+    model = halved(tie_negatives(localizer_to_onnx(lean(graph), spec, static)))
     shapes = image_shapes(smallest, spec.channels, static)
     return ExportedGraph(model, shapes, check_parity(model.SerializeToString(), graph, shapes))
 

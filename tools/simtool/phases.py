@@ -7,6 +7,10 @@ maximum is the pooled answer. Its inputs are gathered at a quarter of the places
 
 It is linear, so it answers to the inverted image as well: conv(1 - x) = sum of weights - conv(x).
 Both polarities share it; the one takes the greatest of the four answers, the other the least.
+
+ReLU of an answer s and a bias b is max(s, -b) + b; of the inverted image's d - s it is
+d - min(s, d). So the limit is one more thing to compare with, and the next convolution takes over
+the constant.
 """
 
 from __future__ import annotations
@@ -17,13 +21,14 @@ from typing import Final, TypeGuard
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from simtool.graph import LocalizerGraph
 
 _PHASES: Final = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Rows and columns by which the places of a pooling window differ, and the planes of the image."""
-_STEM: Final = 3
-"""Layers that are replaced: convolution, ReLU, pooling."""
+_STEM: Final = 4
+"""Layers that are replaced: convolution, ReLU, pooling, convolution."""
 
 
 def with_phases(graph: LocalizerGraph) -> nn.Module:
@@ -32,16 +37,18 @@ def with_phases(graph: LocalizerGraph) -> nn.Module:
 
 
 def _begins_with_pooling(trunk: nn.Module) -> TypeGuard[nn.Sequential]:
-    """Whether it begins with an unpadded odd convolution, ReLU and 2x2 pooling."""
+    """Whether it begins with an unpadded odd convolution, ReLU, 2x2 pooling and another one."""
     if not isinstance(trunk, nn.Sequential) or len(trunk) < _STEM:
         return False
-    conv, relu, pool = trunk[0], trunk[1], trunk[2]
+    conv, relu, pool, following = trunk[0], trunk[1], trunk[2], trunk[3]
     if not (isinstance(conv, nn.Conv2d) and isinstance(relu, nn.ReLU)):
         return False
     plain = (conv.stride, conv.padding, conv.dilation, conv.groups) == ((1, 1), (0, 0), (1, 1), 1)
     # An even kernel would need the last row of an image of odd height, which the planes lack.
     odd = conv.kernel_size[0] == conv.kernel_size[1] and conv.kernel_size[0] % 2 == 1
-    return plain and odd and _halves(pool)
+    # Where zeros pad the pooled answers, a constant is not the same everywhere.
+    unpadded = isinstance(following, nn.Conv2d) and following.padding == (0, 0)
+    return plain and odd and _halves(pool) and unpadded
 
 
 def _halves(layer: nn.Module) -> bool:
@@ -55,18 +62,22 @@ def _halves(layer: nn.Module) -> bool:
 class PhasedGraph(nn.Module):
     """Image (N, C, H, W) uint8 -> heatmap, as the graph that it is made from."""
 
-    bright: Tensor
-    dark: Tensor
+    floor: Tensor
+    ceiling: Tensor
+    bright_bias: Tensor
+    dark_bias: Tensor
 
     def __init__(self, graph: LocalizerGraph) -> None:
-        """Take over the layers after the pooling; the convolution is arranged anew."""
+        """Take over the layers after the pooling; the convolution before it is arranged anew."""
         super().__init__()
         trunk = graph.trunk
         assert _begins_with_pooling(trunk)
-        conv = trunk[0]
+        conv, following = trunk[0], trunk[_STEM - 1]
         assert isinstance(conv, nn.Conv2d)
+        assert isinstance(following, nn.Conv2d)
         self.polarity = graph.polarity
         self.squash = graph.squash
+        self.following = following
         self.rest = nn.Sequential(OrderedDict(list(trunk.named_children())[_STEM:]))
         self.readout = graph.readout
         with torch.no_grad():
@@ -75,8 +86,10 @@ class PhasedGraph(nn.Module):
             self.first = _convolution(_phase_weights(conv.weight), stride=1)
             bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
             inverted = bias + conv.weight.sum(dim=(1, 2, 3))
-        self.register_buffer("bright", bias.clone()[:, None, None])
-        self.register_buffer("dark", inverted[:, None, None])
+            self.register_buffer("floor", -bias[:, None, None])
+            self.register_buffer("ceiling", inverted[:, None, None])
+            self.register_buffer("bright_bias", _answer_to(following, bias))
+            self.register_buffer("dark_bias", _answer_to(following, inverted))
         self.eval()
 
     def forward(self, image: Tensor) -> Tensor:
@@ -84,16 +97,29 @@ class PhasedGraph(nn.Module):
         sums = self.first(self.planes(image.to(self.first.weight.dtype)))
         # Sizes, since a number of parts is not in the opset that is exported.
         answers = sums.split([sums.shape[1] // len(_PHASES)] * len(_PHASES), dim=1)
+        weights = self.following.weight
         maps = []
         if self.polarity != "dark":
-            maps.append(self._finish(reduce(torch.maximum, answers) + self.bright))
+            greatest = reduce(torch.maximum, (*answers, self.floor))
+            maps.append(self._finish(greatest, weights, self.bright_bias))
         if self.polarity != "bright":
-            maps.append(self._finish(self.dark - reduce(torch.minimum, answers)))
+            least = reduce(torch.minimum, (*answers, self.ceiling))
+            maps.append(self._finish(least, -weights, self.dark_bias))
         return reduce(torch.maximum, maps)
 
-    def _finish(self, pooled: Tensor) -> Tensor:
-        heatmap: Tensor = self.readout(self.rest(torch.relu(pooled)))
+    def _finish(self, pooled: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+        conv = self.following
+        maps = F.conv2d(pooled, weights, bias, conv.stride, 0, conv.dilation, conv.groups)
+        heatmap: Tensor = self.readout(self.rest(maps))
         return torch.sigmoid(heatmap) if self.squash else heatmap
+
+
+def _answer_to(conv: nn.Conv2d, values: Tensor) -> Tensor:
+    """(F,) what an unpadded convolution gives where each input channel has one value, (C,)."""
+    field = [d * (k - 1) + 1 for d, k in zip(conv.dilation, conv.kernel_size, strict=True)]
+    constant = values[None, :, None, None].expand(1, -1, *field)
+    answer: Tensor = conv(constant)
+    return answer.flatten()
 
 
 def _convolution(weights: Tensor, stride: int) -> nn.Conv2d:
