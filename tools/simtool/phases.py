@@ -82,8 +82,7 @@ class PhasedGraph(nn.Module):
         self.readout = graph.readout
         with torch.no_grad():
             unit = 1.0 if graph.unit is None else float(graph.unit)
-            self.planes = _convolution(_split_weights(conv, unit), stride=2)
-            self.first = _convolution(_phase_weights(conv.weight), stride=1)
+            self.first = _convolution(unit * _phase_weights(conv.weight))
             bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
             inverted = bias + conv.weight.sum(dim=(1, 2, 3))
             self.register_buffer("floor", -bias[:, None, None])
@@ -94,7 +93,7 @@ class PhasedGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """The heatmap."""
-        sums = self.first(self.planes(image.to(self.first.weight.dtype)))
+        sums = self.first(_planes(image, self.first.weight.dtype))
         # Sizes, since a number of parts is not in the opset that is exported.
         answers = sums.split([sums.shape[1] // len(_PHASES)] * len(_PHASES), dim=1)
         weights = self.following.weight
@@ -122,20 +121,42 @@ def _answer_to(conv: nn.Conv2d, values: Tensor) -> Tensor:
     return answer.flatten()
 
 
-def _convolution(weights: Tensor, stride: int) -> nn.Conv2d:
+def _planes(image: Tensor, dtype: torch.dtype) -> Tensor:
+    """(N, C, H, W) taken apart into its phases, (N, 4 C, H // 2, W // 2).
+
+    A last row or column that has no pair is left out: the pooling leaves it out, too.
+    """
+    count, channels, height, width = image.shape
+    shape = (count, len(_PHASES) * channels, height // 2, width // 2)
+    if torch.onnx.is_in_onnx_export():
+        return _planes_in_onnx(image, dtype, shape)
+    even = image[:, :, : 2 * shape[2], : 2 * shape[3]].to(dtype)
+    return torch.cat([even[:, :, down::2, right::2] for down, right in _PHASES], dim=1)
+
+
+def _planes_in_onnx(image: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    """The same in ONNX's operators: PyTorch's are exported as several times as many."""
+    symbolic = torch.onnx.ops.symbolic
+    count, channels, height, width = image.shape
+    two = torch.tensor([2])
+    sizes = symbolic("Shape", (image,), {"start": 2}, dtype=torch.int64, shape=(2,))
+    halves = symbolic("Div", (sizes, two), dtype=torch.int64, shape=(2,))
+    ends = symbolic("Mul", (halves, two), dtype=torch.int64, shape=(2,))
+    begins, axes = torch.tensor([0, 0]), torch.tensor([2, 3])
+    even_shape = (count, channels, height // 2 * 2, width // 2 * 2)
+    even = symbolic("Slice", (image, begins, ends, axes), dtype=image.dtype, shape=even_shape)
+    planes: Tensor = symbolic(
+        "SpaceToDepth", (even.to(dtype),), {"blocksize": 2}, dtype=dtype, shape=shape
+    )
+    return planes
+
+
+def _convolution(weights: Tensor) -> nn.Conv2d:
     """An unpadded convolution with these weights and no bias."""
     outputs, inputs, height, width = weights.shape
-    layer = nn.Conv2d(inputs, outputs, (height, width), stride=stride, bias=False)
+    layer = nn.Conv2d(inputs, outputs, (height, width), bias=False)
     layer.weight.copy_(weights)
     return layer
-
-
-def _split_weights(conv: nn.Conv2d, unit: float) -> Tensor:
-    """Takes each channel of an image apart into its planes, and scales it by `unit`."""
-    weights = torch.zeros(len(_PHASES), conv.in_channels, conv.in_channels, 2, 2)
-    for plane, (row, column) in enumerate(_PHASES):
-        weights[plane, :, :, row, column] = unit * torch.eye(conv.in_channels)
-    return weights.flatten(0, 1)
 
 
 def _phase_weights(weights: Tensor) -> Tensor:
