@@ -146,7 +146,9 @@ class Localizer:
     def _find(self, heatmap: Heatmap) -> list[tuple[str | None, TextLine]]:
         names: tuple[str | None, ...] = self.meta.heatmap_channels
         planes = heatmap.values
-        if len(planes) == 1 or not self.region_options.lines:
+        if len(planes) == 1:
+            names = (None,)
+        elif not self.region_options.lines:
             # A thing answers in the maps of all classes that are like it, and is one thing.
             names, planes = (None,), planes.max(axis=0, keepdims=True)
         return [

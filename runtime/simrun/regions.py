@@ -137,9 +137,10 @@ def find_regions(heatmap: NDArray[np.float32], options: RegionOptions) -> list[T
 
 def _measure(heatmap: NDArray[np.float32], mask: Mask, options: RegionOptions) -> Parts:
     """Moments of every component, read as those of a filled rectangle."""
-    # From here on only the cells of the mask are looked at, as lists: they are few.
-    cells = mask.ravel().nonzero()[0]
-    # bincount wants this type and would convert at every call.
+    # From here on only the cells of the mask are looked at, as lists: they are few. Of the types
+    # that bincount would otherwise convert to at every call.
+    x, y = cv2.findNonZero(mask.view(np.uint8)).reshape(-1, 2).T.astype(np.float64, order="C")
+    cells = (y * mask.shape[1] + x).astype(np.intp)
     labels = _components(heatmap, mask, cells, options).astype(np.intp)
     area = np.bincount(labels)
     area[0] = 0
@@ -147,8 +148,7 @@ def _measure(heatmap: NDArray[np.float32], mask: Mask, options: RegionOptions) -
     if len(kept) > MAX_COMPONENTS:
         kept = kept[(-area[kept]).argsort(kind="stable")[:MAX_COMPONENTS]]
     size = area[kept].astype(np.float64)
-    rows, columns = np.divmod(cells, mask.shape[1])
-    values = (columns, rows, columns * columns, rows * rows, columns * rows, heatmap.take(cells))
+    values = (x, y, x * x, y * y, x * y, heatmap.take(cells))
     sums = np.array([np.bincount(labels, each) for each in values])
     x, y, xx, yy, xy, score = sums[:, kept] / size
     # A cell is a square, not a point: it adds 1/12 to the variance along each axis.
@@ -165,6 +165,8 @@ def _components(
     above the map threshold belongs to the nearest seed, unless its component has none: lines that
     touch at the lower threshold stay apart where they are apart at the higher one.
     """
+    if options.seed_threshold <= options.map_threshold and options.valley <= 0:
+        return _connected(mask).take(cells)
     core = heatmap > max(options.map_threshold, options.seed_threshold)
     if options.valley > 0:
         core &= ~_valleys(heatmap, options.valley, int(options.valley_reach))
@@ -186,7 +188,9 @@ def _components(
 
 def _connected(mask: Mask) -> Labels:
     """(h, w) number of the component that a cell belongs to, from 1; 0 outside."""
-    _, labels = cv2.connectedComponents(mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S)
+    _, labels = cv2.connectedComponentsWithAlgorithm(
+        mask.view(np.uint8), connectivity=4, ltype=cv2.CV_32S, ccltype=cv2.CCL_SAUF
+    )
     return np.asarray(labels, np.int32)
 
 
