@@ -65,7 +65,7 @@ class SourceStats:
     state: str
     """One of `State`."""
     captured: int = 0
-    """Frames that the device gave."""
+    """Frames that the device gave; one may turn out bad when it is taken and decoded."""
     skipped: int = 0
     """Captured, but replaced by a newer one before anybody took them."""
     bad: int = 0

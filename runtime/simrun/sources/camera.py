@@ -10,14 +10,18 @@ import cv2
 
 from simrun.cameras import RIBBON_DRIVERS
 from simrun.errors import SourceError
-from simrun.sources.device import DeviceUnusableError, Stream
-from simrun.sources.opencv import Capture, CaptureStream
+from simrun.sources.device import Decode, DeviceUnusableError, Stream
+from simrun.sources.opencv import Capture, CaptureStream, read_fourcc, read_size
 from simrun.sources.options import SourceOptions
+from simrun.sources.rawframe import find_decoder
 
 _SYSFS: Final = Path("/sys/class/video4linux")
 
+_FORMATS: Final = ("MJPG", "YUYV")
+"""Asked for in this order. Raw YUYV, the usual default, fills a USB 2 bus at 640x480; where there
+is no MJPG it still is what grey pictures are made of at the lowest cost."""
 _BUFFERS: Final = 2
-"""Frames that the driver queues: one fills while the other is decoded. With a single one the camera
+"""Frames that the driver queues: one fills while the other is read. With a single one the camera
 skips every second frame; more make no difference, since the capture thread never falls behind."""
 
 
@@ -41,7 +45,7 @@ class V4l2Device:
 
         Args:
             path: `/dev/videoN`, or a link to it.
-            options: `size` and `fps` are asked for.
+            options: `size` and `fps` are asked for; without `colour` pictures may come grey.
             open_capture: opens a device file.
             sysfs: where the kernel tells the devices' names.
         """
@@ -51,7 +55,9 @@ class V4l2Device:
         self._sysfs = sysfs
 
     def open(self) -> Stream:
-        """Open it and ask for MJPG; the driver may choose otherwise, and the log says what.
+        """Open it and ask for MJPG, or else YUYV.
+
+        The driver may choose otherwise; the log says what.
 
         Raises:
             DeviceUnusableError: it is no camera that V4L2 alone can drive.
@@ -72,12 +78,16 @@ class V4l2Device:
                 "another program, or it is no camera"
             )
         self._ask(capture)
-        return CaptureStream(capture, self.name, stamp_s=_stamp_s)
+        decode = _take_over_decoding(capture, colour=self._options.colour)
+        return CaptureStream(capture, self.name, stamp_s=_stamp_s, decode=decode)
 
     def _ask(self, capture: Capture) -> None:
-        # Raw YUYV, the usual default, fills a USB 2 bus at 640x480. The format comes first:
-        # it decides which sizes and rates there are.
-        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        # The format comes first: it decides which sizes and rates there are. What OpenCV says of
+        # success means that there is some format.
+        for fourcc in _FORMATS:
+            capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*fourcc))
+            if read_fourcc(capture) == fourcc:
+                break
         if self._options.size is not None:
             capture.set(cv2.CAP_PROP_FRAME_WIDTH, self._options.size.width)
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, self._options.size.height)
@@ -91,6 +101,19 @@ class V4l2Device:
             return (self._sysfs / Path(self.name).resolve().name / "name").read_text().strip()
         except OSError:
             return ""
+
+
+def _take_over_decoding(capture: Capture, *, colour: bool) -> Decode | None:
+    """Have OpenCV hand over what the camera sends, where we can make pictures of it.
+
+    OpenCV would convert every frame to BGR, also those that nobody takes, and repeats the picture
+    before where a JPEG is broken.
+    """
+    decode = find_decoder(read_fourcc(capture), read_size(capture), colour=colour)
+    if decode is None:
+        return None
+    capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)
+    return decode if capture.get(cv2.CAP_PROP_CONVERT_RGB) == 0 else None
 
 
 def _stamp_s(capture: Capture) -> float | None:

@@ -6,11 +6,18 @@ Everything that goes wrong over months, and what is done about it, is in `live.p
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from simrun.errors import SourceError
-from simrun.images import Image
+from simrun.images import Image, check_frame
+
+Decode = Callable[[NDArray[np.uint8]], Image]
+"""Makes a picture of what a device sent. Raises SourceError where there is none in it."""
 
 
 class DeviceUnusableError(SourceError):
@@ -21,10 +28,21 @@ class DeviceUnusableError(SourceError):
 class Shot:
     """A picture as a device gives it."""
 
-    image: Image
-    """(H, W) grey or (H, W, 3) BGR, uint8."""
+    image: NDArray[np.uint8]
+    """(H, W) grey or (H, W, 3) BGR, uint8; with `decode`, what that makes it from."""
     stamp_s: float | None = None
     """When it was taken, on CLOCK_MONOTONIC, where the device says so."""
+    decode: Decode | None = None
+    """Put off until somebody wants the picture: most are replaced by a newer one before."""
+
+    def decoded(self) -> Shot:
+        """The shot with its picture made and looked at.
+
+        Raises:
+            SourceError: there is no picture in it.
+        """
+        image = self.image if self.decode is None else self.decode(self.image)
+        return Shot(check_frame(image), self.stamp_s)
 
 
 class Stream(Protocol):

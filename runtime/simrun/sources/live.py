@@ -98,7 +98,7 @@ class LiveSource:
             self._note_shape(captured)
             moment_s = captured.moment_s
             yield Frame(
-                captured.image,
+                captured.shot.image,
                 captured.index,
                 max(moment_s - self._start_s, 0.0),
                 capture_s=self._clock.now() - moment_s,
@@ -133,7 +133,7 @@ class LiveSource:
                 continue
             if captured is None:
                 return None
-            if not self._frozen.is_stuck(captured.image, captured.arrived_s):
+            if not self._frozen.is_stuck(captured.shot.image, captured.arrived_s):
                 return captured
             self._counters.count("stalls")
             self._recover(session, "gives the same picture again and again")
@@ -240,7 +240,7 @@ class LiveSource:
         self._clock.pause(self._closed, max(min(self._backoff.next_s(), left_s), 0.0))
 
     def _note_shape(self, captured: Captured) -> None:
-        shape = captured.image.shape
+        shape = captured.shot.image.shape
         if self._shape and shape != self._shape:
             _log.info(
                 "%s: frames are now %s, not %s", self.name, _shown(shape), _shown(self._shape)

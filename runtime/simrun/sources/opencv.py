@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 
 from simrun.errors import SourceError
-from simrun.sources.device import Shot
+from simrun.sources.device import Decode, Shot
+from simrun.sources.options import Size
 
 
 class Capture(Protocol):
@@ -45,11 +46,20 @@ class CaptureStream:
         name: str,
         *,
         stamp_s: Callable[[Capture], float | None] | None = None,
+        decode: Decode | None = None,
     ) -> None:
-        """Take over the capture; `stamp_s` reads the last frame's own time from it."""
+        """Take over the capture.
+
+        Args:
+            capture: gives the frames.
+            name: of the device, for messages.
+            stamp_s: reads the last frame's own time from the capture.
+            decode: makes pictures of the frames, where OpenCV does not.
+        """
         self._capture = capture
         self._name = name
         self._stamp_s = stamp_s
+        self._decode = decode
         self.rate = _rate(capture)
         stamps = "arrival" if stamp_s is None else "the driver"
         self.description = f"{_negotiated(capture)}, time stamps of {stamps}"
@@ -64,10 +74,11 @@ class CaptureStream:
             ok, image = self._capture.read()
         except cv2.error as error:
             raise SourceError(f"{self._name}: OpenCV failed: {error.err or error}") from error
-        if not ok or image is None:
+        if not ok or image is None or image.size == 0:
             return None
         stamp_s = self._stamp_s(self._capture) if self._stamp_s is not None else None
-        return Shot(np.asarray(image), stamp_s)
+        # OpenCV makes a new array for each frame: it may be kept.
+        return Shot(np.asarray(image), stamp_s, self._decode)
 
     def interrupt(self) -> None:
         """Nothing: a capture must not be released while another thread reads from it."""
@@ -82,15 +93,23 @@ def _rate(capture: Capture) -> float | None:
     return rate if 0 < rate < 1000 else None
 
 
-def _negotiated(capture: Capture) -> str:
-    """Size, format and rate, as far as they are known."""
+def read_size(capture: Capture) -> Size:
+    """The size agreed on."""
     width, height = (
         int(capture.get(prop)) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
     )
+    return Size(width, height)
+
+
+def read_fourcc(capture: Capture) -> str:
+    """The format agreed on, `MJPG` say; empty where OpenCV knows none."""
     code = int(capture.get(cv2.CAP_PROP_FOURCC))
     fourcc = "".join(chr(code >> shift & 0xFF) for shift in (0, 8, 16, 24))
-    parts = [f"{width}x{height}"]
-    if fourcc.isprintable() and fourcc.strip():
-        parts.append(fourcc.strip())
+    return fourcc.strip() if fourcc.isprintable() else ""
+
+
+def _negotiated(capture: Capture) -> str:
+    """Size, format and rate, as far as they are known."""
+    parts = filter(None, (str(read_size(capture)), read_fourcc(capture)))
     rate = _rate(capture)
     return " ".join(parts) + (f" at {rate:.3g} frames/s" if rate else "")

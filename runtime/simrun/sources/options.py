@@ -61,6 +61,8 @@ class SourceOptions:
     """Cameras: the size to ask for; None takes the camera's own choice, or 640x480."""
     fps: float | None = None
     """Cameras: the rate to ask for. Raw frames: the rate they were taken at."""
+    colour: bool = True
+    """Cameras: whether somebody looks at colours; without, V4L2 frames may come grey, (H, W)."""
     raw: RawFormat | None = None
     """Raw frames on stdin: what they look like."""
     max_fps: float | None = None

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass
-from typing import Final, TypeGuard
+from dataclasses import dataclass, replace
+from typing import Final
 
 from simrun.errors import SourceError
-from simrun.images import Image, check_frame
 from simrun.sources.clock import Clock
 from simrun.sources.counters import Counters
 from simrun.sources.device import Device, Shot, Stream
@@ -26,9 +25,9 @@ _AHEAD_S: Final = 0.1
 
 @dataclass(frozen=True)
 class Captured:
-    """A good frame and when it was taken."""
+    """A frame and when it was taken."""
 
-    image: Image
+    shot: Shot
     index: int
     moment_s: float
     """By the device's own time stamp, or else when it arrived; on the monotonic clock."""
@@ -42,6 +41,9 @@ class Session:
     camera would see the past. A read may block for ever in the driver: nothing here waits for the
     thread without a limit. One that is stuck is left behind, and closes the device should it ever
     come back.
+
+    Frames that have to be decoded are decoded when they are taken, but for the first: a device
+    counts as open only once there is a picture of it.
     """
 
     def __init__(self, device: Device, counters: Counters, clock: Clock, first_index: int) -> None:
@@ -58,6 +60,7 @@ class Session:
         self._stream: Stream | None = None
         self._stop = threading.Event()
         self._stamps_fit = True
+        self._misses = _Misses(device.name, counters)
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self._thread.start()
 
@@ -76,13 +79,19 @@ class Session:
         self._slot.wait(timeout_s)
 
     def take(self, stall_s: float) -> Captured | None:
-        """The newest frame, each once; None after `let_go`.
+        """The newest frame that can be decoded, each once; None after `let_go`.
 
         Raises:
-            SourceError: the device failed.
+            SourceError: the device failed, or none of many frames could be decoded.
             TimeoutError: the last frame came more than `stall_s` seconds ago.
         """
-        return self._slot.take(self.last_s + stall_s - self._clock.now())
+        while captured := self._slot.take(self.last_s + stall_s - self._clock.now()):
+            shot = _decoded(captured.shot)
+            if shot is not None:
+                self._misses.end()
+                return replace(captured, shot=shot)
+            self._misses.add()
+        return None
 
     def let_go(self) -> None:
         """Have the thread close the device and end; does not wait for it."""
@@ -116,23 +125,23 @@ class Session:
         with self._lock:
             self._stream = stream
         self.description, self.rate = stream.description, stream.rate
-        bad = 0
+        misses, seen = _Misses(self._device.name, self._counters), False
         while not self._stop.is_set():
             shot = stream.read()
             if self._stop.is_set():
                 return
-            if _is_good(shot):
-                bad = 0
-                self._put(shot)
+            if shot is None or shot.decode is None or not seen:
+                shot = _decoded(shot)
+            if shot is None:
+                misses.add()
                 continue
-            self._counters.count("bad")
-            bad += 1
-            if bad == _MAX_BAD:
-                raise SourceError(f"{self._device.name} stopped giving frames")
+            misses.end()
+            seen = True
+            self._put(shot)
 
     def _put(self, shot: Shot) -> None:
         now_s = self._clock.now()
-        captured = Captured(shot.image, self.next_index, self._moment_s(shot, now_s), now_s)
+        captured = Captured(shot, self.next_index, self._moment_s(shot, now_s), now_s)
         self.next_index += 1
         self.last_s = now_s
         self._counters.count("captured")
@@ -154,11 +163,33 @@ class Session:
         return arrived_s
 
 
-def _is_good(shot: Shot | None) -> TypeGuard[Shot]:
-    if shot is None:
-        return False
+class _Misses:
+    """Bad frames in a row, as one thread meets them."""
+
+    def __init__(self, name: str, counters: Counters) -> None:
+        self._name = name
+        self._counters = counters
+        self._count = 0
+
+    def add(self) -> None:
+        """One more.
+
+        Raises:
+            SourceError: there were too many.
+        """
+        self._counters.count("bad")
+        self._count += 1
+        if self._count == _MAX_BAD:
+            raise SourceError(f"{self._name} stopped giving frames")
+
+    def end(self) -> None:
+        """A good frame came."""
+        self._count = 0
+
+
+def _decoded(shot: Shot | None) -> Shot | None:
+    """The shot with its picture; None where there is none in it."""
     try:
-        check_frame(shot.image)
+        return None if shot is None else shot.decoded()
     except SourceError:
-        return False
-    return True
+        return None
