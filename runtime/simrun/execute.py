@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -40,18 +41,21 @@ def execute(settings: Settings) -> None:
         Stopped: the process was asked to end; every output is complete.
     """
     open_it = source_opener(settings)
+    wanted = _wanted_sinks(settings)
     from simrun.notify import open_notifier
     from simrun.signals import Stopped, StopSignals
+    from simrun.sinks import need_colour
 
     localizer = load_localizer(settings)
+    colour = localizer.meta.channels > 1 or need_colour(wanted)
     notifier = open_notifier()
     notifier.ready()
     try:
         with StopSignals() as signals:
             with signals.interruptible():
-                source = open_it()
+                source = open_it(colour)
             with closing(source):
-                stats = _work(settings, source, localizer, signals.guard, notifier)
+                stats = _work(settings, source, localizer, wanted, signals.guard, notifier)
     except Stopped:
         typer.echo("simrun: interrupted; what was written is complete", err=True)
         raise
@@ -77,8 +81,8 @@ def load_localizer(settings: Settings) -> Localizer:
     return localizer
 
 
-def source_opener(settings: Settings) -> Callable[[], Source]:
-    """What opens the source, later.
+def source_opener(settings: Settings) -> Callable[[bool], Source]:
+    """What opens the source, later, told whether somebody looks at its colours.
 
     Raises:
         UsageError: none or more than one is named, or its options make no sense.
@@ -90,14 +94,19 @@ def source_opener(settings: Settings) -> Callable[[], Source]:
 
     options = settings.source_options()
     if source is not None:
-        return lambda: open_source(source, options)
+        return lambda _: open_source(source, options)
     if camera is not None:
-        return lambda: open_camera(camera, options)
-    return lambda: open_demo(options)
+        return lambda colour: open_camera(camera, replace(options, colour=colour))
+    return lambda _: open_demo(options)
 
 
 def _work(
-    settings: Settings, source: Source, localizer: Localizer, guard: Guard, notifier: Notifier
+    settings: Settings,
+    source: Source,
+    localizer: Localizer,
+    wanted: list[tuple[str, str]],
+    guard: Guard,
+    notifier: Notifier,
 ) -> RunStats:
     """Open the sinks and process frame by frame."""
     from simrun.runner import run
@@ -105,7 +114,6 @@ def _work(
     from simrun.stats import RunStats
 
     stats = RunStats()
-    wanted = _wanted_sinks(settings)
     info = StreamInfo(localizer.meta.name, localizer.bundle.sha256, source.name, source.rate)
     context = SinkContext(info, settings.overwrite, stats, source.close, settings.token)
     sinks = open_sinks(wanted, context)

@@ -113,7 +113,7 @@ def test_a_new_kind_of_output_is_one_module_and_one_line_of_the_table(
     monkeypatch.syspath_prepend(tmp_path)
     from tally import TallySink  # type: ignore[import-not-found]
 
-    monkeypatch.setattr(sinks, "KINDS", {**sinks.KINDS, "tally": TallySink})
+    monkeypatch.setattr(sinks, "KINDS", {**sinks.KINDS, "tally": sinks.Kind(TallySink)})
     first, second, rows = tmp_path / "a", tmp_path / "b=c", tmp_path / "out.csv"
     code, out, _ = simrun(
         *("--demo", "--model", STROKES, "--max-frames", 2),

@@ -82,6 +82,7 @@ def test_numbers_held_before_the_camera_are_read_from_its_latest_frame(
     assert all(a < b for a, b in pairwise(indices))
     assert indices[-1] - indices[0] + 1 > len(indices), "no frame was skipped"
     assert indices[-1] < seen["written"]
+    assert any("640x480 MJPG" in line for line in seen["log"]), seen["log"]
     for frame in frames:
         assert 0 < frame["latency_ms"]["capture"] < 1000, frame["latency_ms"]
         assert frame["latency_ms"]["total"] < 20_000, frame["latency_ms"]
@@ -96,6 +97,7 @@ def test_a_camera_that_is_unplugged_comes_back_on_a_small_board(boot: Boot, tmp_
     assert min(back.count(False), back.count(True)) >= replug.FRAMES
     assert all(a < b for a, b in pairwise(indices)), indices
     assert any("is back after" in line for line in seen["log"]), seen["log"]
+    assert any("640x480 YUYV" in line for line in seen["log"]), seen["log"]
     assert {(frame["width"], frame["height"]) for frame in seen["frames"]} == {(640, 480)}
     assert seen["memory"]["peak_mb"] < MOST_RESIDENT_MB, seen["memory"]
     assert seen["code"] == 130
@@ -136,4 +138,5 @@ def test_a_camera_that_freezes_is_let_go_and_read_again(boot: Boot, tmp_path: Pa
     assert all(text == [freeze.BEFORE] for text in read[False]), read
     assert all(text == [freeze.AFTER] for text in read[True]), read
     assert any("is back after" in line for line in seen["log"]), seen["log"]
+    assert any("640x480 YUYV" in line for line in seen["log"]), seen["log"]
     assert seen["code"] == 130

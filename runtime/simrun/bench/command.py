@@ -24,6 +24,7 @@ from simrun.outputs import refuse_existing
 from simrun.pipeline import DEFAULT_MODEL, Localizer, require_side
 from simrun.sources import Source
 from simrun.sources.opening import open_camera, open_demo, open_source
+from simrun.sources.options import SourceOptions
 from simrun.threads import ThreadProbe, parse_threads, probe_threads
 
 _log = logging.getLogger(__name__)
@@ -137,7 +138,7 @@ def _series(
     stack: ExitStack,
 ) -> list[Series]:
     """A series for each localizer and pace; all see the same frames, but for a camera's."""
-    open_it = _opener(settings)
+    open_it = _opener(settings, colour=next(iter(localizers.values())).meta.channels > 1)
     feed = Feed(open_it)
     stack.callback(feed.close)
     paces = [None] if settings.paced is None else [None, settings.paced]
@@ -151,12 +152,13 @@ def _series(
     return series
 
 
-def _opener(settings: BenchSettings) -> Callable[[], Source]:
+def _opener(settings: BenchSettings, *, colour: bool) -> Callable[[], Source]:
+    """What opens the source; a camera as a run has it that shows no pictures."""
     source, camera = settings.source, settings.camera
     if source is not None:
         return lambda: open_source(source)
     if camera is not None:
-        return lambda: open_camera(camera)
+        return lambda: open_camera(camera, SourceOptions(colour=colour))
     return open_demo
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -15,9 +16,23 @@ from typing import Final
 from simrun.errors import UsageError
 from simrun.sinks.base import Sink, SinkContext, StreamInfo
 
-__all__ = ["KINDS", "Sink", "SinkContext", "StreamInfo", "open_sinks"]
+__all__ = ["KINDS", "Kind", "Sink", "SinkContext", "StreamInfo", "need_colour", "open_sinks"]
 
 Opener = Callable[[str, SinkContext], Sink]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of sink."""
+
+    open: Opener
+    colour: bool = True
+    """Whether it shows or stores the frames; cameras may give grey ones to those that do not."""
+
+
+def need_colour(wanted: Sequence[tuple[str, str]]) -> bool:
+    """Whether one of the sinks, as `open_sinks` takes them, makes use of the frames' colours."""
+    return any(KINDS[kind].colour for kind, _ in wanted if kind in KINDS)
 
 
 def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[Sink]:
@@ -36,7 +51,7 @@ def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[
         for kind, target in wanted:
             if kind not in KINDS:
                 raise UsageError(f"no sink '{kind}'; known: {', '.join(KINDS)}")
-            sink = KINDS[kind](target, context)
+            sink = KINDS[kind].open(target, context)
             opened.callback(sink.close)
             sinks.append(sink)
         opened.pop_all()
@@ -85,14 +100,14 @@ def _serve(target: str, context: SinkContext) -> Sink:
     return PageSink(target, context)
 
 
-KINDS: Final[Mapping[str, Opener]] = MappingProxyType(
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
-        "jsonl": _jsonl,
-        "csv": _csv,
-        "save": _save,
-        "crops": _crops,
-        "show": _show,
-        "mqtt": _mqtt,
-        "serve": _serve,
+        "jsonl": Kind(_jsonl, colour=False),
+        "csv": Kind(_csv, colour=False),
+        "save": Kind(_save),
+        "crops": Kind(_crops),
+        "show": Kind(_show),
+        "mqtt": Kind(_mqtt, colour=False),
+        "serve": Kind(_serve),
     }
 )

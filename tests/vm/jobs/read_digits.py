@@ -16,7 +16,7 @@ RATE: Final = 15.0
 def main() -> None:
     """Run simrun for as many frames as it takes to see every number a few times."""
     plug_in("v4l2loopback")
-    feeder = Feeder(CAMERA, RATE)
+    feeder = Feeder(CAMERA, RATE, "MJPG")
     feeder.show(NUMBERS[0])
     simrun = Simrun(*READ_DIGITS)
     try:
