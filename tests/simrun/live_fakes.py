@@ -47,6 +47,30 @@ def picture(value: int = 50, *, size: tuple[int, int] = (24, 32)) -> Image:
     return np.full((*size, 3), value, np.uint8)
 
 
+class Decoder:
+    """Makes pictures of single bytes, and keeps which ones."""
+
+    CORRUPT: Final = 255
+
+    def __init__(self) -> None:
+        self.asked: list[int] = []
+
+    def __call__(self, data: NDArray[np.uint8]) -> Image:
+        value = int(data[0, 0])
+        self.asked.append(value)
+        if value == self.CORRUPT:
+            raise SourceError("a corrupt frame")
+        return picture(value)
+
+    def shot(self, value: int) -> Shot:
+        """What a camera sends that compresses its frames."""
+        return Shot(np.full((1, 1), value, np.uint8), decode=self)
+
+    def corrupt(self, count: int = 1) -> list[Shot]:
+        """Frames that hold no picture."""
+        return [self.shot(self.CORRUPT)] * count
+
+
 class FakeClock:
     """Time stands still while a frame may come, and jumps over every other wait.
 

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 from simrun.cameras import probe_device
 from simrun.errors import SourceError, UsageError
+from simrun.images import Image
 from simrun.sources import SourceOptions
 from simrun.sources.camera import V4l2Device
 from simrun.sources.device import DeviceUnusableError
@@ -26,18 +28,29 @@ from simrun.sources.stream import StreamDevice, is_url
 MJPG = cv2.VideoWriter.fourcc(*"MJPG")
 
 
-class FakeCapture:
-    """A `cv2.VideoCapture` that takes the settings it likes."""
+SCENE = np.full((48, 64, 3), 100, np.uint8)
+JPEG = cv2.imencode(".jpg", SCENE)[1].reshape(1, -1)
+YUYV = cv2.cvtColor(SCENE, cv2.COLOR_BGR2YUV_YUYV)
+GREY = SCENE[:, :, 0].copy()
+"""A scene as cameras send it, in the shapes that OpenCV gives the buffers."""
 
-    def __init__(self, *, opens: bool = True, reads: Any = None) -> None:
+
+class FakeCapture:
+    """A `cv2.VideoCapture` of a camera that has some formats, the first of which is its default."""
+
+    def __init__(
+        self, *, opens: bool = True, reads: Any = None, formats: Sequence[str] = ("MJPG",)
+    ) -> None:
         self.opens = opens
         self.reads = reads
+        self.formats = [cv2.VideoWriter.fourcc(*name) for name in formats]
         self.asked: list[int] = []
         self.props: dict[int, float] = {
             cv2.CAP_PROP_FRAME_WIDTH: 1280,
             cv2.CAP_PROP_FRAME_HEIGHT: 720,
             cv2.CAP_PROP_FPS: 30,
             cv2.CAP_PROP_POS_MSEC: 12_345.5,
+            cv2.CAP_PROP_CONVERT_RGB: 1,
         }
         self.released = False
 
@@ -51,6 +64,8 @@ class FakeCapture:
 
     def set(self, prop: int, value: float) -> bool:
         self.asked.append(prop)
+        if prop == cv2.CAP_PROP_FOURCC and value not in self.formats:
+            value = self.formats[0]
         self.props[prop] = value
         return True
 
@@ -102,6 +117,65 @@ class TestV4l2:
         shot = stream.read()
         assert shot is not None
         assert shot.stamp_s is None
+
+    @pytest.mark.parametrize(
+        ("formats", "raw", "colour"),
+        [
+            (("YUYV", "MJPG"), JPEG, False),
+            (("YUYV", "MJPG"), JPEG, True),
+            (("BGR3", "YUYV"), YUYV, False),
+            (("BGR3", "YUYV"), YUYV, True),
+            (("GREY",), GREY, False),
+            (("GREY",), GREY, True),
+        ],
+    )
+    def test_what_the_camera_sends_is_made_a_picture_of_later(
+        self, node: Path, formats: Sequence[str], raw: Image, colour: bool
+    ) -> None:
+        capture = FakeCapture(reads=raw, formats=formats)
+        options = SourceOptions(size=Size(64, 48), colour=colour)
+        stream = V4l2Device(str(node), options, open_capture=lambda _: capture).open()
+        assert capture.props[cv2.CAP_PROP_CONVERT_RGB] == 0
+        # Whatever asks for new buffers has to come before.
+        assert capture.asked[-1] == cv2.CAP_PROP_CONVERT_RGB
+        shot = stream.read()
+        assert shot is not None
+        assert shot.image is raw
+        decoded = shot.decoded()
+        assert decoded.image.shape == ((48, 64, 3) if colour else (48, 64))
+        assert decoded.stamp_s == shot.stamp_s
+        assert np.abs(decoded.image.astype(int) - 100).max() <= 1
+
+    @pytest.mark.parametrize("colour", [False, True])
+    def test_other_formats_are_left_to_opencv(self, node: Path, colour: bool) -> None:
+        image = np.full((48, 64, 3), 9, np.uint8)
+        capture = FakeCapture(reads=image, formats=("NV12", "H264"))
+        options = SourceOptions(size=Size(64, 48), colour=colour)
+        stream = V4l2Device(str(node), options, open_capture=lambda _: capture).open()
+        assert cv2.CAP_PROP_CONVERT_RGB not in capture.asked
+        assert stream.description.startswith("64x48 NV12")
+        shot = stream.read()
+        assert shot is not None
+        assert shot.decoded().image is image
+
+    def test_an_opencv_that_converts_all_the_same_is_believed(
+        self, node: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        image = np.full((48, 64, 3), 9, np.uint8)
+        capture = FakeCapture(reads=image)
+        get = capture.get
+        monkeypatch.setattr(
+            capture, "get", lambda prop: 1.0 if prop == cv2.CAP_PROP_CONVERT_RGB else get(prop)
+        )
+        device = V4l2Device(str(node), SourceOptions(), open_capture=lambda _: capture)
+        shot = device.open().read()
+        assert shot is not None
+        assert shot.decoded().image is image
+
+    def test_an_empty_buffer_is_no_frame(self, node: Path) -> None:
+        capture = FakeCapture(reads=np.empty((1, 0), np.uint8))
+        stream = V4l2Device(str(node), SourceOptions(), open_capture=lambda _: capture).open()
+        assert stream.read() is None
 
     def test_failed_reads(self, node: Path) -> None:
         capture = FakeCapture()

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +15,9 @@ import pytest
 
 from simrun import __version__
 from simrun.bundle import list_models
+from simrun.errors import SourceError
+from simrun.settings import Settings
+from simrun.sources import SourceOptions
 
 from .conftest import STROKES, Run
 
@@ -124,6 +128,44 @@ def test_a_new_kind_of_output_is_one_module_and_one_line_of_the_table(
     assert rows.stat().st_size > 100
 
 
+@pytest.mark.parametrize(
+    ("outputs", "channels", "colour"),
+    [
+        ((), 1, False),
+        (("--csv", "r.csv", "--sink", "jsonl=r.jsonl"), 1, False),
+        (("--csv", "r.csv", "--save", "pictures"), 1, True),
+        (("--crops", "crops"), 1, True),
+        (("--show",), 1, True),
+        (("--serve", "8080"), 1, True),
+        (("--sink", "serve=8080"), 1, True),
+        (("--mqtt", "mqtt://host/door"), 1, False),
+        ((), 3, True),
+    ],
+)
+def test_a_camera_is_asked_for_colour_where_it_is_made_use_of(
+    simrun: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    outputs: tuple[str, ...],
+    channels: int,
+    colour: bool,
+) -> None:
+    from simrun import execute
+    from simrun.sources import opening
+
+    localizer = execute.load_localizer(Settings(model=str(STROKES)))
+    localizer.meta = replace(localizer.meta, channels=channels)
+    monkeypatch.setattr(execute, "load_localizer", lambda _: localizer)
+    asked: list[SourceOptions] = []
+
+    def refuse(_: str, options: SourceOptions) -> None:
+        asked.append(options)
+        raise SourceError("no camera 0")
+
+    monkeypatch.setattr(opening, "open_camera", refuse)
+    assert simrun("--camera", 0, "--fps", 7, *outputs)[0] == 4
+    assert asked == [SourceOptions(fps=7, colour=colour)]
+
+
 def test_a_typing_error_of_the_user_exits_with_2(simrun: Run) -> None:
     code, _, err = simrun("--demo", "--sdie", "5")
     assert code == 2
@@ -131,8 +173,6 @@ def test_a_typing_error_of_the_user_exits_with_2(simrun: Run) -> None:
 
 
 def test_debug_keeps_the_traceback(simrun: Run) -> None:
-    from simrun.errors import SourceError
-
     with pytest.raises(SourceError):
         simrun("--source", "missing.png", "--model", STROKES, "--debug")
 

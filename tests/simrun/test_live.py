@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from simrun.errors import SourceError
+from simrun.images import Image
 from simrun.sources import Frame, State
 from simrun.sources.backoff import CEILING_S, FLOOR_S, Backoff
 from simrun.sources.clock import SystemClock
@@ -23,6 +24,7 @@ from simrun.sources.slot import LatestSlot
 from tests.simrun.live_fakes import (
     PATIENCE_S,
     Broken,
+    Decoder,
     FakeClock,
     Mark,
     Opening,
@@ -331,6 +333,93 @@ class TestStall:
         source, _ = live([picture(1), *[Mark.BAD] * 9, Mark.HANG], [picture(2)])
         assert values(source, 2) == [1, 2]
         assert source.stats().stalls == 1
+
+
+class TestDecoding:
+    """Frames that come compressed."""
+
+    def test_only_the_first_frame_and_those_that_are_taken_are_decoded(
+        self, live: Open, clock: FakeClock
+    ) -> None:
+        clock.free_running = True
+        decoder = Decoder()
+        source, _ = live([decoder.shot(i) for i in range(5)])
+        assert clock.hangs.wait(PATIENCE_S)
+        frame = next(iter(source))
+        assert isinstance(frame, Frame)
+        assert (frame.image[0, 0, 0], frame.index) == (4, 4)
+        assert decoder.asked == [0, 4]
+        stats = source.stats()
+        assert (stats.captured, stats.skipped, stats.bad) == (5, 4, 0)
+
+    def test_the_age_of_a_frame_counts_its_decoding(self, live: Open, clock: FakeClock) -> None:
+        def decode(data: Image) -> Image:
+            clock.now_s += 0.25
+            return picture(int(data[0, 0]))
+
+        source, _ = live([picture(), Shot(np.ones((1, 1), np.uint8), 1000.0, decode)])
+        frames = iter(source)
+        next(frames)
+        frame = next(frames)
+        assert isinstance(frame, Frame)
+        assert frame.capture_s == pytest.approx(0.25)
+        assert frame.image[0, 0, 0] == 1
+
+    def test_a_corrupt_frame_is_counted_and_the_next_one_waited_for(self, live: Open) -> None:
+        decoder = Decoder()
+        script = [decoder.shot(1), *decoder.corrupt(29), decoder.shot(2), *decoder.corrupt(29)]
+        source, _ = live([*script, decoder.shot(3)])
+        frames = iter(source)
+        taken = [next(frames) for _ in range(3)]
+        assert [frame.image[0, 0, 0] for frame in taken if isinstance(frame, Frame)] == [1, 2, 3]
+        assert [frame.index for frame in taken] == [0, 30, 60]
+        stats = source.stats()
+        assert (stats.bad, stats.captured, stats.reconnects) == (58, 61, 0)
+
+    def test_a_device_that_gives_nothing_but_corrupt_frames_is_gone(
+        self, live: Open, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        decoder = Decoder()
+        source, device = live([decoder.shot(1), *decoder.corrupt(30)], [decoder.shot(2)])
+        assert values(source, 2) == [1, 2]
+        assert warnings(caplog)[0] == "cam stopped giving frames; it will be opened again"
+        stats = source.stats()
+        assert (stats.bad, stats.stalls, stats.reconnects) == (30, 0, 1)
+        assert device.streams[0].closed.is_set()
+
+    def test_a_camera_is_not_open_before_a_frame_was_decoded(
+        self, live: Open, clock: FakeClock, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        clock.free_running = True
+        caplog.set_level(logging.INFO)
+        with pytest.raises(SourceError, match=r"^cam stopped giving frames$"):
+            live(Decoder().corrupt(30))
+        assert "frames/s" not in caplog.text
+
+    def test_corrupt_frames_at_the_start_are_passed_over(
+        self, live: Open, clock: FakeClock
+    ) -> None:
+        clock.free_running = True
+        decoder = Decoder()
+        source, _ = live([*decoder.corrupt(29), decoder.shot(7)])
+        assert values(source, 1) == [7]
+        assert (source.stats().bad, source.stats().captured) == (29, 1)
+
+    def test_a_stall_is_told_from_what_arrives_corrupt_or_not(
+        self, live: Open, clock: FakeClock
+    ) -> None:
+        decoder = Decoder()
+        slowly = [step for shot in decoder.corrupt(3) for step in (clock.advance(4), shot)]
+        source, _ = live(
+            [decoder.shot(1), *slowly, clock.advance(4), decoder.shot(2), *slowly, Mark.HANG],
+            [decoder.shot(3)],
+        )
+        frames = iter(source)
+        next(frames)
+        next(frames)
+        assert source.stats().stalls == 0
+        next(frames)
+        assert (source.stats().stalls, source.stats().reconnects) == (1, 1)
 
 
 class TestFrozen:

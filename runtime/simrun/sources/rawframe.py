@@ -57,8 +57,12 @@ def find_decoder(fourcc: str, size: Size, *, colour: bool) -> Decode | None:
 
 
 def _decode_jpeg(data: NDArray[np.uint8], size: Size, *, colour: bool) -> Image:
+    content = data.tobytes()
+    # OpenCV 4 fills what is missing with grey. From behind, the mark of the end is found at once.
+    if content.rfind(b"\xff\xd9") < 0:
+        raise SourceError("a JPEG frame is cut short")
     # A damaged header may claim a picture that no memory holds.
-    declared = declared_size(data.tobytes())
+    declared = declared_size(content)
     if declared != (size.width, size.height):
         raise SourceError(f"a JPEG frame of {declared or 'no size'}, not {size}")
     try:
@@ -66,7 +70,7 @@ def _decode_jpeg(data: NDArray[np.uint8], size: Size, *, colour: bool) -> Image:
     except cv2.error as error:
         raise SourceError(f"a JPEG frame cannot be decoded: {error.err or error}") from error
     if image is None:
-        raise SourceError("a JPEG frame is cut short or damaged")
+        raise SourceError("a JPEG frame is damaged")
     return np.asarray(image, np.uint8)
 
 
