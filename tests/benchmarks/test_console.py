@@ -54,6 +54,7 @@ def test_help_is_the_docstring_line_for_line() -> None:
         ("arm.count", ["x", "nowhere"], "count: cannot read nowhere/annotations.json"),
         ("arm.budget", ["nowhere", "--check"], "budget: no emulated Python in nowhere; bash"),
         ("arm.shrinking", ["nowhere"], "shrinking: no emulated Python in nowhere; bash"),
+        ("camera_frames", ["nowhere"], "camera_frames: no emulated Python in nowhere; bash"),
         ("flicker", ["nowhere.mp4"], "flicker: no such file or folder: nowhere.mp4"),
     ],
 )

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from simrun.bench import command
 from simrun.bench.command import bench
 from simrun.bench.compare import compare, ratio_of_medians
 from simrun.bench.figures import missed_share, spread, summarise
@@ -34,7 +35,7 @@ from simrun.errors import OutputError, SourceError, UsageError
 from simrun.images import Image
 from simrun.machine import Machine
 from simrun.result import Latency, Result
-from simrun.sources import BadFrame, Frame, Source
+from simrun.sources import BadFrame, Frame, Source, SourceOptions
 
 from .conftest import STROKES
 
@@ -164,6 +165,21 @@ def test_paced_frames_begin_on_time_and_a_slow_one_costs_the_periods_it_runs_int
     assert [at for _, at in world.calls] == pytest.approx([0, 0.1, 0.2, 0.5, 0.6])
     assert world.waits == pytest.approx([0.08, 0.08, 0.05])
     assert paced.elapsed_s == pytest.approx(0.62)
+
+
+def test_a_camera_is_measured_as_by_a_run_that_shows_no_pictures(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[SourceOptions] = []
+
+    def refuse(_: str, options: SourceOptions) -> Source:
+        asked.append(options)
+        raise SourceError("no camera 0")
+
+    monkeypatch.setattr(command, "open_camera", refuse)
+    with pytest.raises(SourceError, match="no camera 0"):
+        bench(BenchSettings(model=str(STROKES), camera="0"))
+    assert asked == [SourceOptions(colour=False)]
 
 
 def test_a_paced_camera_is_asked_for_its_frame_when_it_is_due() -> None:

@@ -163,7 +163,7 @@ def busy_ms(sample: Sample, live: bool) -> float:
     """Milliseconds that a frame keeps the main loop busy.
 
     A file is read in the loop; a camera is read by a thread of its own, and its `capture` is the
-    age of the frame.
+    age of the frame. The loop decodes what the camera sent, which is a part of that age.
     """
     return sample.latency.total - sample.latency.capture if live else sample.latency.total
 

@@ -106,8 +106,8 @@ class V4l2Device:
 def _take_over_decoding(capture: Capture, *, colour: bool) -> Decode | None:
     """Have OpenCV hand over what the camera sends, where we can make pictures of it.
 
-    OpenCV would convert every frame to BGR, also those that nobody takes, and repeats the picture
-    before where a JPEG is broken.
+    OpenCV would convert every frame to BGR, also those that nobody takes, and fills
+    what is missing of a broken JPEG with the frame before.
     """
     decode = find_decoder(read_fourcc(capture), read_size(capture), colour=colour)
     if decode is None:

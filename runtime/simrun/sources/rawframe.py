@@ -41,8 +41,8 @@ def find_decoder(fourcc: str, size: Size, *, colour: bool) -> Decode | None:
         fourcc: the format agreed on with the camera.
         size: the size agreed on; a buffer of another one counts as broken.
         colour: make (H, W, 3) BGR pictures; otherwise (H, W) grey ones, which cost less. They are
-            what the colour ones give when greyed: of YUYV to within 1, of JPEG to within 4 where
-            colours were cut off at black or white, and to within 1 elsewhere.
+            what the colour ones give when greyed, to within 1 of 256; only where a colour lies
+            outside of RGB and was cut off, at hard edges in JPEG say, to within a few.
 
     Returns:
         None for a format that OpenCV has to convert.
