@@ -41,8 +41,9 @@ def find_decoder(fourcc: str, size: Size, *, colour: bool) -> Decode | None:
         fourcc: the format agreed on with the camera.
         size: the size agreed on; a buffer of another one counts as broken.
         colour: make (H, W, 3) BGR pictures; otherwise (H, W) grey ones, which cost less. They are
-            what the colour ones give when greyed, to within 1 of 256; only where a colour lies
-            outside of RGB and was cut off, at hard edges in JPEG say, to within a few.
+            what the colour ones give when greyed, to within 1 of 256, but where a colour lies
+            outside of RGB: that one is cut off before it is greyed. At the hard edges of a JPEG
+            this makes 4 at most; a camera that exaggerates its colours may come to more.
 
     Returns:
         None for a format that OpenCV has to convert.
