@@ -93,7 +93,7 @@ def test_what_is_left_to_opencv(fourcc: str) -> None:
     assert find_decoder(fourcc, SIZE, colour=False) is None
 
 
-def test_grey_rows_that_opencv_would_shear_are_left_to_it() -> None:
+def test_grey_rows_that_opencv_4_reads_beyond_are_left_to_it() -> None:
     assert find_decoder("GREY", Size(638, 480), colour=False) is None
 
 

@@ -19,7 +19,7 @@ _BLACK: Final = 16
 _PER_LEVEL: Final = 1.164
 """Brightness in YUYV goes from 16 to 235; these two are what OpenCV has for its pictures."""
 _ROW_BYTES: Final = 4
-"""OpenCV takes the rows of a buffer for multiples of this."""
+"""OpenCV 4 takes the rows of a buffer for multiples of this, and reads beyond its end."""
 
 
 def unpack(data: NDArray[np.uint8], raw: RawFormat) -> Image:
