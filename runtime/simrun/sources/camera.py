@@ -107,8 +107,8 @@ def _take_over_decoding(capture: Capture, *, colour: bool) -> Decode | None:
     """Have OpenCV hand over what the camera sends, where we can make pictures of it.
 
     OpenCV would convert every frame to BGR, also those that nobody takes, and fill what is missing
-    of a broken JPEG with the frame before. OpenCV 4 cuts up to three bytes off a JPEG that is hardly
-    longer than the one before: one of some thousands, which counts as bad.
+    of a broken JPEG with the frame before. OpenCV 4 cuts up to three bytes off a JPEG that is
+    hardly longer than the one before: one of some thousands, which counts as bad.
     """
     decode = find_decoder(read_fourcc(capture), read_size(capture), colour=colour)
     if decode is None:
