@@ -98,25 +98,43 @@ def test_grey_rows_that_opencv_4_reads_beyond_are_left_to_it() -> None:
 
 
 WHOLE = jpeg(draw_scene(0.0))
+CUT = WHOLE[:, : WHOLE.size // 2]
 NOISE = np.random.default_rng(1).integers(0, 256, (1, 9000), dtype=np.uint8)
 
 
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(WHOLE[:, : WHOLE.size // 2], id="cut in the middle"),
+        pytest.param(CUT, id="cut in the middle"),
         pytest.param(WHOLE[:, :-2], id="without its end"),
         pytest.param(WHOLE[:, :300], id="header alone"),
         pytest.param(WHOLE[:, :0], id="empty"),
         pytest.param(np.zeros_like(WHOLE), id="zeros"),
         pytest.param(NOISE, id="noise"),
-        pytest.param(jpeg(draw_scene(0.0)[:240]), id="another size"),
+        pytest.param(jpeg(np.zeros((2 * HEIGHT, 2 * WIDTH), np.uint8)), id="far too large"),
     ],
 )
 @pytest.mark.parametrize("colour", [False, True])
 def test_a_broken_jpeg_is_an_error(data: NDArray[np.uint8], colour: bool) -> None:
+    decode = decoder("MJPG", colour=colour)
+    decode(WHOLE)
     with pytest.raises(SourceError, match="JPEG frame"):
-        decoder("MJPG", colour=colour)(data)
+        decode(data)
+    decode(WHOLE)
+
+
+@pytest.mark.parametrize("colour", [False, True])
+def test_a_camera_that_never_marks_the_end_is_read(colour: bool) -> None:
+    decode, marked = decoder("MJPG", colour=colour), decoder("MJPG", colour=colour)
+    for moment in range(3):
+        whole = jpeg(draw_scene(0.4 * moment))
+        assert np.array_equal(decode(whole[:, :-2]), marked(whole))
+
+
+def test_a_jpeg_may_be_somewhat_larger_than_agreed() -> None:
+    rounded = np.zeros((1088, 1920), np.uint8)
+    decode = decoder("MJPG", colour=False, size=Size(1920, 1080))
+    assert decode(jpeg(rounded)).shape == rounded.shape
 
 
 @pytest.mark.parametrize("fourcc", ["YUYV", "GREY"])

@@ -18,6 +18,9 @@ from simrun.sources.options import RawFormat, Size
 _BLACK: Final = 16
 _PER_LEVEL: Final = 1.164
 """Brightness in YUYV goes from 16 to 235; these two are what OpenCV has for its pictures."""
+_JPEG_END: Final = b"\xff\xd9"
+_JPEG_MARGIN: Final = 2
+"""Cameras round sizes up; a damaged header claims a picture that no memory holds."""
 _ROW_BYTES: Final = 4
 """OpenCV 4 takes the rows of a buffer for multiples of this, and reads beyond its end."""
 
@@ -39,7 +42,8 @@ def find_decoder(fourcc: str, size: Size, *, colour: bool) -> Decode | None:
 
     Args:
         fourcc: the format agreed on with the camera.
-        size: the size agreed on; a buffer of another one counts as broken.
+        size: the size agreed on; a raw buffer of another one counts as broken, a JPEG of more than
+            twice the pixels, too.
         colour: make (H, W, 3) BGR pictures; otherwise (H, W) grey ones, which cost less. They are
             what the colour ones give when greyed, to within 1 of 256, but where a colour lies
             outside of RGB: that one is cut off before it is greyed. At the hard edges of a JPEG
@@ -49,7 +53,7 @@ def find_decoder(fourcc: str, size: Size, *, colour: bool) -> Decode | None:
         None for a format that OpenCV has to convert.
     """
     if fourcc in ("MJPG", "JPEG"):
-        return partial(_decode_jpeg, size=size, colour=colour)
+        return _JpegDecoder(size, colour=colour)
     if fourcc == "YUYV":
         return partial(_decode_yuyv, size=size, colour=colour)
     if fourcc == "GREY" and size.width % _ROW_BYTES == 0:
@@ -57,22 +61,37 @@ def find_decoder(fourcc: str, size: Size, *, colour: bool) -> Decode | None:
     return None
 
 
-def _decode_jpeg(data: NDArray[np.uint8], size: Size, *, colour: bool) -> Image:
-    content = data.tobytes()
-    # OpenCV 4 fills what is missing with grey. From behind, the mark of the end is found at once.
-    if content.rfind(b"\xff\xd9") < 0:
-        raise SourceError("a JPEG frame is cut short")
-    # A damaged header may claim a picture that no memory holds.
-    declared = declared_size(content)
-    if declared != (size.width, size.height):
-        raise SourceError(f"a JPEG frame of {declared or 'no size'}, not {size}")
-    try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE)
-    except cv2.error as error:
-        raise SourceError(f"a JPEG frame cannot be decoded: {error.err or error}") from error
-    if image is None:
-        raise SourceError("a JPEG frame is damaged")
-    return np.asarray(image, np.uint8)
+class _JpegDecoder:
+    """The JPEG frames of one camera.
+
+    Some cameras leave out the mark of the end in all frames, so that its absence means nothing; of
+    the others a frame without it was cut short. The first frame tells which kind this is.
+    """
+
+    def __init__(self, size: Size, *, colour: bool) -> None:
+        self._most_pixels = _JPEG_MARGIN * size.width * size.height
+        self._flag = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
+        self._ends: bool | None = None
+
+    def __call__(self, data: NDArray[np.uint8]) -> Image:
+        content = data.tobytes()
+        width, height = declared_size(content) or (0, 0)
+        if not 0 < width * height <= self._most_pixels:
+            raise SourceError(f"a JPEG frame claims to be {width}x{height}")
+        # From behind, it is found at once.
+        ends = content.rfind(_JPEG_END) >= 0
+        if self._ends is None:
+            self._ends = ends
+        if self._ends and not ends:
+            raise SourceError("a JPEG frame is cut short")
+        whole = content if ends else content + _JPEG_END
+        try:
+            image = cv2.imdecode(np.frombuffer(whole, np.uint8), self._flag)
+        except cv2.error as error:
+            raise SourceError(f"a JPEG frame cannot be decoded: {error.err or error}") from error
+        if image is None:
+            raise SourceError("a JPEG frame is damaged")
+        return np.asarray(image, np.uint8)
 
 
 def _decode_yuyv(data: NDArray[np.uint8], size: Size, *, colour: bool) -> Image:
