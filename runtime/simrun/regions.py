@@ -137,11 +137,11 @@ def find_regions(heatmap: NDArray[np.float32], options: RegionOptions) -> list[T
 
 def _measure(heatmap: NDArray[np.float32], mask: Mask, options: RegionOptions) -> Parts:
     """Moments of every component, read as those of a filled rectangle."""
-    # From here on only the cells of the mask are looked at, as lists: they are few. Of the types
-    # that bincount would otherwise convert to at every call.
-    x, y = cv2.findNonZero(mask.view(np.uint8)).reshape(-1, 2).T.astype(np.float64, order="C")
-    cells = (y * mask.shape[1] + x).astype(np.intp)
+    # From here on only the cells of the mask are looked at, as lists: they are few.
+    cells = mask.ravel().nonzero()[0]
+    # bincount wants these types and would convert at every call.
     labels = _components(heatmap, mask, cells, options).astype(np.intp)
+    y, x = (each.astype(np.float64) for each in np.divmod(cells, mask.shape[1]))
     area = np.bincount(labels)
     area[0] = 0
     kept = (area >= max(1.0, options.min_area)).nonzero()[0]
