@@ -6,10 +6,11 @@ EMULATOR is a folder that benchmarks/arm/setup.sh filled, DATASET has annotated 
 what the scenes of scene-text are made from (`simtool fetch scene-text`); MNIST is found by
 SIMTOOL_DATA. Variants of a bundle:
 
-    dynamic   as shipped
-    static    the same graph with the input fixed to 1 x 480 x 640
-    int8 all  quantised by ONNX Runtime: QDQ, per channel, static
-    int8      what `simtool export --int8` makes: the inner convolutions alone
+    dynamic     as shipped
+    as trained  the layers one by one, nothing folded, run once for each polarity
+    static      the shipped graph with the input fixed to 1 x 480 x 640
+    int8 all    quantised by ONNX Runtime: QDQ, per channel, static
+    int8        what `simtool export --int8` makes: the inner convolutions alone
 
 The ranges are those of 64 pictures of what the model was trained on, digits laid on canvases, or
 scenes; --int8 takes three of four of them. Frames of 4:3 at side 640; whole frames of scene-text
@@ -51,11 +52,12 @@ from simrun import Localizer
 from simrun.bundle import LOCALIZER_FILE, METADATA_KEY, Bundle, load_bundle
 from simrun.sources.demo import draw_scene
 from simtool.annotations import AnnotatedSet, load_annotations
+from simtool.bundle_graphs import localizer_to_onnx
 from simtool.bundle_writer import write_with_metadata
 from simtool.data import load_split
 from simtool.data.canvases import compose
 from simtool.evaluate import evaluate, predict
-from simtool.export import export_bundle, with_defaults
+from simtool.export import build_localizer, export_bundle, with_defaults
 from simtool.onnx_file import embed
 from simtool.origin import open_origin
 from simtool.scene_text.splits import open_store
@@ -145,6 +147,7 @@ def make_variants(folder: Path, material: Path) -> list[Path]:
         shipped = load_bundle(model)
         localizers = {
             "dynamic": shipped.localizer,
+            "as trained": export_as_trained(shipped),
             "static": fix_size(shipped.localizer),
             "int8 all": quantize_all(shipped.localizer, calibration_pictures(model, material)),
             "int8": export_int8(shipped, calibration_pictures(model, material)),
@@ -156,6 +159,14 @@ def make_variants(folder: Path, material: Path) -> list[Path]:
             write_with_metadata(replace(shipped, localizer=content), meta, path, overwrite=False)
             paths.append(path)
     return paths
+
+
+def export_as_trained(shipped: Bundle) -> bytes:
+    """The localizer of the model without what `simtool export` does to make it cheaper."""
+    origin = open_origin(shipped.path)
+    options = with_defaults(origin.previous)
+    built = build_localizer(origin, options, lambda split: load_split(origin.data, split, None))
+    return embed(localizer_to_onnx(built.graph, built.spec, None), METADATA_KEY, "")
 
 
 def fix_size(content: bytes) -> bytes:

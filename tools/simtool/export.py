@@ -126,7 +126,7 @@ def export_bundle(
     samples = None if options.int8 is None else Samples.open(options.int8)
     check_target(target, mark=METADATA_FILE, overwrite=overwrite)
     kept = _kept_files(target)
-    built = _build(origin, options, load)
+    built = build_localizer(origin, options, load)
     localizer = export_localizer(built.graph, built.spec, options.static_size, built.smallest)
     reader = _reader(origin)
     classifier = export_classifier(reader)
@@ -189,10 +189,11 @@ def _kept_files(target: Path) -> dict[str, bytes]:
 
 
 @dataclass(frozen=True)
-class _Built:
+class BuiltLocalizer:
     """The graph from image to H, and what it was made of."""
 
     graph: LocalizerGraph
+    """With the layers as they were trained: what `simtool.folding.lean` folds is not folded."""
     spec: NetSpec
     weighting: Weighting
     padding: Padding
@@ -207,7 +208,9 @@ class _Built:
         return self.geometry.receptive_field
 
 
-def _build(origin: Origin, options: ExportOptions, load: Callable[[str], LabelledImages]) -> _Built:
+def build_localizer(
+    origin: Origin, options: ExportOptions, load: Callable[[str], LabelledImages]
+) -> BuiltLocalizer:
     """Weigh, transform and calibrate. Arguments and errors as `export_bundle`."""
     net = origin.checkpoint.build()
     spec = net.spec
@@ -224,7 +227,7 @@ def _build(origin: Origin, options: ExportOptions, load: Callable[[str], Labelle
     # A network that was trained on both polarities answers to both in one run.
     polarity: Polarity = "bright" if spec.both_polarities else options.polarity
     graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
-    return _Built(graph, spec, weighting, padding, geometry, calibration)
+    return BuiltLocalizer(graph, spec, weighting, padding, geometry, calibration)
 
 
 def _weigh(origin: Origin, options: ExportOptions, spec: NetSpec) -> Weighting:
@@ -267,7 +270,7 @@ def _known_calibration(
     return Calibration.from_json(made["calibration"])
 
 
-def _summing(built: _Built, options: ExportOptions) -> onnx.ModelProto:
+def _summing(built: BuiltLocalizer, options: ExportOptions) -> onnx.ModelProto:
     """The localizer with residual sums left as they are, for weights of 8 bits."""
     summing = lean(built.graph, fold_sums=False)
     return localizer_to_onnx(summing, built.spec, options.static_size)
@@ -293,7 +296,7 @@ def _metadata(
     name: str,
     origin: Origin,
     options: ExportOptions,
-    built: _Built,
+    built: BuiltLocalizer,
     reader: NetSpec,
     graph: onnx.ModelProto,
 ) -> BundleMeta:
