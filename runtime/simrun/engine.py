@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -19,10 +21,15 @@ from simrun.providers import (
     require_used,
 )
 
+_log = logging.getLogger(__name__)
+
 MAX_THREADS: Final = 256
 """ONNX Runtime starts as many as it is told to, until the computer stands still."""
 _SHOWN: Final = 300
 """Characters of ONNX Runtime's messages that are passed on."""
+_ARENA_BYTES: Final = 16 << 20
+"""Address space of the arena's first block; what no layer has used takes no memory. In smaller
+blocks layers of different sizes leave gaps: benchmarks/RESULTS.md, resident memory."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,9 @@ def _session_options(config: EngineConfig, provider: Provider) -> ort.SessionOpt
     options.intra_op_num_threads = 1 if provider.has_own_threads else config.threads
     options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = config.arena
+    if config.arena:
+        _share_arena()
+        options.add_session_config_entry("session.use_env_allocators", "1")
     # A plan of the memory for each size of input is kept beside what the first call took, and made
     # no call faster.
     options.enable_mem_pattern = False
@@ -126,3 +136,17 @@ def _session_options(config: EngineConfig, provider: Provider) -> ort.SessionOpt
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(config.spin)))
     options.add_session_config_entry(*RECORD_ENTRY)
     return options
+
+
+@functools.cache
+def _share_arena() -> None:
+    """One arena for all graphs of the process: in turns they use the same memory."""
+    place = ort.OrtMemoryInfo(
+        "Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
+    )
+    sizes = ort.OrtArenaCfg({"initial_chunk_size_bytes": _ARENA_BYTES})
+    try:
+        ort.create_and_register_allocator(place, sizes)
+    except RuntimeError as error:
+        # The program that we are part of shares one already: that one serves, or each has its own.
+        _log.debug("no shared arena of our own: %s", first_line(error))
