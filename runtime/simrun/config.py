@@ -121,7 +121,7 @@ def parse_settings(arguments: Sequence[str], *, environment: bool = True) -> Con
             arguments is raised as typer's own usage errors.
     """
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command()(_take)
+    app.command()(expand_options(_take))
     command = typer.main.get_command(app)
     context = command.make_context(
         "simrun", list(arguments), auto_envvar_prefix=PREFIX if environment else None
@@ -131,7 +131,6 @@ def parse_settings(arguments: Sequence[str], *, environment: bool = True) -> Con
     return configuration
 
 
-@expand_options
 def _take(context: typer.Context, settings: Settings, config: ConfigOption = None) -> Configuration:
     del config  # `configured` finds it in the context
     return configured(context, settings)

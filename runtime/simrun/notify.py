@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
@@ -113,6 +112,8 @@ def _interval_s(environment: Mapping[str, str]) -> float:
 
 
 def _sender(address: str) -> Send:
+    import socket  # takes memory that a run outside of a service has no use for
+
     # Kept open for the life of the process. Not blocking: a manager that does not read must not
     # stop the camera.
     channel = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
