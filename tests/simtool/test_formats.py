@@ -17,7 +17,7 @@ from simtool.bundle_writer import write_with_metadata
 from simtool.commands.export import FormatChoice
 from simtool.commands.export_run import ExportRequest, export_run
 from simtool.formats import FORMATS, Graph, Run, convert, require_format
-from simtool.parity import crop_shapes, image_shapes
+from simtool.parity import image_shapes
 from tests.conftest import ROOT
 
 SHIPPED = ("mnist-lenet", "mnist-maps", "scene-text")
@@ -40,18 +40,15 @@ def needs_converter(name: str) -> None:
 
 @pytest.mark.parametrize("model", SHIPPED)
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_shipped_model_agrees_in_every_format(name: str, model: str) -> None:
+def test_every_shipped_model_agrees_in_every_format(name: str, model: str, tmp_path: Path) -> None:
     needs_converter(name)
-    bundle = load_bundle(model)
-    assert bundle.classifier is not None
-    smallest = min(bundle.meta.receptive_field, bundle.meta.crop_size)
-    graphs = [
-        Graph("localizer", bundle.localizer, image_shapes(smallest, 1)),
-        Graph("classifier", bundle.classifier, crop_shapes(bundle.meta.crop_size, 1)),
-    ]
-    files, difference = convert(name, graphs)
-    assert files.keys() == FILES[name]
-    assert difference < 1e-5
+    target = tmp_path / model
+    # pnnx cannot work out the sizes of scene-text's maps.
+    one_size = (name, model) == ("ncnn", "scene-text")
+    request = ExportRequest(formats=(name,), static="480x640" if one_size else None)
+    summary = export_run(ROOT / "models" / model, target, None, request, overwrite=False)
+    assert {path.name for path in target.iterdir()} >= FILES[name]
+    assert summary["difference_of_formats"][name] < 1e-5
 
 
 def test_the_command_line_offers_the_formats_there_are() -> None:

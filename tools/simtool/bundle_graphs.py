@@ -34,7 +34,11 @@ class ExportedGraph:
 
 
 def export_localizer(
-    graph: LocalizerGraph, spec: NetSpec, static: tuple[int, int] | None, smallest: int
+    graph: LocalizerGraph,
+    spec: NetSpec,
+    static: tuple[int, int] | None,
+    smallest: int,
+    in_phases: bool = True,
 ) -> ExportedGraph:
     """Image -> heatmap, in its cheapest form.
 
@@ -43,11 +47,13 @@ def export_localizer(
         spec: of its network.
         static: (H, W) of the only image size; None where any size goes.
         smallest: side of the smallest image to compare at, in pixels.
+        in_phases: as `simtool.folding.lean` takes it.
 
     Raises:
         ModelError: it cannot be exported, or differs from PyTorch.
     """
-    model = halved(tie_negatives(localizer_to_onnx(lean(graph), spec, static)))
+    cheapest = lean(graph, in_phases=in_phases)
+    model = halved(tie_negatives(localizer_to_onnx(cheapest, spec, static)))
     shapes = image_shapes(smallest, spec.channels, static)
     return ExportedGraph(model, shapes, check_parity(model.SerializeToString(), graph, shapes))
 

@@ -6,7 +6,7 @@ import importlib.metadata
 import json
 import logging
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,6 @@ from simrun.bundle_meta import BundleMeta
 from simrun.errors import ModelError, UsageError
 from simrun.outputs import output_errors
 from simtool.bundle_graphs import (
-    ExportedGraph,
     export_classifier,
     export_localizer,
     localizer_to_onnx,
@@ -30,7 +29,7 @@ from simtool.data import LabelledImages
 from simtool.files import json_bytes
 from simtool.folders import check_target, write_folder
 from simtool.folding import lean
-from simtool.formats import Graph, convert, require_format
+from simtool.formats import WITHOUT_PHASES, Graph, convert, require_format
 from simtool.graph import (
     Geometry,
     LocalizerGraph,
@@ -136,7 +135,11 @@ def export_bundle(
         graph, meta, comparison = to_int8(graph, _summing(built, options), meta, samples)
     meta = keep_point(meta, origin.previous)
     contents = kept | _contents(meta, graph, classifier.model, origin)
-    converted, differences = _convert(contents, localizer, classifier, options.formats)
+    graphs = (
+        Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], localizer.shapes),
+        Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], classifier.shapes),
+    )
+    converted, differences = _convert(graphs, built, options)
     contents |= converted
     write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
     log.info("%s: graph and PyTorch differ by at most %.1e", target, localizer.difference)
@@ -377,23 +380,23 @@ def _contents(
 
 
 def _convert(
-    contents: Mapping[str, bytes],
-    localizer: ExportedGraph,
-    classifier: ExportedGraph,
-    formats: Sequence[str],
+    graphs: tuple[Graph, Graph], built: BuiltLocalizer, options: ExportOptions
 ) -> tuple[dict[str, bytes], dict[str, float]]:
     """The bundle's graphs in other formats by file name, and by format how far those are off.
 
     Raises:
         ModelError: a graph cannot be converted, or differs.
     """
-    graphs = (
-        Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], localizer.shapes),
-        Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], classifier.shapes),
-    )
+    localizer, classifier = graphs
     converted: dict[str, bytes] = {}
     differences = {}
-    for name in formats:
-        files, differences[name] = convert(name, graphs)
+    for name in options.formats:
+        readable = localizer
+        if name in WITHOUT_PHASES:
+            plain = export_localizer(
+                built.graph, built.spec, options.static_size, built.smallest, in_phases=False
+            )
+            readable = replace(localizer, content=plain.model.SerializeToString())
+        files, differences[name] = convert(name, (readable, classifier))
         converted |= files
     return converted, differences

@@ -20,17 +20,18 @@ from simtool.nets.blocks import Context, Residual
 from simtool.phases import with_phases
 
 
-def lean(graph: LocalizerGraph, fold_sums: bool = True) -> nn.Module:
+def lean(graph: LocalizerGraph, fold_sums: bool = True, in_phases: bool = True) -> nn.Module:
     """The graph in the cheapest form that its layers allow; the graph itself stays as it is.
 
     Args:
         graph: image -> heatmap.
         fold_sums: of residual blocks; not for weights of 8 bits, to which a 1 leaves few steps.
+        in_phases: the first layers; not for converters that lack the operators (`simtool.phases`).
     """
     folded = copy.deepcopy(graph)
     if fold_sums:
         _fold_sums(folded)
-    phased = with_phases(folded)
+    phased = with_phases(folded) if in_phases else folded
     if phased is folded:  # in phases the scaling is folded already
         _fold_scaling(folded)
     return phased

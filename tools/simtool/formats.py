@@ -161,7 +161,9 @@ def _to_ncnn(graph: Graph, folder: Path) -> Run:
     # By default it rounds to half floats, which would hide what the files are worth.
     net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
     if net.load_param(str(files[0])) or net.load_model(str(files[1])):
-        raise ValueError("ncnn does not load what pnnx made")
+        many = len(_single(graph.shapes)) > 1
+        hint = "; one size alone may go: add --static 480x640" if many else ""
+        raise ValueError(f"ncnn does not load what pnnx made{hint}")
 
     def run(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         extractor = net.create_extractor()
@@ -217,6 +219,9 @@ FORMATS: Final[Mapping[str, Callable[[Graph, Path], Run]]] = {
 
 _INT8: Final = ("ort",)
 """The others were tried: OpenVINO's H is up to 0.07 off, ncnn does not load what pnnx makes."""
+
+WITHOUT_PHASES: Final = ("ncnn",)
+"""Takes graphs without `simtool.phases`: its converter does not survive SpaceToDepth."""
 
 _PACKAGES: Final[Mapping[str, Sequence[str]]] = {
     "ort": (),
