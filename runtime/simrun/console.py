@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from simrun.errors import SimError
+from simrun.errors import OutputError, SimError
 from simrun.signals import Stopped
 
 DEBUG_FLAG: Final = "--debug"
@@ -87,3 +87,24 @@ def run_app(
         sys.exit(stop.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        # What fails with a file by name, or in a sink or source, is told as such.
+        if debug or error.filename is not None:
+            raise
+        print(f"{program}: cannot write standard output: {error.strerror}", file=sys.stderr)
+        sys.exit(OutputError.exit_code)
+    finally:
+        _settle_stdout()
+
+
+def _settle_stdout() -> None:
+    """Drop what standard output does not take.
+
+    At its own end Python would try once more, tell of it in lines of its own, and exit with 120.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

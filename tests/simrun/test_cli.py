@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -206,18 +207,36 @@ def test_a_signal_ends_the_run_after_the_frame_in_work(
     assert int(cv2.VideoCapture(str(tmp_path / "demo.avi")).get(cv2.CAP_PROP_FRAME_COUNT)) == 4
 
 
+def as_users_run_it(*arguments: str, stdout: int) -> subprocess.Popen[str]:
+    """simrun with a buffered standard output, as Python has it where nobody says otherwise."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "simrun", *arguments]
+    return subprocess.Popen(
+        command, stdout=stdout, stderr=subprocess.PIPE, text=True, env=environment
+    )
+
+
 def test_a_closed_pipe_ends_quietly_with_5() -> None:
-    command = [sys.executable, "-m", "simrun", "--demo", "--model", str(STROKES)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with as_users_run_it("--demo", "--model", str(STROKES), stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
         process.stdout.close()
         errors = process.stderr.read()
-    assert process.returncode == 5
-    assert errors == "simrun: standard output was closed by its reader\n"
+    closed = "simrun: standard output was closed by its reader\n"
+    assert (process.returncode, errors) == (5, closed)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    "arguments", [["--demo", "--model", str(STROKES)], ["models"], ["config"], ["--help"]], ids=str
+)
+def test_a_full_disk_under_standard_output_is_one_line_and_5(arguments: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        process = as_users_run_it(*arguments, stdout=full.fileno())
+        _, errors = process.communicate()
+    full_disk = "simrun: cannot write standard output: No space left on device\n"
+    assert (process.returncode, errors) == (5, full_disk)
 
 
 def test_the_bench_measures_and_compares(simrun: Run, tmp_path: Path) -> None:
