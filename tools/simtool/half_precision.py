@@ -10,7 +10,6 @@ loads the graph. Small tensors stay as they are: rounding them would save next t
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -22,9 +21,8 @@ from torch import Tensor, nn
 
 from simtool.folding import identity_taps
 from simtool.nets.blocks import Residual
+from simtool.onnx_file import FEWEST, is_large, put_in_front
 
-FEWEST: Final = 1024
-"""Numbers in a tensor that is worth rounding."""
 _LARGEST: Final = torch.finfo(torch.float16).max
 """65504; what is beyond it would become infinite."""
 
@@ -76,24 +74,19 @@ def halved(model: onnx.ModelProto) -> onnx.ModelProto:
     smaller = copy.deepcopy(model)
     graph = smaller.graph
     casts = sum(node.op_type == "Cast" for node in graph.node)
-    widened: dict[str, str] = {}
+    widened: dict[str, onnx.NodeProto] = {}
     for tensor in graph.initializer:
         half = _exact_half(tensor)
         if half is not None:
-            widened[tensor.name] = f"cast_{casts + len(widened) + 1}"
+            widened[tensor.name] = _widen(tensor.name, f"cast_{casts + len(widened) + 1}")
             tensor.CopyFrom(onnx.numpy_helper.from_array(half, tensor.name))
-    for node in graph.node:
-        node.input[:] = [widened.get(name, name) for name in node.input]
-    nodes = [_widen(weight, name) for weight, name in widened.items()] + list(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    onnx.checker.check_model(smaller, full_check=True)
+    put_in_front(smaller, widened)
     return smaller
 
 
 def _exact_half(tensor: onnx.TensorProto) -> NDArray[np.float16] | None:
     """The tensor as half floats; None where it is small, not of float32, or would change."""
-    if tensor.data_type != onnx.TensorProto.FLOAT or math.prod(tensor.dims) < FEWEST:
+    if not is_large(tensor):
         return None
     values = onnx.numpy_helper.to_array(tensor)
     with np.errstate(over="ignore"):

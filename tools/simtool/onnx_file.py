@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,8 @@ OPSET: Final = 17
 _OPSETS: Final = (OPSET, 18)
 """18 where the exporter cannot lower an operator, such as a mean over axes, to 17."""
 IR_VERSION: Final = 8
+FEWEST: Final = 1024
+"""Numbers in a tensor that is worth storing in less room."""
 _NOISY: Final = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
 
 
@@ -76,6 +79,27 @@ def embed(model: onnx.ModelProto, key: str, value: str) -> bytes:
     model.metadata_props.add(key=key, value=value)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
+
+
+def is_large(tensor: onnx.TensorProto) -> bool:
+    """Whether it holds float32 numbers enough to be worth storing in less room."""
+    return tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= FEWEST
+
+
+def put_in_front(model: onnx.ModelProto, made: Mapping[str, onnx.NodeProto]) -> None:
+    """Give the graph, in place, nodes that make the weights other nodes read; checked.
+
+    Args:
+        model: its nodes read the first output of the new ones from now on.
+        made: the new nodes, by the name of the weight that each takes the place of.
+    """
+    graph = model.graph
+    for node in graph.node:
+        node.input[:] = [made[name].output[0] if name in made else name for name in node.input]
+    nodes = [*made.values(), *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
 
 
 @contextmanager

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import math
-from typing import Final
+from typing import Any
 
-import numpy as np
 import onnx
+from numpy.typing import NDArray
 
-FEWEST: Final = 1024
-"""Numbers in a tensor that is worth storing once."""
+from simtool.onnx_file import is_large, put_in_front
 
 
 def tie_negatives(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -20,28 +18,21 @@ def tie_negatives(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     smaller = copy.deepcopy(model)
     graph = smaller.graph
-    stored: dict[bytes, str] = {}
-    turned: list[onnx.NodeProto] = []
     negs = sum(node.op_type == "Neg" for node in graph.node)
-    for tensor in list(graph.initializer):
-        if tensor.data_type != onnx.TensorProto.FLOAT or math.prod(tensor.dims) < FEWEST:
-            continue
+    stored: dict[bytes, str] = {}
+    turned: dict[str, onnx.NodeProto] = {}
+    for tensor in filter(is_large, list(graph.initializer)):
         values = onnx.numpy_helper.to_array(tensor)
         positive = stored.get(_key(-values))
         if positive is None:
             stored[_key(values)] = tensor.name
             continue
         name = f"neg_{negs + len(turned) + 1}"
-        turned.append(onnx.helper.make_node("Neg", [positive], [name], name=name))
-        for node in graph.node:
-            node.input[:] = [name if i == tensor.name else i for i in node.input]
+        turned[tensor.name] = onnx.helper.make_node("Neg", [positive], [name], name=name)
         graph.initializer.remove(tensor)
-    nodes = turned + list(graph.node)
-    del graph.node[:]
-    graph.node.extend(nodes)
-    onnx.checker.check_model(smaller, full_check=True)
+    put_in_front(smaller, turned)
     return smaller
 
 
-def _key(values: np.ndarray) -> bytes:
+def _key(values: NDArray[Any]) -> bytes:
     return repr(values.shape).encode() + values.tobytes()
