@@ -10,7 +10,6 @@ RESULTS.md.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -23,12 +22,11 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.console import make_parser, one_line_errors
-from benchmarks.markers import replace_between, require_markers
+from benchmarks.markers import RESULTS, publish, require_markers
 from benchmarks.peers.peers import machine
 from simrun.bundle import Bundle, load_bundle
 
 HERE: Final = Path(__file__).parent
-RESULTS: Final = HERE / "RESULTS.md"
 MARKERS: Final = "arena"
 MODELS: Final = {"scene-text": 456, "mnist-lenet": 640}
 FRAMES: Final = 400
@@ -61,10 +59,7 @@ def main() -> None:
         "unit": "MiB that a process grew by after one frame, and after all",
         "rows": rows,
     }
-    (HERE / "arena.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = to_markdown(record)
-    replace_between(RESULTS, MARKERS, text)
-    print(text)
+    publish(record, HERE / "arena.json", MARKERS, to_markdown(record))
 
 
 def in_new_process(kind: str, model: str, side: int) -> tuple[float, float]:

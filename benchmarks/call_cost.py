@@ -11,7 +11,6 @@ written to call_cost.json beside this file and, as a table, to RESULTS.md.
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import statistics
 import time
@@ -25,7 +24,7 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.console import make_parser, one_line_errors
-from benchmarks.markers import replace_between, require_markers
+from benchmarks.markers import RESULTS, publish, require_markers
 from benchmarks.peers.measure import read_colour
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.peers import machine
@@ -36,7 +35,6 @@ from simrun.result import Latency
 from simtool.annotations import AnnotatedSet, load_annotations
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "RESULTS.md"
 STAGES = ("preprocess", "infer", "regions", "classify")
 MARKERS = "call-cost"
 
@@ -66,9 +64,7 @@ def main() -> None:
         ],
     }
     text = to_markdown(record)
-    (HERE / "call_cost.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    replace_between(RESULTS, MARKERS, text)
-    print(text)
+    publish(record, HERE / "call_cost.json", MARKERS, text)
 
 
 def parse_arguments() -> argparse.Namespace:

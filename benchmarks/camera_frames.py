@@ -12,14 +12,12 @@ RESULTS.md.
 
 from __future__ import annotations
 
-import json
-import os
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,9 +25,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.arm.calls import GUEST, count_calls, mark_calls
 from benchmarks.arm.emulator import CORES, Emulator
-from benchmarks.console import BenchmarkError, make_parser, one_line_errors
-from benchmarks.markers import replace_between, require_markers
+from benchmarks.console import make_parser, one_line_errors
+from benchmarks.markers import RESULTS, publish, require_markers
 from benchmarks.quartiles import spread
 from simrun.images import Image, to_grey
 from simrun.machine import read_machine
@@ -38,7 +37,6 @@ from simrun.sources.options import Size
 from simrun.sources.rawframe import find_decoder
 
 HERE: Final = Path(__file__).parent
-RESULTS: Final = HERE / "RESULTS.md"
 MARKERS: Final = "camera-frames"
 NOISE: Final = 4
 QUALITY: Final = 85
@@ -53,8 +51,6 @@ CASES: Final = tuple(
 MOMENTS: Final = 8
 ROUNDS: Final = 40
 BOARD: Final = "pi4"
-GUEST: Final = "--guest"
-"""Argument of the run inside the emulated Python."""
 
 Way = Callable[[NDArray[np.uint8]], Image]
 
@@ -64,13 +60,13 @@ def main() -> None:
     """Measure, count and write."""
     cv2.setNumThreads(1)
     if sys.argv[1:] == [GUEST]:
-        run_marked()
+        mark_calls(marked_calls())
         return
     parser = make_parser(__doc__)
     parser.add_argument("emulator", type=Path, help="folder that setup.sh filled")
     emulator: Path = parser.parse_args().emulator
     require_markers(RESULTS, MARKERS)
-    instructions = count(emulator)
+    counts = count_calls(Emulator(emulator, BOARD), "benchmarks.camera_frames")
     rows = [
         {"format": fourcc, "size": str(size), "noise": noise, **measure(fourcc, size, noise)}
         for fourcc, size, noise in CASES
@@ -82,12 +78,9 @@ def main() -> None:
         "core": CORES[BOARD],
         "opencv": cv2.__version__,
         "unit": "ms of process-CPU time a frame, every sample; millions of arm64 instructions",
-        "rows": [row | cost for row, cost in zip(rows, instructions, strict=True)],
+        "rows": [row | cost for row, cost in zip(rows, by_case(counts), strict=True)],
     }
-    (HERE / "camera_frames.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = to_markdown(record)
-    replace_between(RESULTS, MARKERS, text)
-    print(text)
+    publish(record, HERE / "camera_frames.json", MARKERS, to_markdown(record))
 
 
 def ways(fourcc: str, size: Size) -> dict[str, Way]:
@@ -127,32 +120,18 @@ def measure(fourcc: str, size: Size, noise: int) -> dict[str, Any]:
     return {"kib": round(kib, 1), "cpu_ms": samples}
 
 
-def run_marked() -> None:
-    """In the emulated Python: a mark before and after the second call of each way."""
+def marked_calls() -> Iterator[Callable[[], Image]]:
+    """Each way of each case, on one frame."""
     for fourcc, size, noise in CASES:
         frame = send(fourcc, size, noise, 0)
-        for way in ways(fourcc, size).values():
-            way(frame)
-            os.getppid()
-            way(frame)
-            os.getppid()
+        yield from (partial(way, frame) for way in ways(fourcc, size).values())
 
 
-def count(folder: Path) -> list[dict[str, Any]]:
-    """Millions of instructions of each way, for each case.
-
-    Raises:
-        BenchmarkError: the emulated run fails.
-    """
-    with tempfile.TemporaryDirectory() as work:
-        marks = Path(work) / "marks.txt"
-        done = Emulator(folder, BOARD).run("-m", "benchmarks.camera_frames", GUEST, marks=marks)
-        if done.returncode:
-            raise BenchmarkError(f"the emulated run failed ({done.returncode})")
-        rows = [int(line.split()[0]) for line in marks.read_text().splitlines()]
-    counts = iter(rows[1::2])
+def by_case(counts: Sequence[float]) -> list[dict[str, Any]]:
+    """The counts of `marked_calls`, for each case by the way."""
+    rest = iter(counts)
     return [
-        {"instructions": {name: round(next(counts) / 1e6, 3) for name in ways(fourcc, size)}}
+        {"instructions": {name: round(next(rest), 3) for name in ways(fourcc, size)}}
         for fourcc, size, _ in CASES
     ]
 

@@ -9,7 +9,6 @@ opencv_threads.json beside this file and, as a table, to RESULTS.md.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ import cv2
 import numpy as np
 
 from benchmarks.console import make_parser, one_line_errors
-from benchmarks.markers import replace_between, require_markers
+from benchmarks.markers import RESULTS, publish, require_markers
 from benchmarks.peers.peers import machine
 from benchmarks.quartiles import spread
 from simrun import Localizer
@@ -29,7 +28,6 @@ from simrun.sources.demo import draw_scene
 from simrun.threads import limit_opencv, usable_cores
 
 HERE: Final = Path(__file__).parent
-RESULTS: Final = HERE / "RESULTS.md"
 MARKERS: Final = "opencv-threads"
 SIZES: Final = ((640, 480), (1920, 1080), (3840, 2160))
 MOMENTS: Final = 8
@@ -52,10 +50,7 @@ def main() -> None:
         "unit": "ms a frame; every sample of wall and process-CPU time",
         "rows": rows,
     }
-    (HERE / "opencv_threads.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = to_markdown(record)
-    replace_between(RESULTS, MARKERS, text)
-    print(text)
+    publish(record, HERE / "opencv_threads.json", MARKERS, to_markdown(record))
 
 
 def measure(size: tuple[int, int], counts: Sequence[int]) -> dict[str, Any]:

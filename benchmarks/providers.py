@@ -10,7 +10,6 @@ the table of RESULTS.md.
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ import numpy as np
 import onnxruntime as ort
 
 from benchmarks.console import make_parser, one_line_errors
-from benchmarks.markers import replace_between
+from benchmarks.markers import publish
 from benchmarks.quartiles import spread
 from simrun import Localizer
 from simrun.bundle import load_bundle
@@ -82,9 +81,7 @@ def main() -> None:
         "kinds": [describe(kind) for kind in kinds],
     }
     text = to_markdown(record, options.providers[0])
-    (HERE / "providers.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    replace_between(HERE / "RESULTS.md", "providers", text)
-    print(text)
+    publish(record, HERE / "providers.json", "providers", text)
 
 
 def measure(kinds: list[Kind], rounds: int) -> None:

@@ -20,7 +20,6 @@ own. Writes variants.json beside this file and the table of RESULTS.md.
 
 from __future__ import annotations
 
-import json
 import statistics
 import subprocess
 import sys
@@ -46,7 +45,7 @@ from onnxruntime.quantization import (
 from benchmarks.arm.count import choose_photos, count, our_calls
 from benchmarks.arm.emulator import Emulator
 from benchmarks.console import make_parser, one_line_errors
-from benchmarks.markers import replace_between
+from benchmarks.markers import publish
 from benchmarks.quartiles import spread
 from simrun import Localizer
 from simrun.bundle import LOCALIZER_FILE, METADATA_KEY, Bundle, load_bundle
@@ -101,9 +100,7 @@ def main() -> None:
         bundles = make_variants(Path(folder), options.material)
         record = measure(bundles, options.emulator, dataset, options.subset)
     text = to_markdown(record)
-    (HERE / "variants.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    replace_between(HERE / "RESULTS.md", "variants", text)
-    print(text)
+    publish(record, HERE / "variants.json", "variants", text)
 
 
 def measure(

@@ -25,14 +25,13 @@ from typing import Any
 
 from benchmarks.arm.emulator import CORES, Emulator
 from benchmarks.console import BenchmarkError, make_parser, one_line_errors
-from benchmarks.markers import replace_between, require_markers
+from benchmarks.markers import RESULTS, publish, require_markers
 from benchmarks.peers.ours import parse_ours, without_folders
 from benchmarks.peers.ppocr import RECIPES, find_model
 from simrun.bundle import find_bundle, load_bundle
 from simtool.annotations import AnnotatedSet, load_annotations
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parent / "RESULTS.md"
 STAGES = ("preprocess", "infer", "regions")
 MARKS_PER_CALL = len(STAGES) + 2
 """One before the first stage, one after each, one after the reading, which may be left out."""
@@ -63,9 +62,7 @@ def main() -> None:
         "calls": described,
     }
     text = to_markdown(record)
-    (HERE / "instructions.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    replace_between(RESULTS, "arm", text)
-    print(text)
+    publish(record, HERE / "instructions.json", "arm", text)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from benchmarks.arm.count import FRAME_SIZE, HERE, RESULTS
+from benchmarks.arm.count import FRAME_SIZE, HERE
 from benchmarks.arm.estimate import LANES
 from benchmarks.console import BenchmarkError, one_line_errors
-from benchmarks.markers import replace_between, require_markers
+from benchmarks.markers import RESULTS, replace_between, require_markers
 from simrun.bundle import Bundle, load_bundle
 from simrun.localize import prepare
 from simtool.graph import transform_trunk

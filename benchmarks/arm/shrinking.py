@@ -9,18 +9,17 @@ benchmarks/RESULTS.md.
 
 from __future__ import annotations
 
-import os
 import sys
-import tempfile
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import cv2
 import numpy as np
 
+from benchmarks.arm.calls import GUEST, count_calls, mark_calls
 from benchmarks.arm.emulator import Emulator
-from benchmarks.console import BenchmarkError, make_parser, one_line_errors
+from benchmarks.console import make_parser, one_line_errors
 from benchmarks.markers import replace_between, require_markers
 from simrun.images import Image
 from simrun.localize import prepare
@@ -29,8 +28,6 @@ RESULTS: Final = Path(__file__).parents[1] / "RESULTS.md"
 MARKERS: Final = "shrinking"
 HEIGHT, WIDTH = 960, 1280
 FACTORS: Final = (2, 3, 4, 5, 8)
-GUEST: Final = "--guest"
-"""Argument of the run inside the emulated Python."""
 
 
 @one_line_errors("shrinking")
@@ -38,13 +35,14 @@ def main() -> None:
     """Count and write."""
     cv2.setNumThreads(1)
     if sys.argv[1:] == [GUEST]:
-        run_marked()
+        mark_calls(partial(way, make_frame(), factor) for factor, way in CALLS)
         return
     parser = make_parser(__doc__)
     parser.add_argument("emulator", type=Path, help="folder that setup.sh filled")
     emulator: Path = parser.parse_args().emulator
     require_markers(RESULTS, MARKERS)
-    counts = count(emulator)
+    counts = count_calls(Emulator(emulator, "pi4"), "benchmarks.arm.shrinking")
+    cost = dict(zip(CALLS, counts, strict=True))
     lines = [
         "`python -m benchmarks.arm.shrinking FOLDER`",
         "",
@@ -54,7 +52,7 @@ def main() -> None:
         "|---|---|---|",
     ]
     for factor in FACTORS:
-        cells = [f"{counts[way, factor]:.2f}" for way in WAYS]
+        cells = [f"{cost[factor, way]:.2f}" for way in WAYS]
         lines.append(f"| {factor} | {' | '.join(cells)} |")
     replace_between(RESULTS, MARKERS, "\n".join(lines))
     print("\n".join(lines))
@@ -72,40 +70,13 @@ def halve(frame: Image, factor: int) -> Image:
     return prepare(frame, WIDTH // factor).image
 
 
-WAYS: Final[dict[str, Callable[[Image, int], Image]]] = {"blocks": average_blocks, "halves": halve}
-Cost = dict[tuple[str, int], float]
+WAYS: Final = (average_blocks, halve)
+CALLS: Final = tuple((factor, way) for factor in FACTORS for way in WAYS)
 
 
 def make_frame() -> Image:
     """Pixels at random: what they show does not matter."""
     return np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH), dtype=np.uint8)
-
-
-def run_marked() -> None:
-    """In the emulated Python: a mark before and after the second call of each way."""
-    frame = make_frame()
-    for factor in FACTORS:
-        for way in WAYS.values():
-            way(frame, factor)
-            os.getppid()
-            way(frame, factor)
-            os.getppid()
-
-
-def count(folder: Path) -> Cost:
-    """Millions of instructions of each way and factor.
-
-    Raises:
-        BenchmarkError: the emulated run fails.
-    """
-    with tempfile.TemporaryDirectory() as work:
-        marks = Path(work) / "marks.txt"
-        done = Emulator(folder, "pi4").run("-m", "benchmarks.arm.shrinking", GUEST, marks=marks)
-        if done.returncode:
-            raise BenchmarkError(f"the emulated run failed ({done.returncode})")
-        rows = [int(line.split()[0]) for line in marks.read_text().splitlines()]
-    calls = [(way, factor) for factor in FACTORS for way in WAYS]
-    return {call: row / 1e6 for call, row in zip(calls, rows[1::2], strict=True)}
 
 
 if __name__ == "__main__":
