@@ -19,24 +19,24 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmarks.console import BenchmarkError
-from simrun.images import to_grey
-from simrun.localize import Heatmap, prepare
-from simtool.ablating import Job, ablate_job
-from simtool.ablation import AblationOptions, Provenance
-from simtool.ablation_record import AblationRecord
-from simtool.accuracy import to_tensors
-from simtool.annotations import AnnotatedSet
-from simtool.cutting import cut_halves
+from benchmarks.accuracy.heatmap_curve import map_curve
+from benchmarks.harness.console import BenchmarkError
+from simrun.images.read import to_grey
+from simrun.localization.heatmap import Heatmap, prepare
+from simtool.ablation.job import Job, ablate_job
+from simtool.ablation.measure import AblationOptions, Provenance
+from simtool.ablation.partition.choose import cut_halves
+from simtool.ablation.record import AblationRecord
 from simtool.data import LabelledImages, load_split
+from simtool.data.annotations import AnnotatedSet
 from simtool.data.dataset import IGNORE
 from simtool.distributed import ALONE
-from simtool.graph import trunk_geometry
-from simtool.mapcurve import map_curve
+from simtool.export.heatmap_graph import trunk_geometry
+from simtool.export.origin import Origin
 from simtool.nets import SplitNet
 from simtool.nets.scene_text import make_head
-from simtool.origin import Origin
-from simtool.weighting import WeightingOptions, weigh
+from simtool.training.accuracy import to_tensors
+from simtool.weighting.weigh import WeightingOptions, weigh
 
 READOUTS = {
     "uniform": ("uniform", WeightingOptions()),

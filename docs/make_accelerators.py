@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from simrun.providers import PROVIDERS
+from simrun.inference.providers import PROVIDERS
 
 PAGE = Path(__file__).with_name("accelerators.md")
-BEGIN = "<!-- made by docs/make_accelerators.py from runtime/simrun/providers.py -->\n"
+BEGIN = "<!-- made by docs/make_accelerators.py from runtime/simrun/inference/providers.py -->\n"
 END = "<!-- end -->\n"
 
 

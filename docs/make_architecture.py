@@ -44,71 +44,36 @@ class Part:
 
 
 PARTS: Final[Mapping[str, Part]] = {
-    "simtool commands": Part(
-        "the command line",
-        520,
-        70,
-        "cli __main__ commands/",
-    ),
-    "simtool report": Part(
-        "pages and pictures",
-        310,
-        70,
-        "report reportpage evalpage figure2 charts pages paper weighting_maps",
-    ),
-    "simtool evaluation": Part(
-        "photos to scores",
-        100,
-        180,
-        "annotations evaluate naming predictions scoring operating_point mapcurve pointing",
-    ),
-    "simtool export": Part(
-        "H folded into one graph",
-        520,
-        180,
-        "export bundle_graphs bundle_writer folding formats graph phases onnx_file parity probing "
-        "tied_weights origin calibration half_precision quantization int8 int8_comparison",
-    ),
-    "simtool train": Part("recipes, training, runs", 310, 280, "train recipes run accuracy"),
-    "simtool scene_text": Part("generated scenes", 310, 380, "scene_text/ cutouts/"),
-    "simtool data": Part("data sets by name", 100, 380, "data/"),
-    "simtool nets": Part("networks by name", 520, 330, "nets/"),
-    "simtool weighting": Part("e_i to w_i, by name", 730, 230, "weighting weightings/"),
-    "simtool ablation": Part(
-        "each filter blocked: e_i",
-        730,
-        330,
-        "ablation ablating ablation_record bootstrap criteria deletion memory stability sums",
-    ),
-    "simtool cut": Part("any network in two", 940, 330, "cut cutting channelwise tracing"),
+    "simtool cli": Part("the command line", 520, 70, "cli/ __main__"),
+    "simtool reporting": Part("pages and pictures", 310, 70, "reporting/"),
+    "simtool evaluation": Part("photos to scores", 100, 180, "evaluation/"),
+    "simtool export": Part("H folded into one graph", 520, 180, "export/"),
+    "simtool training": Part("by a recipe", 310, 280, "training/"),
+    "simtool runs": Part("what a training leaves", 730, 180, "runs/"),
+    "simtool data": Part("data sets by name", 100, 380, "data/ scene_text/"),
+    "simtool nets": Part("networks by name", 520, 380, "nets/"),
+    "simtool weighting": Part("e_i to w_i, by name", 730, 280, "weighting/"),
+    "simtool ablation": Part("each filter blocked: e_i", 730, 380, "ablation/ commands/"),
     "simtool common": Part(
-        "files, folders, processes", 940, 70, "files folders distributed layers progress thinning"
+        "files, processes", 940, 70, "files folders distributed progress thinning"
     ),
-    "simrun cli": Part("the command line", 520, 480, "cli __main__ execute notify"),
-    "simrun service": Part("the systemd unit", 100, 560, "service unit"),
-    "simrun settings": Part(
-        "options, file, environment", 310, 775, "options settings config config_toml"
-    ),
-    "simrun check": Part("this computer", 520, 560, "check check_text machine libraries"),
-    "simrun sources": Part("frames in", 520, 775, "sources/ cameras"),
-    "simrun run": Part("source to sinks", 310, 560, "runner"),
-    "simrun sinks": Part("results out", 100, 665, "sinks/ overlay"),
-    "simrun web": Part("the page", 100, 775, "web/"),
+    "simrun cli": Part("the command line", 520, 480, "cli/ __main__"),
+    "simrun service": Part("the systemd unit", 100, 560, "service/"),
+    "simrun config": Part("options, file, environment", 310, 775, "config/ config_toml"),
+    "simrun diagnostics": Part("this computer", 520, 560, "diagnostics/ check_text"),
+    "simrun sources": Part("frames in", 520, 775, "sources/"),
+    "simrun run": Part("source to sinks", 310, 560, "run/"),
+    "simrun sinks": Part("results out, the page", 100, 665, "sinks/ web/"),
     "simrun bench": Part("what a frame costs", 730, 560, "bench/"),
-    "simrun frame": Part(
-        "heatmap, regions, labels",
-        730,
-        665,
-        "pipeline localize regions lines classify engine threads providers",
-    ),
-    "simrun bundle": Part("a model, verified", 940, 665, "bundle bundle_meta digest"),
-    "simrun result": Part("regions, tracks, counts", 730, 775, "result stats tracking matching"),
-    "simrun common": Part(
-        "errors, pictures, signals",
-        940,
-        775,
-        "errors console signals images picture_size jpeg outputs redact",
-    ),
+    "simrun localizer": Part("frame to result", 730, 620, "localizer"),
+    "simrun localization": Part("heatmap, regions", 520, 665, "localization/"),
+    "simrun recognition": Part("region to label", 310, 665, "recognition/"),
+    "simrun inference": Part("ONNX Runtime", 940, 560, "inference/"),
+    "simrun bundle": Part("a model, verified", 940, 665, "bundle/ digest"),
+    "simrun tracking": Part("regions through frames", 730, 700, "tracking/"),
+    "simrun images": Part("pictures read", 100, 775, "images/"),
+    "simrun result": Part("regions, counts", 730, 775, "result stats"),
+    "simrun common": Part("errors, files, secrets", 940, 775, "errors files redact"),
 }
 
 
@@ -135,7 +100,7 @@ def part_of(module: str) -> str:
     """
     package, _, rest = module.partition(".")
     if not rest:  # the package itself: simrun's offers the Localizer
-        return "simrun frame" if package == "simrun" else "simtool common"
+        return "simrun localizer" if package == "simrun" else "simtool common"
     for name, part in PARTS.items():
         names = part.modules.split()
         if name.startswith(package) and (rest in names or f"{rest.split('.')[0]}/" in names):

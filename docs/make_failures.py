@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from simrun import Localizer
 from simrun.errors import SimError
-from simrun.images import Image
-from simtool.scene_text.canvas import IGNORE, STRIDE, Scene, SceneConfig, SceneMaterials
-from simtool.scene_text.material import load_materials
-from simtool.scene_text.scenes import make_scene
-from simtool.scene_text.textures import random_texture
+from simrun.images.read import Image
+from simtool.data.text.canvas import IGNORE, STRIDE, Scene, SceneConfig, SceneMaterials
+from simtool.data.text.material import load_materials
+from simtool.data.text.scenes import make_scene
+from simtool.data.text.textures import random_texture
 
 COUNT = 500
 SEED = 1_000_004

@@ -18,8 +18,8 @@ import numpy as np
 
 from simrun import Localizer
 from simrun.errors import SimError
-from simrun.images import Image, read_image
-from simrun.overlay import draw_overlay
+from simrun.images.read import Image, read_image
+from simrun.sinks.overlay import draw_overlay
 
 ROWS, COLUMNS = 2, 3
 TARGET: Final = Path(__file__).with_name("own-classes.jpg")

@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 
 from simrun import Localizer
-from simrun.images import Image, read_image, to_bgr
-from simrun.overlay import draw_overlay
+from simrun.images.read import Image, read_image, to_bgr
+from simrun.sinks.overlay import draw_overlay
 from simrun.sources.demo import draw_scene
 
 FOLDER = Path(__file__).parent

@@ -16,15 +16,15 @@ import numpy as np
 import pytest
 import typer
 
-import simrun.cli
-import simtool.cli
-from simrun.config import parse_settings
-from simrun.console import run_app
+import simrun.cli.app
+import simtool.cli.app
+from simrun.cli.console import run_app
+from simrun.config.layers import parse_settings
 
 from .simtool.evalset import record, region, write_annotations
 from .simtool.tiny import digits, write_idx
 
-APPS: Final = {"simrun": simrun.cli.app, "simtool": simtool.cli.app}
+APPS: Final = {"simrun": simrun.cli.app.app, "simtool": simtool.cli.app.app}
 COLUMNS: Final = 80
 STAND_INS: Final = {
     "--camera 0": "--demo",
@@ -114,12 +114,12 @@ def test_examples_of_simrun_run(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from simrun import service
+    from simrun.service import install
 
     units = tmp_path / "units"
     units.mkdir()
-    monkeypatch.setattr(service, "UNIT_FOLDER", units)
-    monkeypatch.setattr(service, "_check_visible", lambda *_: None)  # the checkout may be anywhere
+    monkeypatch.setattr(install, "UNIT_FOLDER", units)
+    monkeypatch.setattr(install, "_check_visible", lambda *_: None)  # the checkout may be anywhere
     (tmp_path / "photos").mkdir()
     cv2.imwrite(str(tmp_path / "photos" / "a.png"), np.zeros((48, 64), np.uint8))
     before = set(tmp_path.rglob("*"))
@@ -145,8 +145,8 @@ def test_examples_of_simtool_run_one_after_the_other(
 
 def lay_out(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Small stand-ins for what the examples name, where they name it."""
-    from simtool.cutouts import canvases
-    from simtool.scene_text import fetch, material
+    from simtool.data.objects import canvases
+    from simtool.data.text import fetch, material
 
     write_idx(folder / "mnist", digits(120), "train")
     write_idx(folder / "mnist", digits(40, "test", seed=1), "t10k")

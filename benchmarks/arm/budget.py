@@ -22,7 +22,7 @@ import cv2
 
 from benchmarks.arm.count import STAGES, count, our_calls
 from benchmarks.arm.emulator import CORES, Emulator
-from benchmarks.console import make_parser, one_line_errors
+from benchmarks.harness.console import make_parser, one_line_errors
 from simrun.sources.demo import draw_scene
 
 BUDGET: Final = Path(__file__).parent / "budget.json"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.arm.emulator import Emulator
-from benchmarks.console import BenchmarkError
+from benchmarks.harness.console import BenchmarkError
 
 GUEST: Final = "--guest"
 """Argument of the run inside the emulated Python."""

@@ -4,7 +4,8 @@
     python -m benchmarks.arm.count FOLDER DATASET --peers PEERS \\
         --ours mnist-lenet:640 scene-text:640,480,320
 
-PEERS is the folder that `benchmarks.peers.fetch` filled. Counts are deterministic to within half
+PEERS is the folder that `benchmarks.accuracy.peers.fetch` filled. Counts are deterministic to
+within half
 a percent where times are not, and say nothing of caches, memory and the number of cores. The
 medians over a few photos are written to instructions.json beside this file and, as a table, to
 benchmarks/RESULTS.md.
@@ -23,13 +24,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.accuracy.peers.ours import parse_ours, without_folders
+from benchmarks.accuracy.peers.ppocr import RECIPES, find_model
 from benchmarks.arm.emulator import CORES, Emulator
-from benchmarks.console import BenchmarkError, make_parser, one_line_errors
-from benchmarks.markers import RESULTS, publish, require_markers
-from benchmarks.peers.ours import parse_ours, without_folders
-from benchmarks.peers.ppocr import RECIPES, find_model
-from simrun.bundle import find_bundle, load_bundle
-from simtool.annotations import AnnotatedSet, load_annotations
+from benchmarks.harness.console import BenchmarkError, make_parser, one_line_errors
+from benchmarks.harness.publish import RESULTS, publish, require_markers
+from simrun.bundle.load import find_bundle, load_bundle
+from simtool.data.annotations import AnnotatedSet, load_annotations
 
 HERE = Path(__file__).parent
 STAGES = ("preprocess", "infer", "regions")
@@ -71,7 +72,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("emulator", type=Path, help="folder that setup.sh filled")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--ours", nargs="+", default=["mnist-lenet:640"], metavar="NAME[:SIDES]")
-    parser.add_argument("--peers", type=Path, help="folder that benchmarks.peers.fetch filled")
+    parser.add_argument(
+        "--peers", type=Path, help="folder that benchmarks.accuracy.peers.fetch filled"
+    )
     parser.add_argument("--photos", type=int, default=3, help="photos a call is counted on")
     parser.add_argument("--board", choices=CORES, default="pi4")
     return parser.parse_args()

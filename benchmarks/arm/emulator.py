@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from benchmarks.console import BenchmarkError
+from benchmarks.harness.console import BenchmarkError
 
 HERE: Final = Path(__file__).parent
 ROOT: Final = HERE.parents[1]

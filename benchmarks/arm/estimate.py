@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.console import one_line_errors
-from benchmarks.markers import replace_between, require_markers
+from benchmarks.harness.console import one_line_errors
+from benchmarks.harness.publish import replace_between, require_markers
 
 HERE: Final = Path(__file__).parent
 RESULTS: Final = HERE.parent / "RESULTS.md"

@@ -20,12 +20,12 @@ from torch import Tensor, nn
 
 from benchmarks.arm.count import FRAME_SIZE, HERE
 from benchmarks.arm.estimate import LANES
-from benchmarks.console import BenchmarkError, one_line_errors
-from benchmarks.markers import RESULTS, replace_between, require_markers
-from simrun.bundle import Bundle, load_bundle
-from simrun.localize import prepare
-from simtool.graph import transform_trunk
-from simtool.origin import open_origin
+from benchmarks.harness.console import BenchmarkError, one_line_errors
+from benchmarks.harness.publish import RESULTS, replace_between, require_markers
+from simrun.bundle.load import Bundle, load_bundle
+from simrun.localization.heatmap import prepare
+from simtool.export.heatmap_graph import transform_trunk
+from simtool.export.origin import open_origin
 
 MARKERS: Final = "floor"
 

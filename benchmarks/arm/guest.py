@@ -21,12 +21,12 @@ from typing import Any
 
 import cv2
 
-from benchmarks.peers.db import DbOptions
-from benchmarks.peers.detector import Card, Frame
-from benchmarks.peers.ppocr import PpOcr, open_session
+from benchmarks.accuracy.peers.db import DbOptions
+from benchmarks.accuracy.peers.detector import Card, Frame
+from benchmarks.accuracy.peers.ppocr import PpOcr, open_session
 from simrun import Localizer
-from simrun.bundle import load_bundle
-from simrun.images import read_image
+from simrun.bundle.load import load_bundle
+from simrun.images.read import read_image
 
 
 class Marker:

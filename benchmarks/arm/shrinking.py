@@ -19,10 +19,10 @@ import numpy as np
 
 from benchmarks.arm.calls import GUEST, count_calls, mark_calls
 from benchmarks.arm.emulator import Emulator
-from benchmarks.console import make_parser, one_line_errors
-from benchmarks.markers import replace_between, require_markers
-from simrun.images import Image
-from simrun.localize import prepare
+from benchmarks.harness.console import make_parser, one_line_errors
+from benchmarks.harness.publish import replace_between, require_markers
+from simrun.images.read import Image
+from simrun.localization.heatmap import prepare
 
 RESULTS: Final = Path(__file__).parents[1] / "RESULTS.md"
 MARKERS: Final = "shrinking"

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from simrun.pipeline import Localizer
+    from simrun.localizer import Localizer
     from simrun.result import Region, Result
 
 __all__ = ["Localizer", "Region", "Result", "__version__"]
@@ -25,7 +25,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 def __getattr__(name: str) -> object:
     """Import the public names on first use: `--help` needs neither OpenCV nor ONNX Runtime."""
     if name == "Localizer":
-        from simrun.pipeline import Localizer
+        from simrun.localizer import Localizer
 
         return Localizer
     if name in ("Region", "Result"):

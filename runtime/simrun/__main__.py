@@ -1,5 +1,5 @@
 """`python -m simrun`."""
 
-from simrun.cli import main
+from simrun.cli.app import main
 
 main()

@@ -6,7 +6,7 @@ import json
 import textwrap
 from typing import Final
 
-from simrun.check import NOTE, PROBLEM, Report
+from simrun.diagnostics.check import NOTE, PROBLEM, Report
 from simrun.redact import hide_passwords
 
 _WIDTH: Final = 80

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from simrun.config import PREFIX, Configuration, holds_secret
-from simrun.options import option_name
+from simrun.config.layers import PREFIX, Configuration, holds_secret
+from simrun.config.options import option_name
 
 
 def to_toml(configuration: Configuration) -> str:

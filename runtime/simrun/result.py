@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from simrun.localize import Heatmap
+    from simrun.localization.heatmap import Heatmap
 
 SCHEMA: Final = "simrun/1"
 

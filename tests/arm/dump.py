@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun import Localizer
-from simrun.images import Image, read_image
+from simrun.images.read import Image, read_image
 from simrun.sources.demo import draw_scene
 
 MODELS = ("scene-text", "mnist-lenet")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from benchmarks.bench_records import RECORDS, table
+from benchmarks.speed.bench_records import RECORDS, table
 
 RESULTS = RECORDS.parent / "RESULTS.md"
 

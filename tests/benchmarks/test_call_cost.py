@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.call_cost import STAGES, load, summarise, to_markdown
+from benchmarks.speed.call_cost import STAGES, load, summarise, to_markdown
 from simrun.result import Latency
 
 
@@ -18,7 +18,7 @@ def test_a_share_is_the_median_of_shares_not_the_share_of_medians() -> None:
 
 def test_the_table_has_a_row_for_each_model_and_a_share_for_each_stage() -> None:
     record = {
-        "command": "python -m benchmarks.call_cost photos",
+        "command": "python -m benchmarks.speed.call_cost photos",
         "date": "2026-01-01",
         "machine": {"processor": "a processor"},
         "versions": {"numpy": "2"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.camera_frames import CASES, send, to_markdown, ways
+from benchmarks.speed.camera_frames import CASES, send, to_markdown, ways
 from simrun.sources.options import Size
 
 

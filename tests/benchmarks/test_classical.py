@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.peers.classical import (
+from benchmarks.accuracy.peers.classical import (
     Gradient,
     GradientOptions,
     Mser,
@@ -13,7 +13,7 @@ from benchmarks.peers.classical import (
     shrink_grey,
     to_quads,
 )
-from benchmarks.peers.detector import Frame, Quads
+from benchmarks.accuracy.peers.detector import Frame, Quads
 
 Block = tuple[int, int, int, int]
 """Left, top, width and height."""

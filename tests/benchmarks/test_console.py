@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks.console import BenchmarkError, make_parser, one_line_errors
+from benchmarks.harness.console import BenchmarkError, make_parser, one_line_errors
 from simrun.errors import SourceError
 
 NO_FILE = FileNotFoundError(2, "No such file or directory", "a.json")
@@ -44,18 +44,18 @@ def test_help_is_the_docstring_line_for_line() -> None:
 @pytest.mark.parametrize(
     ("program", "arguments", "line"),
     [
-        ("call_cost", ["nowhere"], "call_cost: cannot read nowhere/annotations.json"),
-        ("providers", ["nowhere"], "providers: no model 'nowhere'"),
-        ("weightings", ["mnist-lenet", "nowhere"], "weightings: cannot read nowhere/"),
-        ("variants", ["x", "nowhere", "--material", "x"], "variants: cannot read nowhere/"),
-        ("peers.peers", ["nowhere"], "peers: cannot read nowhere/annotations.json"),
-        ("peers.plot", ["nowhere.json"], "plot: nowhere.json: No such file or directory"),
-        ("peers.fetch", ["benchmarks"], "fetch: .*benchmarks lies inside the checkout"),
+        ("speed.call_cost", ["nowhere"], "call_cost: cannot read nowhere/annotations.json"),
+        ("speed.providers", ["nowhere"], "providers: no model 'nowhere'"),
+        ("accuracy.weightings", ["mnist-lenet", "nowhere"], "weightings: cannot read nowhere/"),
+        ("speed.variants", ["x", "nowhere", "--material", "x"], "variants: cannot read nowhere/"),
+        ("accuracy.peers.peers", ["nowhere"], "peers: cannot read nowhere/annotations.json"),
+        ("accuracy.peers.plot", ["nowhere.json"], "plot: nowhere.json: No such file or directory"),
+        ("accuracy.peers.fetch", ["benchmarks"], "fetch: .*benchmarks lies inside the checkout"),
         ("arm.count", ["x", "nowhere"], "count: cannot read nowhere/annotations.json"),
         ("arm.budget", ["nowhere", "--check"], "budget: no emulated Python in nowhere; bash"),
         ("arm.shrinking", ["nowhere"], "shrinking: no emulated Python in nowhere; bash"),
-        ("camera_frames", ["nowhere"], "camera_frames: no emulated Python in nowhere; bash"),
-        ("flicker", ["nowhere.mp4"], "flicker: no such file or folder: nowhere.mp4"),
+        ("speed.camera_frames", ["nowhere"], "camera_frames: no emulated Python in nowhere; bash"),
+        ("accuracy.flicker", ["nowhere.mp4"], "flicker: no such file or folder: nowhere.mp4"),
     ],
 )
 def test_programs_say_what_they_lack(

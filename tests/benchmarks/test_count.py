@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.arm.count import summarise
-from benchmarks.console import BenchmarkError
+from benchmarks.harness.console import BenchmarkError
 
 
 def test_counts_leave_out_what_lies_before_a_call() -> None:

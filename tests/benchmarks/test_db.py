@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.peers import db
-from benchmarks.peers.db import DbOptions, find_boxes, mean_inside
+from benchmarks.accuracy.peers import db
+from benchmarks.accuracy.peers.db import DbOptions, find_boxes, mean_inside
 
 OPTIONS = DbOptions(map_threshold=0.3, box_threshold=0.5, unclip_ratio=1.5)
 

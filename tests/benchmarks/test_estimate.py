@@ -19,7 +19,7 @@ from benchmarks.arm.estimate import (
     main,
     to_markdown,
 )
-from benchmarks.markers import require_markers
+from benchmarks.harness.publish import require_markers
 
 PER_MAC = 0.5
 SLOW = Published("Pi 4", "net 1", "engine", gmac=4.0, ms=500.0, source="some")

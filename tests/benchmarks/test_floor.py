@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from benchmarks.arm.floor import multiplications, to_row
-from benchmarks.console import BenchmarkError
-from simrun.bundle import load_bundle
+from benchmarks.harness.console import BenchmarkError
+from simrun.bundle.load import load_bundle
 
 
 def test_multiplications_of_the_default_model_by_hand() -> None:

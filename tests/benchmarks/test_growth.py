@@ -10,10 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.growth.points import OURS, PEER, SIZES, Point, all_points, draw_page, draw_poster
-from benchmarks.growth.report import draw, slope, slopes, to_markdown
+from benchmarks.speed.growth.points import (
+    OURS,
+    PEER,
+    SIZES,
+    Point,
+    all_points,
+    draw_page,
+    draw_poster,
+)
+from benchmarks.speed.growth.report import draw, slope, slopes, to_markdown
 
-RECORD = Path(__file__).parents[2] / "benchmarks" / "growth" / "growth.json"
+RECORD = Path(__file__).parents[2] / "benchmarks" / "speed" / "growth" / "growth.json"
 
 
 def test_a_power_law_has_its_exponent_as_slope() -> None:
@@ -72,7 +80,7 @@ def made_up() -> dict[str, Any]:
             }
         )
     return {
-        "command": "python -m benchmarks.growth",
+        "command": "python -m benchmarks.speed.growth",
         "date": "2026-11-23",
         "machine": {"processor": "Test CPU", "cores": 4},
         "load": [0.1, 0.2],
@@ -114,5 +122,5 @@ def test_the_committed_record_has_every_point_and_is_what_results_show() -> None
         for p in all_points(with_peer=True)
     ]
     assert measured == wanted
-    assert to_markdown(record) in (RECORD.parents[1] / "RESULTS.md").read_text()
+    assert to_markdown(record) in (RECORD.parents[2] / "RESULTS.md").read_text()
     assert all(np.all(np.array(p["samples"]["cpu_ms"][0]) > 0) for p in record["points"])

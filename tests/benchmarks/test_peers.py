@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.console import BenchmarkError
-from benchmarks.peers.detector import Card, Frame, Quads
-from benchmarks.peers.fronts import front, score_at
-from benchmarks.peers.measure import describe, measure
-from benchmarks.peers.ours import parse_ours, without_folders
-from benchmarks.peers.plot import family_styles
-from benchmarks.peers.report import to_markdown
-from simtool.annotations import AnnotatedImage, AnnotatedSet, TrueRegion
+from benchmarks.accuracy.peers.detector import Card, Frame, Quads
+from benchmarks.accuracy.peers.fronts import front, score_at
+from benchmarks.accuracy.peers.measure import describe, measure
+from benchmarks.accuracy.peers.ours import parse_ours, without_folders
+from benchmarks.accuracy.peers.plot import family_styles
+from benchmarks.accuracy.peers.report import to_markdown
+from benchmarks.harness.console import BenchmarkError
+from simtool.data.annotations import AnnotatedImage, AnnotatedSet, TrueRegion
 
 
 def test_the_front_leaves_out_what_another_equals_or_beats() -> None:
@@ -75,7 +75,7 @@ def record(photos: AnnotatedSet) -> dict[str, Any]:
     """The record of a run with a detector that finds everything and one that finds nothing."""
     runs = measure([Fixed("good", [SQUARE], ours=True), Fixed("blind", [])], photos)
     return {
-        "command": "python -m benchmarks.peers photos",
+        "command": "python -m benchmarks.accuracy.peers photos",
         "date": "2026-01-01",
         "machine": {"processor": "some"},
         "versions": {"onnxruntime": "1", "opencv": "5"},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.quartiles import quartiles, spread
+from benchmarks.harness.quartiles import quartiles, spread
 
 
 def test_quartiles_by_hand() -> None:

@@ -8,7 +8,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.readme_table import StaleError, load_records, models_table, problems, sentences
+from benchmarks.harness.readme_table import (
+    StaleError,
+    load_records,
+    models_table,
+    problems,
+    sentences,
+)
 
 ROOT = Path(__file__).parents[2]
 

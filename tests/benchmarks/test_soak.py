@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.soak import SIZES, LiveMix, Slope, fit
+from benchmarks.endurance.soak import SIZES, LiveMix, Slope, fit
 from simrun.sources.base import Frame
 
 

@@ -55,12 +55,15 @@ def test_imports_for_types_alone_draw_no_arrow(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     file.write_text(
         "from typing import TYPE_CHECKING\n"
-        "if TYPE_CHECKING:\n    import simrun.runner\n"
-        "def late():\n    from simrun.bundle import load_bundle\n    from simrun import errors\n"
+        "if TYPE_CHECKING:\n    import simrun.run.loop\n"
+        "def late():\n    from simrun.bundle.load import load_bundle\n"
+        "    from simrun import errors\n"
     )
-    known = dict.fromkeys(("simrun", "simrun.runner", "simrun.bundle", "simrun.errors"), file)
+    known = dict.fromkeys(
+        ("simrun", "simrun.run.loop", "simrun.bundle.load", "simrun.errors"), file
+    )
     assert list(script("make_architecture").imports(file, known)) == [
-        "simrun.bundle",
+        "simrun.bundle.load",
         "simrun.errors",
     ]
 

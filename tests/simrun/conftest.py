@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import pytest
 
-from simrun.cli import main
-from simrun.images import Image
+from simrun.cli.app import main
+from simrun.images.read import Image
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
-from simrun.images import Image
-from simrun.sources.device import Shot
+from simrun.images.read import Image
+from simrun.sources.devices.base import Shot
 
 PATIENCE_S: Final = 10.0
 """Real seconds after which a test that waits for a thread has failed."""

@@ -1,6 +1,6 @@
 """Damaged and hostile files give a result or one line, never a traceback, a crash or a hang.
 
-This tries a hundred of each kind; `python -m benchmarks.fuzz` tries ten thousand.
+This tries a hundred of each kind; `python -m benchmarks.endurance.fuzz` tries ten thousand.
 """
 
 from __future__ import annotations

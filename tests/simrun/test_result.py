@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simrun.localize import Heatmap
+from simrun.localization.heatmap import Heatmap
 from simrun.result import STAGES, Latency, Region, Result
 
 LEANING = ((3.0, 2.04), (9.96, 5.0), (7.0, 12.0), (0.0, 9.0))

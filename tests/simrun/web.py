@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from simrun.images import Image
-from simrun.localize import Heatmap
+from simrun.images.read import Image
+from simrun.localization.heatmap import Heatmap
 from simrun.result import Latency, Region, Result
-from simrun.sinks import SinkContext, StreamInfo
-from simrun.sinks.page import PageSink
+from simrun.sinks.registry import SinkContext, StreamInfo
+from simrun.sinks.web.connection import Limits
+from simrun.sinks.web.sink import PageSink
 from simrun.sources import Frame
 from simrun.stats import RunStats
-from simrun.web.connection import Limits
 from tests.simrun.clock import Clock
 
 QUAD = ((8.0, 8.0), (40.0, 8.0), (40.0, 24.0), (8.0, 24.0))

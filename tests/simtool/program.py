@@ -7,8 +7,8 @@ import re
 import pytest
 from typer.testing import CliRunner, Result
 
-from simrun.console import run_app
-from simtool.cli import app
+from simrun.cli.console import run_app
+from simtool.cli.app import app
 
 
 def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:

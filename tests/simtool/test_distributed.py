@@ -11,12 +11,12 @@ import pytest
 from safetensors.numpy import load_file
 
 from simrun.errors import UsageError
-from simtool.ablation import AblationOptions
-from simtool.ablation_record import AblationRecord
+from simtool.ablation.measure import AblationOptions
+from simtool.ablation.record import AblationRecord
 from simtool.commands.ablate_run import ablate_run
 from simtool.commands.train_run import train_run
 from simtool.distributed import Peers, joined
-from simtool.weighting import WeightingOptions
+from simtool.weighting.weigh import WeightingOptions
 from tests.simtool.tiny import digits, write_idx
 
 ROOT = Path(__file__).resolve().parents[2]

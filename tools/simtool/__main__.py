@@ -1,5 +1,5 @@
 """`python -m simtool`."""
 
-from simtool.cli import main
+from simtool.cli.app import main
 
 main()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simrun.errors import ModelError, SourceError
-from simrun.outputs import output_errors, replace_file
+from simrun.files import output_errors, replace_file
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from simrun.errors import OutputError
-from simrun.outputs import output_errors, refuse_existing
+from simrun.files import output_errors, refuse_existing
 from simtool.files import write_atomic
 
 

@@ -17,15 +17,15 @@ from simrun.bench.measure import Clocks, Feed, Kind, Series, measure
 from simrun.bench.record import Conditions, make_record, read_record, write_record
 from simrun.bench.report import to_markdown, to_ratios, to_table
 from simrun.bench.settings import DEFAULT_FRAMES, BenchSettings, parse_side, split_list
-from simrun.bundle import Bundle, load_bundle
-from simrun.engine import EngineConfig
-from simrun.machine import Machine, read_machine, read_peak_memory_mib
-from simrun.outputs import refuse_existing
-from simrun.pipeline import DEFAULT_MODEL, Localizer, require_side
+from simrun.bundle.load import Bundle, load_bundle
+from simrun.diagnostics.machine import Machine, read_machine, read_peak_memory_mib
+from simrun.files import refuse_existing
+from simrun.inference.session import EngineConfig
+from simrun.inference.threads import ThreadProbe, parse_threads, probe_threads
+from simrun.localizer import DEFAULT_MODEL, Localizer, require_side
 from simrun.sources import Source
-from simrun.sources.opening import open_camera, open_demo, open_source
 from simrun.sources.options import SourceOptions
-from simrun.threads import ThreadProbe, parse_threads, probe_threads
+from simrun.sources.registry import open_camera, open_demo, open_source
 
 _log = logging.getLogger(__name__)
 

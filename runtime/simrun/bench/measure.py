@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from simrun.errors import SourceError
-from simrun.images import Image
+from simrun.images.read import Image
+from simrun.inference.threads import limit_opencv
 from simrun.result import Latency, Result
 from simrun.sources import BadFrame, Frame, Source
-from simrun.threads import limit_opencv
 
 TURN: Final = 10
 """Frames in a row that are counted before the next kind of run has its turn."""

@@ -19,12 +19,12 @@ import onnxruntime as ort
 import simrun
 from simrun.bench.figures import JITTER, columns, summarise
 from simrun.bench.measure import Series
-from simrun.engine import EngineConfig
+from simrun.diagnostics.machine import Machine
 from simrun.errors import UsageError
-from simrun.machine import Machine
-from simrun.outputs import output_errors
-from simrun.pipeline import Localizer
-from simrun.threads import ThreadProbe
+from simrun.files import output_errors
+from simrun.inference.session import EngineConfig
+from simrun.inference.threads import ThreadProbe
+from simrun.localizer import Localizer
 
 SCHEMA: Final = "simrun-bench/1"
 

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from simrun.classify import rectify
 from simrun.errors import UsageError
-from simrun.images import Image
-from simrun.jpeg import encode_jpeg
-from simrun.outputs import output_errors, refuse_existing
+from simrun.files import output_errors, refuse_existing
+from simrun.images.jpeg import encode_jpeg
+from simrun.images.read import Image
+from simrun.recognition.classify import rectify
 from simrun.result import Region, Result
 from simrun.sources.base import BadFrame, Frame
 

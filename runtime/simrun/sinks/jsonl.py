@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, TextIO
 
-from simrun.outputs import output_errors, refuse_existing
+from simrun.files import output_errors, refuse_existing
 from simrun.result import SCHEMA, Result
 from simrun.sinks.base import StreamInfo
 from simrun.sources.base import BadFrame, Frame

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 
 from simrun.errors import OutputError
-from simrun.images import Image
-from simrun.jpeg import encode_jpeg
-from simrun.outputs import output_errors, refuse_existing
-from simrun.overlay import draw_overlay
+from simrun.files import output_errors, refuse_existing
+from simrun.images.jpeg import encode_jpeg
+from simrun.images.read import Image
 from simrun.result import Result
 from simrun.sinks.base import Sink, StreamInfo
+from simrun.sinks.overlay import draw_overlay
 from simrun.sources.base import BadFrame, Frame
 
 _CLIP_CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}

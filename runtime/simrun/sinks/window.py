@@ -11,8 +11,8 @@ from typing import Any, Final, Protocol, cast
 import cv2
 
 from simrun.errors import OutputError, UsageError
-from simrun.overlay import draw_overlay
 from simrun.result import Result
+from simrun.sinks.overlay import draw_overlay
 from simrun.sources.base import BadFrame, Frame
 
 TITLE: Final = "simrun"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     # Only the name: importing it here would load OpenCV for `simrun --help`.
-    from simrun.images import Image
+    from simrun.images.read import Image
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 
 from simrun.errors import SourceError
-from simrun.images import Image
+from simrun.images.read import Image
 from simrun.sources.base import BadFrame, Frame
-from simrun.sources.clock import Clock, SystemClock
-from simrun.sources.device import Shot
+from simrun.sources.devices.base import Shot
+from simrun.sources.live.clock import Clock, SystemClock
 
 WIDTH: Final = 640
 HEIGHT: Final = 480

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Generic, TypeVar
 
-from simrun.sources.clock import Clock
+from simrun.sources.live.clock import Clock
 
 T = TypeVar("T")
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from simrun.errors import SourceError
 from simrun.sources.base import BadFrame, Frame
+from simrun.sources.decode import unpack
 from simrun.sources.options import RawFormat
-from simrun.sources.rawframe import unpack
 
 
 class StdinSource:

@@ -98,7 +98,7 @@ def _serve(inputs: Connection) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     import onnx  # noqa: F401 - loaded here, so that the first input does not wait for it
 
-    import simrun.pipeline  # noqa: F401
+    import simrun.localizer  # noqa: F401
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -133,7 +133,7 @@ def resident_bytes() -> int:
 
 
 def _read_picture(given: Input, folder: Path) -> str:
-    from simrun.images import check_frame, read_image
+    from simrun.images.read import check_frame, read_image
 
     path = folder / f"picture{given.suffix}"
     path.write_bytes(given.data)
@@ -141,9 +141,9 @@ def _read_picture(given: Input, folder: Path) -> str:
 
 
 def _read_clip(given: Input, folder: Path) -> str:
-    from simrun.images import check_frame
+    from simrun.images.read import check_frame
     from simrun.sources import BadFrame
-    from simrun.sources.opening import open_source
+    from simrun.sources.registry import open_source
 
     path = folder / f"clip{given.suffix}"
     path.write_bytes(given.data)
@@ -216,7 +216,7 @@ def _digest(path: Path) -> str:
 def _run_bundle(bundle: Path) -> str:
     import numpy as np
 
-    from simrun.pipeline import Localizer
+    from simrun.localizer import Localizer
 
     frame = np.full((120, 160), 10, np.uint8)
     frame[50:54, 20:40] = 240

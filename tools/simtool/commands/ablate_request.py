@@ -9,14 +9,14 @@ from typing import Any
 import torch
 
 from simrun.errors import UsageError, first_line
-from simtool.ablation import AblationOptions
-from simtool.commands.ablate_model import ModelRequest, ablate_model
+from simtool.ablation.measure import AblationOptions
+from simtool.ablation.target import ModelRequest, ablate_model
+from simtool.cli.options import read_numbers
 from simtool.commands.ablate_run import ablate_run
 from simtool.commands.ablate_seeds import ablate_seeds
-from simtool.commands.options import read_numbers
 from simtool.data.image_folder import channels_of
 from simtool.distributed import Peers, joined
-from simtool.weighting import WeightingOptions
+from simtool.weighting.weigh import WeightingOptions
 
 
 @dataclass(frozen=True)

@@ -9,17 +9,17 @@ from typing import Any
 import numpy as np
 
 from simrun.errors import ModelError, UsageError
-from simtool.ablating import Job, ablate_job
-from simtool.ablation import AblationOptions, Provenance
-from simtool.accuracy import to_tensors
-from simtool.commands.ablation_summary import ablation_summary
-from simtool.cutting import cut_halves
+from simtool.ablation.deletion import kernel_norms, last_convolution
+from simtool.ablation.job import Job, ablate_job
+from simtool.ablation.measure import AblationOptions, Provenance
+from simtool.ablation.partition.choose import cut_halves
 from simtool.data import CARRIED, load_split
-from simtool.deletion import kernel_norms, last_convolution
 from simtool.distributed import ALONE, Peers
 from simtool.nets import SplitNet
-from simtool.run import ABLATION_FILE, RunFolder, read_checkpoint
-from simtool.weighting import WeightingOptions
+from simtool.reporting.ablation_summary import ablation_summary
+from simtool.runs.folder import ABLATION_FILE, RunFolder, read_checkpoint
+from simtool.training.accuracy import to_tensors
+from simtool.weighting.weigh import WeightingOptions
 
 
 def ablate_run(

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import UsageError
-from simtool.ablation_record import AblationRecord
+from simtool.ablation.record import AblationRecord
 from simtool.distributed import Peers
 from simtool.files import write_json
-from simtool.run import ABLATION_FILE, CHECKPOINT_FILE, STABILITY_FILE
+from simtool.runs.folder import ABLATION_FILE, CHECKPOINT_FILE, STABILITY_FILE
 
 
 def ablate_seeds(

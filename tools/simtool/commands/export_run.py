@@ -10,16 +10,16 @@ from typing import Any, Final
 import numpy as np
 
 from simrun.errors import UsageError
-from simrun.regions import RULES
-from simtool.commands.options import read_numbers
-from simtool.cutouts.training import FOLDER_EXPORT
+from simrun.localization.regions import RULES
+from simtool.cli.options import read_numbers
 from simtool.data import CARRIED, LabelledImages, load_split
 from simtool.data.image_folder import Channels, ImageFolder
-from simtool.export import ExportOptions, export_bundle, override, with_defaults
-from simtool.nets.foreign import ForeignSpec
-from simtool.origin import open_origin, with_classifier
+from simtool.export.origin import open_origin, with_classifier
+from simtool.export.pipeline import ExportOptions, export_bundle, override, with_defaults
+from simtool.nets.imported import ForeignSpec
 from simtool.thinning import thinning_step
-from simtool.weighting import weighting_options
+from simtool.training.objects import FOLDER_EXPORT
+from simtool.weighting.weigh import weighting_options
 
 SHIPPED_MODEL: Final = "mnist-lenet"
 _CALIBRATION_PICTURES: Final = 1000

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from simrun.errors import UsageError
-from simtool.cutouts.training import Composed, train_folder
 from simtool.data import CARRIED, load_split
 from simtool.data.image_folder import channels_of
 from simtool.distributed import joined
-from simtool.recipes import Recipe, SceneRecipe, find_recipe
-from simtool.train import train, train_seeds
+from simtool.runs.recipes import Recipe, SceneRecipe, find_recipe
+from simtool.training.loop import train, train_seeds
+from simtool.training.objects import Composed, train_folder
 
 
 def composed_of(background: Path | None, channels: str | None) -> Composed:
@@ -61,8 +61,8 @@ def _train_on_scenes(
     seeds: int | None,
     steps: int | None,
 ) -> dict[str, Any]:
-    from simtool.scene_text.splits import HELD_OUT, HELD_OUT_SEED, open_store, scenes_sha256
-    from simtool.scene_text.training import train_scenes
+    from simtool.data.text.splits import HELD_OUT, HELD_OUT_SEED, open_store, scenes_sha256
+    from simtool.training.text import train_scenes
 
     if seeds is not None:
         raise UsageError(f"recipe '{recipe.name}' trains one seed at a time; leave --seeds out")

@@ -10,26 +10,26 @@ from typing import Final
 from simrun.errors import UsageError
 from simtool.data.dataset import LabelledImages
 from simtool.data.mnist import load_mnist
-from simtool.data.windows import load_windows
+from simtool.data.mnist_windows import load_windows
 
 __all__ = ["DATASETS", "LabelledImages", "load_split"]
 
 
 def _load_scenes(split: str, folder: Path | None) -> LabelledImages:
     # Generated data need libraries that no other data set does.
-    from simtool.scene_text.splits import load_scenes
+    from simtool.data.text.splits import load_scenes
 
     return load_scenes(split, folder)
 
 
 def _load_characters(split: str, folder: Path | None) -> LabelledImages:
-    from simtool.scene_text.characters import load_characters
+    from simtool.data.text.characters import load_characters
 
     return load_characters(split, folder)
 
 
 def _load_cutouts(split: str, folder: Path | None) -> LabelledImages:
-    from simtool.cutouts.splits import load_folder_scenes
+    from simtool.data.objects.splits import load_folder_scenes
 
     return load_folder_scenes(split, folder)
 

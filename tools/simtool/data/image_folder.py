@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simrun.errors import SourceError
-from simrun.images import IMAGE_SUFFIXES, Image, read_image, to_grey, to_rgb
+from simrun.images.read import IMAGE_SUFFIXES, Image, read_image, to_grey, to_rgb
 from simtool.data.dataset import LabelledImages
 from simtool.files import file_digest
 

@@ -15,7 +15,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from simrun.console import run_app
+from simrun.cli.console import run_app
 from simrun.errors import OutputError
 from simtool.data import load_split
 from simtool.data.canvases import compose

@@ -11,9 +11,9 @@ from simrun.errors import UsageError
 from simtool.nets.base import NetSpec, SplitNet, Variant
 from simtool.nets.characters import characters
 from simtool.nets.lenet import lenet
-from simtool.nets.maps import maps, maps_deep
+from simtool.nets.mnist_maps import maps, maps_deep
+from simtool.nets.objects import things
 from simtool.nets.scene_text import scene_text
-from simtool.nets.things import things
 
 __all__ = ["NETS", "NetSpec", "SplitNet", "Variant", "build_net"]
 

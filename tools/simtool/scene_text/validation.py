@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 import torch
 
-from simtool.accuracy import Accuracy
+from simtool.data.text import canvas
+from simtool.data.text.store import SceneStore
 from simtool.nets import SplitNet
-from simtool.scene_text import canvas
-from simtool.scene_text.store import SceneStore
+from simtool.training.accuracy import Accuracy
 
 _BINS: Final = 400
 _REACH: Final = 10.0

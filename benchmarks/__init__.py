@@ -1,0 +1,1 @@
+"""How good, how fast, how large, how long: every published figure has its script here."""

@@ -1,0 +1,1 @@
+"""How well models find and read, alone and beside others."""

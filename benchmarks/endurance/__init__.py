@@ -1,0 +1,1 @@
+"""What happens to a run over hours and under damage."""

@@ -1,0 +1,139 @@
+"""Malformed requests against the page: no traceback, no hang, nothing left behind.
+
+    python -m benchmarks.endurance.fuzz_http [EXAMPLES]
+
+The requests are those of tests/simrun/sinks/web/test_fuzz.py, 10,000 of them if not told
+otherwise; half
+against a page with a token. The page runs in a process of its own, so that its memory is not
+that of the fuzzing. Prints a JSON object; exits with 1 where anything is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from hypothesis import HealthCheck, given, settings
+
+from benchmarks.harness.console import make_parser, one_line_errors
+from simrun.cli.console import setup_logging
+from simrun.sinks.web.connection import Limits
+from tests.simrun.malformed import Attempt, attempts, survive
+from tests.simrun.web import open_page, request, until
+
+_SERVE: Final = "--page"
+_TOKEN: Final = "correct-horse-battery"
+_WARM_UP: Final = 500
+
+
+@one_line_errors("fuzz_http")
+def main() -> None:
+    """Fuzz twice, print the record."""
+    if sys.argv[1:2] == [_SERVE]:
+        _serve(sys.argv[2] or None)
+        return
+    parser = make_parser(__doc__)
+    parser.add_argument("examples", type=int, nargs="?", default=10_000, help="requests to send")
+    examples: int = parser.parse_args().examples
+    runs = [_run(token, examples // 2) for token in ("", _TOKEN)]
+    print(json.dumps({"examples": examples, "runs": runs}, indent=1))
+    sys.exit(0 if all(run["log"] == "" and run["files"] <= 0 for run in runs) else 1)
+
+
+def _serve(token: str | None) -> None:
+    """Be the page until the standard input ends; the log goes to standard error."""
+    with open_page(token=token, limits=Limits(head_s=0.02, linger_s=0.05)) as page:
+        # From here on only: where the page is, is told at its start.
+        setup_logging(debug=True)
+        page.show()
+        print(page.port, flush=True)
+        sys.stdin.read()
+
+
+def _run(token: str, examples: int) -> dict[str, Any]:
+    with _page_process(token) as (process, port):
+        fuzz = _fuzz(process.pid, port, examples)
+        assert process.poll() is None, "the page ended"
+    return {"token": bool(token)} | fuzz | {"log": process.communicate()[1]}
+
+
+@contextmanager
+def _page_process(token: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.endurance.fuzz_http", _SERVE, token],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    yield process, int(process.stdout.readline())
+    process.stdin.close()
+    process.stdin = None
+
+
+def _fuzz(pid: int, port: int, examples: int) -> dict[str, Any]:
+    """Counts of one run against one page."""
+    slowest = 0.0
+    answers: Counter[str] = Counter()
+
+    def send(attempt: Attempt) -> None:
+        nonlocal slowest
+        start = time.perf_counter()
+        answers[str(survive(port, attempt))] += 1
+        slowest = max(slowest, time.perf_counter() - start)
+
+    # Whatever is made at its first use is made now: the encoder's thread, its buffers.
+    for path in ("/", "/stream.mjpg", "/snapshot.jpg", "/events", "/metrics"):
+        survive(port, Attempt((request(path), b""), ends=False, listens=True))
+    _given(send, _WARM_UP)
+    answers.clear()
+    before, start = _held(pid), time.perf_counter()
+    _given(send, examples)
+    took = time.perf_counter() - start
+    until(lambda: _files(pid) <= before[0], "every connection to be closed")
+    after = _held(pid)
+    return {
+        "sent": answers.total(),
+        "answers": dict(sorted(answers.items())),
+        "seconds": round(took, 1),
+        "slowest_s": round(slowest, 3),
+        "files": after[0] - before[0],
+        "threads": after[1] - before[1],
+        "resident_mb": [before[2], after[2]],
+    }
+
+
+def _given(send: Callable[[Attempt], None], examples: int) -> None:
+    @settings(
+        max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None
+    )
+    @given(attempts())
+    def fuzz(attempt: Attempt) -> None:
+        send(attempt)
+
+    fuzz()
+
+
+def _held(pid: int) -> tuple[int, int, float]:
+    """Open files, threads and resident memory in MB of a process."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
+    return _files(pid), threads, round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 2)
+
+
+def _files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,176 @@
+"""The metadata of a bundle: what the runtime must know of a model, and the model's record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Final
+
+from simrun.errors import ModelError, brief
+
+SCHEMA: Final = "similarnet-bundle/1"
+
+_POLARITIES: Final = ("bright", "dark", "both")
+_LARGEST: Final = 1e9
+"""Greatest number, without its sign, in a field that the runtime works with."""
+
+
+@dataclass(frozen=True)
+class BundleMeta:
+    """What the runtime must know of a model, and the record of how the model came about.
+
+    The first block is read and validated by the runtime; the mappings at the end are a record for
+    people and are passed through as they are.
+    """
+
+    name: str
+    """Name of the model, for instance `mnist-lenet`."""
+    classes: tuple[str, ...]
+    """Label of each output of `classifier.onnx`, in order."""
+    heatmap_channels: tuple[str, ...]
+    """What each channel of the heatmap responds to: one entry, or one per class."""
+    layer: str
+    """Name of the layer whose response is ablated and exported."""
+    stride: int
+    """Pixels of the working image between two neighbouring cells of the heatmap."""
+    offset: float
+    """Working-image coordinate of the centre of heatmap cell 0, in pixels, on both axes."""
+    receptive_field: int
+    """Side of the square of working-image pixels that one heatmap cell sees."""
+    polarity: str
+    """Text that the graph responds to: `bright` on dark, `dark` on bright, or `both`."""
+    side: int
+    """Working side: the longer side of the image given to the network, in pixels."""
+    scales: tuple[float, ...]
+    """Image pyramid: factors of the working side, the first being the finest."""
+    map_threshold: float
+    """Heatmap value from which a cell belongs to a hotspot."""
+    region_threshold: float
+    """Least mean heatmap value of a hotspot that is reported, 0 to 1."""
+    crop_size: int
+    """Side S of the crops that `classifier.onnx` takes, in pixels."""
+    regions: Mapping[str, float] = field(default_factory=dict)
+    """Rules of the regions step beside the two thresholds; see
+    `simrun.localization.regions.RegionOptions`."""
+    static_size: tuple[int, int] | None = None
+    """(H, W) of the only image size that the graph takes; None where any size goes."""
+    channels: int = 1
+    """Channels of the input image: 1 for grey, 3 for RGB."""
+
+    weighting: Mapping[str, Any] = field(default_factory=dict)
+    ablation: Mapping[str, Any] = field(default_factory=dict)
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    export: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse values that the runtime could not work with.
+
+        Raises:
+            ModelError: a field has an impossible value; the message names field and value.
+        """
+        self._require("stride", 1 <= self.stride <= 1024, "1 to 1024")
+        self._require("receptive_field", 1 <= self.receptive_field <= 4096, "1 to 4096")
+        self._require("offset", abs(self.offset) <= 4096, "-4096 to 4096")
+        self._require(
+            "static_size",
+            self.static_size is None or all(8 <= size <= 4096 for size in self.static_size),
+            "null or two sizes of 8 to 4096",
+        )
+        self._require("polarity", self.polarity in _POLARITIES, f"one of {', '.join(_POLARITIES)}")
+        self._require("side", 32 <= self.side <= 16384, "32 to 16384")
+        self._require("crop_size", 8 <= self.crop_size <= 512, "8 to 512")
+        self._require("channels", self.channels in (1, 3), "1 or 3")
+        self._require("region_threshold", 0 <= self.region_threshold <= 1, "0 to 1")
+        self._require("map_threshold", 0 < self.map_threshold < float("inf"), "above 0")
+        self._require("heatmap_channels", len(self.heatmap_channels) >= 1, "at least one name")
+        self._require("classes", len(set(self.classes)) == len(self.classes), "distinct labels")
+        self._require(
+            "scales",
+            len(self.scales) >= 1 and all(0 < s <= 1 for s in self.scales),
+            "factors above 0 and at most 1",
+        )
+
+    def _require(self, name: str, ok: bool, wanted: str) -> None:
+        if not ok:
+            raise ModelError(
+                f"bundle field '{name}' is {brief(getattr(self, name))}; it must be {wanted}"
+            )
+
+    @property
+    def smallest_side(self) -> int:
+        """Side of the smallest image that the graph takes, in pixels."""
+        # A graph that pads its convolutions has its first cell at pixel 0 and takes any size.
+        return self.receptive_field if self.offset > 0 else 1
+
+    def to_json(self) -> dict[str, Any]:
+        """The metadata as a JSON object: what is embedded in the graph."""
+        return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self)))}
+
+    @classmethod
+    def from_json(cls, data: object) -> BundleMeta:
+        """Read the metadata from a JSON object.
+
+        Raises:
+            ModelError: it is not an object of schema `similarnet-bundle/1`, a field is missing,
+                unknown or of the wrong type, or a value is out of range.
+        """
+        if not isinstance(data, dict):
+            raise ModelError(f"bundle metadata is a JSON {type(data).__name__}, not an object")
+        schema = data.get("schema")
+        if schema != SCHEMA:
+            raise ModelError(
+                f"bundle schema is {brief(schema)}, this version reads {SCHEMA!r}; export it again"
+            )
+        values = {key: value for key, value in data.items() if key not in ("schema", "files")}
+        known = {f.name for f in fields(cls)}
+        required = {f.name for f in fields(cls) if f.default is f.default_factory is MISSING}
+        if missing := sorted(required - values.keys()):
+            raise ModelError(f"bundle metadata lacks {', '.join(missing)}; export the model again")
+        if unknown := sorted(values.keys() - known):
+            names = ", ".join(brief(name)[1:-1] for name in unknown[:5])
+            raise ModelError(f"bundle metadata has unknown fields: {names}; update similarnet")
+        return cls(**{key: _typed(key, value) for key, value in values.items()})
+
+
+_RECORDS: Final = frozenset({"weighting", "ablation", "accuracy", "training", "export", "versions"})
+_INTS: Final = frozenset({"stride", "receptive_field", "side", "crop_size", "channels"})
+_FLOATS: Final = frozenset({"offset", "map_threshold", "region_threshold"})
+_STRINGS: Final = frozenset({"name", "layer", "polarity"})
+_STRING_LISTS: Final = frozenset({"classes", "heatmap_channels"})
+
+
+def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - the dataclass field says which type
+    """Turn a JSON value into the type of the field `name`, or say what it is instead."""
+    if name in _INTS and _is_number(value) and isinstance(value, int):
+        return value
+    if name in _FLOATS and _is_number(value):
+        return float(value)  # type: ignore[arg-type]
+    if name in _STRINGS and _is_text(value):
+        return value
+    if isinstance(value, list):
+        if name in _STRING_LISTS and all(map(_is_text, value)):
+            return tuple(value)
+        if name == "scales" and all(map(_is_number, value)):
+            return tuple(float(x) for x in value)
+        if name == "static_size" and len(value) == 2 and all(type(x) is int for x in value):
+            return tuple(value)
+    if name == "regions" and isinstance(value, dict) and all(map(_is_number, value.values())):
+        return {str(key): float(number) for key, number in value.items()}
+    if name == "static_size" and value is None:
+        return None
+    if name in _RECORDS and isinstance(value, dict):
+        return value
+    raise ModelError(f"bundle field '{name}' has the wrong type: {brief(value)}")
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number of a size to work with; NaN and infinities are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
+
+
+def _is_text(value: object) -> bool:
+    """Whether it is a string that can be written out; JSON allows half of a surrogate pair."""
+    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

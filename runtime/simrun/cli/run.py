@@ -1,0 +1,195 @@
+"""A run, from the settings to the line that sums it up."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from simrun.config.schema import Settings
+from simrun.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from simrun.localizer import Localizer
+    from simrun.result import Result
+    from simrun.run.loop import Frames
+    from simrun.service.notify import Notifier
+    from simrun.sources import Source
+    from simrun.stats import RunStats, StatsSnapshot
+
+    Guard = Callable[[Frames], Frames]
+
+_LIVE_HOLD: Final = 2
+"""Most of the flicker goes for one frame of delay: benchmarks/accuracy/flicker.py."""
+
+_LINE_EVERY: Final = 100
+"""Frames between two lines of progress where there is no terminal."""
+
+
+def execute(settings: Settings) -> None:
+    """Open the source and the outputs, process frame by frame, and say what it came to.
+
+    Raises:
+        UsageError: the settings do not fit together.
+        ModelError: the model cannot be used.
+        SourceError: the source failed, or frames could not be read.
+        OutputError: an output failed.
+        Stopped: the process was asked to end; every output is complete.
+    """
+    open_it = source_opener(settings)
+    wanted = _wanted_sinks(settings)
+    from simrun.run.signals import Stopped, StopSignals
+    from simrun.service.notify import open_notifier
+    from simrun.sinks.registry import need_colour
+
+    localizer = load_localizer(settings)
+    colour = localizer.meta.channels > 1 or need_colour(wanted)
+    notifier = open_notifier()
+    notifier.ready()
+    try:
+        with StopSignals() as signals:
+            with signals.interruptible():
+                source = open_it(colour)
+            with closing(source):
+                stats = _work(settings, source, localizer, wanted, signals.guard, notifier)
+    except Stopped:
+        typer.echo("simrun: interrupted; what was written is complete", err=True)
+        raise
+    _sum_up(stats.snapshot())
+
+
+def load_localizer(settings: Settings) -> Localizer:
+    """The localizer that is asked for; OpenCV gets as many threads as it has.
+
+    Raises UsageError and ModelError as `Localizer.load`.
+    """
+    from simrun.inference.threads import limit_opencv, parse_threads
+    from simrun.localizer import DEFAULT_MODEL, Localizer
+
+    localizer = Localizer.load(
+        settings.model or DEFAULT_MODEL,
+        settings.side,
+        parse_threads(settings.threads),
+        settings.provider,
+        classify=settings.classify,
+    )
+    limit_opencv(localizer.threads)
+    return localizer
+
+
+def source_opener(settings: Settings) -> Callable[[bool], Source]:
+    """What opens the source, later, told whether somebody looks at its colours.
+
+    Raises:
+        UsageError: none or more than one is named, or its options make no sense.
+    """
+    source, camera = settings.source, settings.camera
+    if (source is not None) + (camera is not None) + settings.demo != 1:
+        raise UsageError("name one source: --source PATH, --camera N or --demo (see simrun --help)")
+    from simrun.sources.registry import open_camera, open_demo, open_source
+
+    options = settings.source_options()
+    if source is not None:
+        return lambda _: open_source(source, options)
+    if camera is not None:
+        return lambda colour: open_camera(camera, replace(options, colour=colour))
+    return lambda _: open_demo(options)
+
+
+def _work(
+    settings: Settings,
+    source: Source,
+    localizer: Localizer,
+    wanted: list[tuple[str, str]],
+    guard: Guard,
+    notifier: Notifier,
+) -> RunStats:
+    """Open the sinks and process frame by frame."""
+    from simrun.run.loop import run
+    from simrun.sinks.registry import SinkContext, StreamInfo, open_sinks
+    from simrun.stats import RunStats
+
+    stats = RunStats()
+    info = StreamInfo(localizer.meta.name, localizer.bundle.sha256, source.name, source.rate)
+    context = SinkContext(info, settings.overwrite, stats, source.close, settings.token)
+    sinks = open_sinks(wanted, context)
+    length, most = source.length, settings.max_frames
+    with _progress(min(length or most, most) if most else length, wanted) as on_frame:
+        return run(
+            source,
+            localizer,
+            sinks,
+            track=_tracker(settings, source),
+            stats=stats,
+            max_frames=most,
+            guard=lambda frames: notifier.watch(guard(frames), stats),
+            on_frame=on_frame,
+        )
+
+
+def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:
+    """Regions keep a number from frame to frame, where frames follow one another."""
+    if not source.live and source.rate is None:
+        if settings.hold:
+            raise UsageError(
+                f"--hold {settings.hold} is of no use on {source.name}: its pictures do not follow "
+                "one another"
+            )
+        return lambda result: result
+    from simrun.tracking.tracker import Tracker
+
+    default = _LIVE_HOLD if source.live else 0
+    return Tracker(default if settings.hold is None else settings.hold)
+
+
+def _wanted_sinks(settings: Settings) -> list[tuple[str, str]]:
+    """Kind and target of each output; standard output where none is named."""
+    from simrun.sinks.registry import KINDS
+
+    named = {kind: getattr(settings, kind, None) for kind in KINDS}
+    wanted = [(kind, "" if to is True else to) for kind, to in named.items() if to]
+    for text in settings.sink or ():
+        kind, sign, to = text.partition("=")
+        if not sign:
+            raise UsageError(f"--sink is {text}; it must be NAME=TARGET, for instance csv=out.csv")
+        wanted.append((kind, to))
+    return wanted or [("jsonl", "-")]
+
+
+def _sum_up(stats: StatsSnapshot) -> None:
+    """Say what the run came to. Raises SourceError where frames could not be read."""
+    if stats.frames:
+        typer.echo(
+            f"simrun: {stats.frames} frames, {stats.regions} regions, "
+            f"{stats.busy_ms / stats.frames:.1f} ms a frame",
+            err=True,
+        )
+    if stats.bad:
+        raise SourceError(
+            f"{stats.bad} of {stats.frames + stats.bad} could not be read; see the lines above"
+        )
+
+
+@contextmanager
+def _progress(
+    length: int | None, wanted: list[tuple[str, str]]
+) -> Iterator[Callable[[RunStats], None]]:
+    """A bar, or a line now and then; always on standard error."""
+    # A bar between lines of results on the same terminal would be in their way.
+    mixed = sys.stdout.isatty() and ("jsonl", "-") in wanted
+    if sys.stderr.isatty() and not mixed and length and length > 1:
+        with typer.progressbar(length=length, label="frames", file=sys.stderr) as bar:
+            yield lambda _: bar.update(1)
+        return
+
+    def line(stats: RunStats) -> None:
+        frames = stats.frames
+        if frames and frames % _LINE_EVERY == 0:
+            of = f" of {length}" if length else ""
+            typer.echo(f"simrun: {frames}{of} frames", err=True)
+
+    yield line

@@ -1,0 +1,94 @@
+"""The main loop: every frame of a source through the localizer into the sinks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from simrun.localizer import Localizer
+from simrun.result import Result
+from simrun.sinks.fanout import Outlets
+from simrun.sinks.registry import Sink
+from simrun.sources import BadFrame, Counted, Frame, Source
+from simrun.stats import RunStats
+
+_log = logging.getLogger(__name__)
+
+Frames = Iterable[Frame | BadFrame]
+
+
+def _as_they_are(frames: Frames) -> Frames:
+    return frames
+
+
+def _unchanged(result: Result) -> Result:
+    return result
+
+
+def run(
+    source: Source,
+    localizer: Localizer,
+    sinks: Sequence[Sink],
+    *,
+    track: Callable[[Result], Result] = _unchanged,
+    stats: RunStats | None = None,
+    max_frames: int | None = None,
+    guard: Callable[[Frames], Frames] = _as_they_are,
+    on_frame: Callable[[RunStats], None] = lambda _: None,
+) -> RunStats:
+    """Process frames until the source ends, or `max_frames` of them.
+
+    A frame that cannot be read is logged, given to the sinks as such, and passed over. A sink that
+    fails is given up while others are left. Source and sinks are closed in every case, so that what
+    was written is complete.
+
+    Args:
+        source: where the frames come from.
+        localizer: what finds the text.
+        sinks: where the results go.
+        track: gives the regions their identity over frames.
+        stats: counts; new ones if not given.
+        max_frames: stop after this many good frames.
+        guard: wraps the frames, to end the run between two of them: `StopSignals.guard`.
+        on_frame: called after each frame, for a display of progress.
+
+    Raises:
+        SourceError: the source failed for good.
+        OutputError: a sink failed.
+    """
+    stats = stats or RunStats()
+    if isinstance(source, Counted):
+        stats.watch(source.stats)
+    outlets = Outlets(sinks, on_loss=stats.add_lost_sink)
+    done = 0
+    try:
+        for frame in guard(source):
+            if isinstance(frame, BadFrame):
+                _log.error("%s", frame.error)
+                stats.add_bad()
+                outlets.write_bad(frame)
+            else:
+                result = track(_with_origin(localizer(frame.image), frame))
+                stats.add(result)
+                outlets.write(frame, result)
+                done += 1
+            on_frame(stats)
+            if done == max_frames:
+                break
+    finally:
+        try:
+            source.close()
+        finally:
+            outlets.close()
+    return stats
+
+
+def _with_origin(result: Result, frame: Frame) -> Result:
+    return replace(
+        result,
+        frame=frame.index,
+        file=frame.file,
+        time_s=frame.time_s,
+        latency_ms=result.latency_ms.after_capture(frame.capture_s),
+    )

@@ -1,0 +1,113 @@
+"""Where results go.
+
+A new kind of sink is one module here with one class that fits `Sink`, and one line in `KINDS`:
+`--sink NAME=TARGET` then opens it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from simrun.errors import UsageError
+from simrun.sinks.base import Sink, SinkContext, StreamInfo
+
+__all__ = ["KINDS", "Kind", "Sink", "SinkContext", "StreamInfo", "need_colour", "open_sinks"]
+
+Opener = Callable[[str, SinkContext], Sink]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of sink."""
+
+    open: Opener
+    colour: bool = True
+    """Whether it shows or stores the frames; cameras may give grey ones to those that do not."""
+
+
+def need_colour(wanted: Sequence[tuple[str, str]]) -> bool:
+    """Whether one of the sinks, as `open_sinks` takes them, makes use of the frames' colours."""
+    return any(KINDS[kind].colour for kind, _ in wanted if kind in KINDS)
+
+
+def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[Sink]:
+    """Open sinks by kind and target, all or none.
+
+    Args:
+        wanted: pairs of a name in `KINDS` and what that kind writes to.
+        context: what they need.
+
+    Raises:
+        UsageError: there is no such kind.
+        OutputError: one cannot be opened.
+    """
+    with ExitStack() as opened:
+        sinks = []
+        for kind, target in wanted:
+            if kind not in KINDS:
+                raise UsageError(f"no sink '{kind}'; known: {', '.join(KINDS)}")
+            sink = KINDS[kind].open(target, context)
+            opened.callback(sink.close)
+            sinks.append(sink)
+        opened.pop_all()
+    return sinks
+
+
+def _jsonl(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.jsonl import JsonlSink
+
+    return JsonlSink(target, context.info, overwrite=context.overwrite)
+
+
+def _csv(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.csv_file import CsvSink
+
+    return CsvSink(target, overwrite=context.overwrite)
+
+
+def _save(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.save import open_save
+
+    return open_save(target, context.info, overwrite=context.overwrite)
+
+
+def _crops(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.crops import CropsSink
+
+    return CropsSink(Path(target), overwrite=context.overwrite)
+
+
+def _show(_: str, context: SinkContext) -> Sink:
+    from simrun.sinks.window import WindowSink
+
+    return WindowSink(context.quit)
+
+
+def _mqtt(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.mqtt import MqttSink
+
+    return MqttSink(target, context)
+
+
+def _serve(target: str, context: SinkContext) -> Sink:
+    from simrun.sinks.web.sink import PageSink
+
+    return PageSink(target, context)
+
+
+KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "jsonl": Kind(_jsonl, colour=False),
+        "csv": Kind(_csv, colour=False),
+        "save": Kind(_save),
+        "crops": Kind(_crops),
+        "show": Kind(_show),
+        "mqtt": Kind(_mqtt, colour=False),
+        "serve": Kind(_serve),
+    }
+)

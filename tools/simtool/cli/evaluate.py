@@ -1,0 +1,172 @@
+"""The command `simtool eval`.
+
+Heavy imports happen inside the command, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from simrun.errors import SourceError, UsageError
+
+if TYPE_CHECKING:
+    from simtool.data.annotations import AnnotatedSet
+    from simtool.evaluation.evaluate import Evaluation, ModelRecord
+
+PREDICTIONS_FILE: Final = "predictions.jsonl"
+SCORES_FILE: Final = "scores.json"
+NAMES_FILE: Final = "names.json"
+_LINE_EVERY: Final = 50
+"""Pictures between two lines of progress where there is no terminal."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command(
+        "eval",
+        epilog="Example: simtool eval mnist-lenet photos/ --side 640 --out out/eval",
+    )(eval_command)
+
+
+def eval_command(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A shipped model's name or a bundle's folder; with --predictions, the name that "
+            "the report calls them by."
+        ),
+    ],
+    dataset: Annotated[Path, typer.Argument(help="Folder with annotations.json and pictures.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", help="Folder to write; out/eval-MODEL-DATASET if not given."),
+    ] = None,
+    side: Annotated[int | None, typer.Option(help="Working size: longer side in pixels.")] = None,
+    threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
+    subset: Annotated[
+        int | None, typer.Option(min=1, help="Score only N pictures, always the same ones.")
+    ] = None,
+    map_threshold: Annotated[
+        float | None, typer.Option(help="In place of the bundle's threshold of the map.")
+    ] = None,
+    region_threshold: Annotated[
+        float | None, typer.Option(help="In place of the bundle's threshold of a region's mean.")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Score this file of JSON lines; no model is run.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
+    ] = False,
+) -> None:
+    """Score a model on annotated pictures.
+
+    It is scored by pixels, by lines and by regions covered. The table goes to standard output;
+    predictions.jsonl, scores.json, REPORT.md and index.html, a page of the best and the worst
+    pictures, into the output folder. Where the model finds things rather than text, their names
+    are scored too, into names.json.
+    """
+    from simtool.data.annotations import load_annotations
+    from simtool.folders import staged_folder
+    from simtool.reporting.eval_page import text_table
+
+    settings = (side, map_threshold, region_threshold)
+    if predictions is not None and any(value is not None for value in settings):
+        raise UsageError("--predictions runs no model: leave --side and the thresholds out")
+    pictures = load_annotations(dataset).sample(subset)
+    target = out or Path("out") / f"eval-{Path(model).name}-{pictures.name}"
+    with staged_folder(target, mark=SCORES_FILE, overwrite=overwrite) as folder:
+        if predictions is None:
+            record = _predict(model, pictures, folder, settings, threads)
+        else:
+            record = _take_predictions(model, predictions, folder)
+        evaluation = _write_results(pictures, record, folder)
+        names = _write_names(pictures, folder) if record.whole else None
+    typer.echo(text_table(evaluation))
+    if names is not None:
+        typer.echo(f"\n{names}")
+    typer.echo(f"simtool: wrote {target}", err=True)
+    if evaluation.bad:
+        raise SourceError(
+            f"{len(evaluation.bad)} of {len(pictures.images)} pictures could not be used and "
+            f"count as empty; {target / 'REPORT.md'} names them"
+        )
+
+
+def _predict(
+    model: str,
+    pictures: AnnotatedSet,
+    folder: Path,
+    settings: tuple[int | None, float | None, float | None],
+    threads: int,
+) -> ModelRecord:
+    from simrun.localizer import Localizer
+    from simtool.evaluation.evaluate import predict, set_thresholds
+
+    side, map_threshold, region_threshold = settings
+    # Labels have no part in the scores, but predictions.jsonl is to be what simrun writes.
+    localizer = Localizer.load(model, side, threads)
+    set_thresholds(localizer, map_threshold, region_threshold)
+    with _progress(len(pictures.images)) as advance:
+        return predict(localizer, pictures, folder / PREDICTIONS_FILE, advance)
+
+
+def _take_predictions(name: str, source: Path, folder: Path) -> ModelRecord:
+    from simtool.evaluation.evaluate import ModelRecord
+    from simtool.files import write_bytes
+
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise SourceError(f"cannot read {source}: {error.strerror or error}") from error
+    write_bytes(folder / PREDICTIONS_FILE, content)
+    return ModelRecord(name, None)
+
+
+def _write_results(pictures: AnnotatedSet, record: ModelRecord, folder: Path) -> Evaluation:
+    import json
+
+    from simtool.evaluation.evaluate import evaluate
+    from simtool.files import write_text
+    from simtool.reporting.eval_page import command_line, html, markdown
+
+    command = command_line(sys.argv[1:])
+    evaluation = evaluate(pictures, folder / PREDICTIONS_FILE, record)
+    write_text(folder / SCORES_FILE, json.dumps(evaluation.to_json(command), indent=1) + "\n")
+    write_text(folder / "REPORT.md", markdown(evaluation, command))
+    write_text(folder / "index.html", html(evaluation, command))
+    return evaluation
+
+
+def _write_names(pictures: AnnotatedSet, folder: Path) -> str:
+    """Score the names of things too, into names.json; the table."""
+    from simtool.evaluation.object_metrics import names_table, score_names
+    from simtool.files import write_json
+
+    scores = score_names(pictures, folder / PREDICTIONS_FILE)
+    write_json(folder / NAMES_FILE, {name: counts.to_json() for name, counts in scores.items()})
+    return names_table(scores)
+
+
+@contextmanager
+def _progress(length: int) -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, a line now and then elsewhere; always on standard error."""
+    if sys.stderr.isatty():
+        with typer.progressbar(length=length, label="pictures", file=sys.stderr) as bar:
+            yield lambda: bar.update(1)
+        return
+    done = 0
+
+    def line() -> None:
+        nonlocal done
+        done += 1
+        if done % _LINE_EVERY == 0 or done == length:
+            typer.echo(f"simtool: {done} of {length} pictures", err=True)
+
+    yield line

@@ -1,0 +1,173 @@
+"""Scenes on disk: made once by worker processes, then read as memory maps by the training."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from simrun.errors import SourceError
+from simrun.files import output_errors
+from simtool.data.dataset import IGNORE
+from simtool.data.text import canvas
+from simtool.data.text.canvas import SceneConfig, SceneMaterials
+from simtool.data.text.scenes import make_scene
+
+log = logging.getLogger(__name__)
+
+RECIPE_FILE: Final = "recipe.json"
+SHARD: Final = 500
+"""Scenes in a file."""
+_PARTS: Final = ("images", "labels", "heights")
+
+MaterialLoader = Callable[[], SceneMaterials]
+"""Called once in every worker; must be picklable where there are several."""
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """Scenes read together, the scene being the first axis."""
+
+    images: NDArray[np.uint8]
+    """(N, S, S)"""
+    labels: NDArray[np.uint8]
+    """(N, S / 4, S / 4); see `canvas.Scene`."""
+    heights: NDArray[np.float16]
+    """(N, S / 4, S / 4), pixels."""
+
+    def text_labels(self) -> NDArray[np.int64]:
+        """(N, S / 4, S / 4): 0 "no text", 1 text of any class, or `dataset.IGNORE`."""
+        labels = (self.labels > 0).astype(np.int64)
+        labels[self.labels == canvas.IGNORE] = IGNORE
+        return labels
+
+
+class SceneStore:
+    """The first scenes of a seed's sequence, in a folder that `build_store` filled."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        """Open `count` scenes.
+
+        Raises:
+            SourceError: the folder holds fewer.
+        """
+        shard = _shard_size(folder)
+        stems = [folder / f"{i:05d}" for i in range(-(-count // shard))]
+        self._count, self._shard = count, shard
+        try:
+            self._maps = [
+                SceneBatch(*(np.load(f"{stem}.{part}.npy", mmap_mode="r") for part in _PARTS))
+                for stem in stems
+            ]
+        except (OSError, ValueError) as error:
+            raise SourceError(
+                f"{folder} holds fewer than {count} scenes ({error}); make them first"
+            ) from error
+
+    def __len__(self) -> int:
+        """Number of scenes."""
+        return self._count
+
+    def read(self, indices: NDArray[np.integer[Any]]) -> SceneBatch:
+        """The scenes at `indices` (n,), each 0..len - 1, copied into memory."""
+        picked = [(self._maps[int(i) // self._shard], int(i) % self._shard) for i in indices]
+        return SceneBatch(
+            np.stack([m.images[k] for m, k in picked]),
+            np.stack([m.labels[k] for m, k in picked]),
+            np.stack([m.heights[k] for m, k in picked]),
+        )
+
+
+@dataclass(frozen=True)
+class StoreRecipe:
+    """What decides the scenes of a store."""
+
+    config: SceneConfig
+    seed: int
+    material_sha256: str
+    shard: int = SHARD
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of recipe.json."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+
+def build_store(
+    folder: Path, recipe: StoreRecipe, load: MaterialLoader, count: int, workers: int = 1
+) -> SceneStore:
+    """Make the first `count` scenes of the seed's sequence; shards that are there stay.
+
+    Args:
+        folder: where they go.
+        recipe: what decides them.
+        load: gives the material.
+        count: of scenes.
+        workers: processes; 1 works in this one.
+
+    Raises:
+        SourceError: the folder was begun with another recipe, or the material is missing.
+        OutputError: the folder cannot be written.
+    """
+    path = folder / RECIPE_FILE
+    if path.is_file() and json.loads(path.read_text(encoding="utf-8")) != recipe.to_json():
+        raise SourceError(f"{folder} holds scenes of another recipe or material; remove it")
+    wanted = range(-(-count // recipe.shard))
+    missing = [i for i in wanted if not (folder / f"{i:05d}.{_PARTS[-1]}.npy").is_file()]
+    with output_errors(str(folder)):
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(recipe.to_json(), indent=1) + "\n", encoding="utf-8")
+        if missing:
+            _make_shards(folder, recipe, load, missing, workers)
+    return SceneStore(folder, count)
+
+
+def _make_shards(
+    folder: Path, recipe: StoreRecipe, load: MaterialLoader, missing: list[int], workers: int
+) -> None:
+    if workers == 1:
+        materials = load()
+        for shard in missing:
+            _make_shard(folder, recipe, shard, materials)
+        return
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(load,)) as pool:
+        jobs = [pool.submit(_make_shard, folder, recipe, shard) for shard in missing]
+        for done, job in enumerate(jobs, 1):
+            job.result()
+            log.info("scenes: %d of %d made", done * recipe.shard, len(missing) * recipe.shard)
+
+
+_worker: dict[str, SceneMaterials] = {}
+
+
+def _start_worker(load: MaterialLoader) -> None:
+    cv2.setNumThreads(1)
+    _worker["materials"] = load()
+
+
+def _make_shard(
+    folder: Path, recipe: StoreRecipe, shard: int, materials: SceneMaterials | None = None
+) -> None:
+    materials = materials or _worker["materials"]
+    first = shard * recipe.shard
+    numbers = range(first, first + recipe.shard)
+    scenes = [make_scene(materials, recipe.config, recipe.seed, i) for i in numbers]
+    # The heights come last: their file says that the shard is whole.
+    for attribute, part in (("image", "images"), ("labels", "labels"), ("heights", "heights")):
+        partial = folder / f"{shard:05d}.{part}.partial.npy"
+        np.save(partial, np.stack([getattr(scene, attribute) for scene in scenes]))
+        partial.rename(folder / f"{shard:05d}.{part}.npy")
+
+
+def _shard_size(folder: Path) -> int:
+    try:
+        return int(json.loads((folder / RECIPE_FILE).read_text(encoding="utf-8"))["shard"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise SourceError(f"{folder} holds no scenes; make them first") from error

@@ -1,0 +1,129 @@
+"""The geometry of any trunk, found by following gradients from a heatmap cell to the image.
+
+The weights are replaced by positive ones and pooling by averages, so that the gradient of a cell
+is above 0 at exactly the pixels that it sees. Values of the network play no part.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx, nn
+
+from simrun.errors import ModelError, first_line
+from simtool.export.heatmap_graph import Geometry
+from simtool.nets.tracing import UntraceableError, trace
+
+_FIRST_LENGTH: Final = 64
+_MOST_LENGTH: Final = 2048
+"""Pixels of the longest probe: what sees further is taken to see everything."""
+
+
+def probe_geometry(trunk: nn.Module, channels: int) -> Geometry:
+    """Stride, offset and receptive field of a trunk of any form.
+
+    Args:
+        trunk: images (N, channels, H, W) -> maps (N, K, h, w).
+        channels: of the image.
+
+    Raises:
+        ModelError: the trunk fixes its size, sees the whole image, differs between the axes or
+            cannot be followed.
+    """
+    try:
+        follower = _Follower(trace(_positive(trunk)))
+    except UntraceableError as error:
+        raise ModelError(f"the trunk cannot be followed: {error}") from error
+    length = _FIRST_LENGTH
+    while length <= _MOST_LENGTH:
+        found = [_along(follower, channels, length, axis) for axis in (2, 3)]
+        if found[0] is not None and found[1] is not None:
+            if found[0] != found[1]:
+                raise ModelError(
+                    f"the trunk differs between the axes: {found[0]} down and {found[1]} across; "
+                    "only square strides and kernels can be exported"
+                )
+            return found[0]
+        length *= 2
+    raise ModelError(
+        f"a cell of the layer sees more than {_MOST_LENGTH} pixels, or the whole image (global "
+        "pooling on the way): it cannot be exported for images of any size; name an earlier layer"
+    )
+
+
+def _along(follower: _Follower, channels: int, length: int, axis: int) -> Geometry | None:
+    """Geometry on one axis; None where the image is too short to tell."""
+    shape = [1, channels, _FIRST_LENGTH, _FIRST_LENGTH]
+    shape[axis] = length
+    image = torch.ones(shape, dtype=torch.float64, requires_grad=True)
+    try:
+        maps = torch.as_tensor(follower.run(image))
+    except RuntimeError as error:
+        raise ModelError(
+            f"the network does not take images of {shape[2]}x{shape[3]} ({first_line(error)}): it "
+            "fixes its size; make the part up to the layer fully convolutional"
+        ) from error
+    cells = maps.shape[axis]
+    if cells < 3:
+        return None
+    middle = cells // 2
+    spans = [_seen(maps, image, axis, cell) for cell in (middle, middle + 1)]
+    (first, last), (next_first, next_last) = spans
+    if first <= 0 or next_last >= length - 1:
+        return None
+    stride, field = next_first - first, last - first + 1
+    if next_last - last != stride or stride < 1:
+        raise ModelError(f"neighbouring cells see pixels {spans}; the trunk is not regular")
+    return Geometry(stride, (first + last) / 2 - stride * middle, field)
+
+
+def _seen(maps: Tensor, image: Tensor, axis: int, cell: int) -> tuple[int, int]:
+    """First and last pixel along the axis that a row or column of cells sees."""
+    (gradient,) = torch.autograd.grad(maps.select(axis, cell).sum(), image, retain_graph=True)
+    others = [other for other in range(4) if other != axis]
+    seen = gradient.abs().sum(others).nonzero().flatten()
+    return int(seen[0]), int(seen[-1])
+
+
+def _positive(trunk: nn.Module) -> nn.Module:
+    """A copy in float64 whose answer rises with every pixel that it sees."""
+    twin = copy.deepcopy(trunk).double().eval()
+    with torch.no_grad():
+        for module in twin.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.reset_running_stats()
+            for name, value in module.named_parameters(recurse=False):
+                fan_in = value[0].numel() if value.ndim > 1 else 1
+                value.fill_(0.0 if name == "bias" else 1.0 / fan_in)
+    return twin
+
+
+class _Follower(fx.Interpreter):
+    """Runs a graph with averages in the place of maxima: a maximum hides all but one pixel."""
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - fx's own
+        """Run a module."""
+        module = self.fetch_attr(target)
+        if isinstance(module, nn.MaxPool2d):
+            return _average(args[0], module.kernel_size, module.stride, module.padding, module)
+        return super().call_module(target, args, kwargs)
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - fx's own
+        """Run a function."""
+        if target is F.max_pool2d:
+            names = ("input", "kernel_size", "stride", "padding")
+            given = {**dict(zip(names, args, strict=False)), **kwargs}
+            return F.avg_pool2d(
+                given["input"],
+                *(given["kernel_size"], given.get("stride"), given.get("padding", 0)),
+            )
+        return super().call_function(target, args, kwargs)
+
+
+def _average(image: Tensor, kernel: Any, stride: Any, padding: Any, pool: nn.MaxPool2d) -> Tensor:  # noqa: ANN401 - int or pair
+    if pool.dilation not in (1, (1, 1)):
+        raise ModelError("the trunk has a max-pooling with dilation, which is not followed")
+    return F.avg_pool2d(image, kernel, stride, padding, ceil_mode=pool.ceil_mode)

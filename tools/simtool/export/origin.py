@@ -1,0 +1,161 @@
+"""What an export starts from: a run folder, or a bundle that carries its checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from simrun.bundle.load import METADATA_FILE, find_bundle
+from simrun.bundle.metadata import BundleMeta
+from simrun.errors import ModelError
+from simtool.ablation.record import AblationRecord
+from simtool.files import read_json
+from simtool.runs.folder import (
+    ABLATION_FILE,
+    READER_FILE,
+    SUMMARY_FILE,
+    Checkpoint,
+    ForeignConfig,
+    RunConfig,
+    RunFolder,
+    read_checkpoint,
+)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """A trained and ablated network, and what is known of it."""
+
+    checkpoint: Checkpoint
+    ablation: AblationRecord
+    data: str
+    """Name of the data set that it was trained on."""
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    previous: BundleMeta | None = None
+    """Metadata of the bundle, where that is the origin: its settings are the defaults."""
+    classifier: Checkpoint | None = None
+    """The network that reads crops, where it is another one."""
+
+
+def with_classifier(origin: Origin, run: Path) -> Origin:
+    """The origin with the network of another run to read its crops.
+
+    Raises:
+        ModelError: that is no run folder with a checkpoint.
+    """
+    reader = open_run(run)
+    training = {**origin.training, "classifier": reader.training}
+    accuracy = {**origin.accuracy, "classifier": reader.accuracy}
+    return replace(origin, classifier=reader.checkpoint, training=training, accuracy=accuracy)
+
+
+def open_origin(path: Path) -> Origin:
+    """Read a run folder or a bundle, by folder or, for a bundle, by name.
+
+    Raises:
+        ModelError: it is neither, is not ablated, or its ablation is of another checkpoint.
+    """
+    if not path.is_dir() or (path / METADATA_FILE).is_file():
+        return _from_bundle(find_bundle(path))
+    return _from_run(path)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """The result of a training and its record."""
+
+    config: RunConfig
+    checkpoint: Checkpoint
+    accuracy: Mapping[str, Any]
+    training: Mapping[str, Any]
+
+
+def _from_run(path: Path) -> Origin:
+    run = RunFolder.open(path)
+    checkpoint = read_checkpoint(run.path)
+    if checkpoint.foreign is not None:
+        return _from_foreign(path, checkpoint)
+    trained = open_run(path)
+    return Origin(
+        checkpoint=trained.checkpoint,
+        ablation=read_ablation(path, trained.checkpoint),
+        data=trained.config.recipe.data,
+        accuracy=trained.accuracy,
+        training=trained.training,
+    )
+
+
+def open_run(path: Path) -> TrainedRun:
+    """Read a run folder, ablated or not. Raises ModelError where it is none or damaged."""
+    run = RunFolder.open(path)
+    config = run.config()
+    checkpoint = read_checkpoint(path)
+    tests = run.history(checkpoint.epoch)[-1]["test"]
+    accuracy: dict[str, Any] = {"test": tests["overall"], "per_class": tests["per_class"]}
+    summary = path.parent / SUMMARY_FILE
+    if summary.is_file():
+        accuracy["seeds"] = read_json(summary)
+    training = {**config.to_json(), "epochs_done": checkpoint.epoch}
+    training["checkpoint_sha256"] = checkpoint.sha256
+    return TrainedRun(config, checkpoint, accuracy, training)
+
+
+def _from_foreign(path: Path, checkpoint: Checkpoint) -> Origin:
+    """The run folder of a network from --model: its accuracy is that of the ablated data."""
+    config = ForeignConfig.load(path)
+    record = read_ablation(path, checkpoint)
+    error = record.criterion("error")
+    right = [None if e is None else 1 - e for e in error.base_per_class]
+    return Origin(
+        checkpoint=checkpoint,
+        ablation=record,
+        data=config.data,
+        accuracy={"ablated data": 1 - error.base, "per_class": right},
+        training={
+            "model": config.model,
+            # The folder's name alone: where it lies is of no use on another machine.
+            "recipe": {"data": Path(config.data).name},
+            "data_sha256": config.data_sha256,
+            "checkpoint_sha256": checkpoint.sha256,
+        },
+    )
+
+
+def _from_bundle(path: Path) -> Origin:
+    data = read_json(path / METADATA_FILE)
+    meta = BundleMeta.from_json(data)
+    checkpoint = read_checkpoint(path)
+    recipe = meta.training.get("recipe")
+    if not isinstance(recipe, dict) or not isinstance(recipe.get("data"), str):
+        raise ModelError(f"{path / METADATA_FILE} does not say what the model was trained on")
+    has_reader = "classifier" in meta.training
+    return Origin(
+        checkpoint=checkpoint,
+        ablation=read_ablation(path, checkpoint),
+        data=recipe["data"],
+        classifier=read_checkpoint(path, READER_FILE) if has_reader else None,
+        accuracy=meta.accuracy,
+        training=meta.training,
+        previous=meta,
+    )
+
+
+def read_ablation(path: Path, checkpoint: Checkpoint) -> AblationRecord:
+    """The ablation beside a checkpoint.
+
+    Raises:
+        ModelError: there is none, or it is of another checkpoint.
+    """
+    file = path / ABLATION_FILE
+    if not file.is_file():
+        raise ModelError(f"{path} has no {ABLATION_FILE}; run 'simtool ablate {path}' first")
+    record = AblationRecord.load(file)
+    if record.checkpoint_sha256 != checkpoint.sha256:
+        raise ModelError(
+            f"{file} is of another checkpoint than the one beside it; "
+            f"run 'simtool ablate {path}' again"
+        )
+    return record

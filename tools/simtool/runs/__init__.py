@@ -1,0 +1,5 @@
+"""The folder that a training leaves behind, and the recipes by name.
+
+In: a recipe and a seed. Out: weights, configuration and history, read back and verified.
+Open `folder` first; `recipes` says which network learns what, and how.
+"""
