@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from benchmarks.accuracy.heatmap_curve import map_curve
 from benchmarks.harness.console import BenchmarkError
 from simrun.images.read import to_grey
-from simrun.localization.heatmap import Heatmap, prepare
+from simrun.localization.heatmap import Heatmap
+from simrun.localization.preprocess import prepare
 from simtool.ablation.job import Job, ablate_job
 from simtool.ablation.measure import AblationOptions, Provenance
 from simtool.ablation.partition.choose import cut_halves
@@ -30,12 +31,12 @@ from simtool.ablation.record import AblationRecord
 from simtool.data import LabelledImages, load_split
 from simtool.data.annotations import AnnotatedSet
 from simtool.data.dataset import IGNORE
+from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE
-from simtool.export.heatmap_graph import trunk_geometry
+from simtool.export.geometry import trunk_geometry
 from simtool.export.origin import Origin
 from simtool.nets import SplitNet
 from simtool.nets.scene_text import make_head
-from simtool.training.accuracy import to_tensors
 from simtool.weighting.weigh import WeightingOptions, weigh
 
 READOUTS = {

@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from simtool.data.idx import parse_idx, read_raw
+from simtool.data.mnist import parse_idx, read_raw
 
 CLASSES = {"t-shirt": 0, "trousers": 1, "dress": 3, "bag": 8, "boot": 9}
 """Five of the ten; shirt, coat and pullover are hard to tell apart in 28x28 pixels."""

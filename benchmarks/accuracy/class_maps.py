@@ -39,10 +39,12 @@ from benchmarks.accuracy.pointing import PixelMaps, best_share, pixel_maps, scor
 from benchmarks.harness.console import BenchmarkError, make_parser, one_line_errors
 from simrun import Localizer
 from simrun.errors import ModelError
-from simrun.localization.heatmap import Heatmap, prepare
+from simrun.localization.heatmap import Heatmap
+from simrun.localization.preprocess import prepare
 from simtool.data import LabelledImages, load_split
 from simtool.data.canvases import Canvas, compose
-from simtool.export.heatmap_graph import transform_trunk, trunk_geometry
+from simtool.export.geometry import trunk_geometry
+from simtool.export.heatmap_graph import transform_trunk
 from simtool.export.origin import Origin, open_origin
 from simtool.nets import SplitNet
 from simtool.weighting.weigh import WeightingOptions, weigh

@@ -29,11 +29,13 @@ from benchmarks.readouts import compare
 from simrun.bundle.load import load_bundle
 from simrun.images.read import to_grey
 from simrun.inference.session import Engine, EngineConfig
-from simrun.localization.heatmap import Heatmap, compute_heatmap, prepare
+from simrun.localization.heatmap import Heatmap, compute_heatmap
+from simrun.localization.preprocess import prepare
 from simtool.data import load_split
 from simtool.data.annotations import AnnotatedSet, load_annotations
 from simtool.export.origin import Origin, open_origin
-from simtool.export.pipeline import export_bundle, with_defaults
+from simtool.export.pipeline import export_bundle
+from simtool.export.presets import with_defaults
 from simtool.weighting.weigh import WeightingOptions
 
 VARIANTS = {

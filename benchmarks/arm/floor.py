@@ -23,7 +23,7 @@ from benchmarks.arm.estimate import LANES
 from benchmarks.harness.console import BenchmarkError, one_line_errors
 from benchmarks.harness.publish import RESULTS, replace_between, require_markers
 from simrun.bundle.load import Bundle, load_bundle
-from simrun.localization.heatmap import prepare
+from simrun.localization.preprocess import prepare
 from simtool.export.heatmap_graph import transform_trunk
 from simtool.export.origin import open_origin
 

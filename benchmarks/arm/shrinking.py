@@ -22,7 +22,7 @@ from benchmarks.arm.emulator import Emulator
 from benchmarks.harness.console import make_parser, one_line_errors
 from benchmarks.harness.publish import replace_between, require_markers
 from simrun.images.read import Image
-from simrun.localization.heatmap import prepare
+from simrun.localization.preprocess import prepare
 
 RESULTS: Final = Path(__file__).parents[1] / "RESULTS.md"
 MARKERS: Final = "shrinking"

@@ -58,7 +58,8 @@ from simtool.evaluation.evaluate import evaluate, predict
 from simtool.export.graphs import localizer_to_onnx
 from simtool.export.onnx_graph import embed
 from simtool.export.origin import open_origin
-from simtool.export.pipeline import build_localizer, export_bundle, with_defaults
+from simtool.export.pipeline import build_localizer, export_bundle
+from simtool.export.presets import with_defaults
 from simtool.export.writer import write_with_metadata
 
 HERE = Path(__file__).parent

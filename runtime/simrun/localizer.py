@@ -18,7 +18,8 @@ from simrun.images.read import Image, check_frame, to_channels
 from simrun.inference.providers import Provider, available_providers
 from simrun.inference.session import Engine, EngineConfig
 from simrun.inference.threads import probe_threads
-from simrun.localization.heatmap import Heatmap, compute_heatmap, prepare
+from simrun.localization.heatmap import Heatmap, compute_heatmap
+from simrun.localization.preprocess import prepare
 from simrun.localization.regions import RegionOptions, TextLine, find_regions
 from simrun.recognition.classify import Reading, label_regions, read_regions
 from simrun.result import Latency, Quad, Region, Result

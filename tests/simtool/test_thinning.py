@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simtool.thinning import thinning_step
+from simtool.files import thinning_step
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 128, 129, 1000])

@@ -23,9 +23,9 @@ from simtool.ablation.job import Job, ablate_job
 from simtool.ablation.measure import AblationOptions, Provenance
 from simtool.ablation.partition.choose import cut_halves
 from simtool.data import load_split
+from simtool.data.tensors import to_tensors
 from simtool.distributed import joined
-from simtool.runs.folder import read_checkpoint
-from simtool.training.accuracy import to_tensors
+from simtool.runs.checkpoint import read_checkpoint
 
 HERE: Final = Path(__file__).resolve()
 ROOT: Final = HERE.parents[2]

@@ -25,7 +25,7 @@ from simrun.errors import SourceError
 from simtool.ablation.measure import AblationOptions, Provenance, ablate_cut
 from simtool.ablation.partition.choose import cut_network
 from simtool.data import load_split
-from simtool.runs.folder import read_checkpoint
+from simtool.runs.checkpoint import read_checkpoint
 
 CHUNK: Final = 32
 """Filters that the competitors put through the network together."""

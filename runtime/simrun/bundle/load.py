@@ -9,6 +9,7 @@ A bundle that does not verify is refused.
 from __future__ import annotations
 
 import difflib
+import importlib
 import json
 import os
 from collections.abc import Mapping
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from simrun.bundle.metadata import BundleMeta
-from simrun.digest import sha256_hex
 from simrun.errors import ModelError, brief
 
 METADATA_KEY: Final = "similarnet"
@@ -27,6 +27,9 @@ METADATA_FILE: Final = "model.json"
 
 _MOST_NESTED: Final = 20
 """Levels of lists and objects that metadata may have; what `simtool export` writes has six."""
+
+_BUILT_IN: Final = ("_sha2", "_sha256")
+"""CPython's own modules, from 3.12 on and before; other builds may lack both."""
 
 
 @dataclass(frozen=True)
@@ -175,3 +178,20 @@ def _read_verified(folder: Path, name: str, digest: object) -> bytes:
             "the file is damaged or was replaced, export the model again"
         )
     return content
+
+
+def sha256_hex(content: bytes) -> str:
+    """SHA-256 of some bytes, as 64 hexadecimal digits.
+
+    `hashlib` loads OpenSSL for it: 3.5 MB that stay resident, on a board of 512 MB, to hash half a
+    megabyte once. So what `hashlib` itself falls back on comes first here.
+    """
+    for name in _BUILT_IN:
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            continue
+        return str(module.sha256(content).hexdigest())
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()

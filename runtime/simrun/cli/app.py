@@ -89,7 +89,7 @@ def models() -> None:
 )
 def show_config(context: typer.Context) -> None:
     """Print the settings in force, as TOML, with their origins."""
-    from simrun.config_toml import to_toml
+    from simrun.config.layers import to_toml
 
     typer.echo(to_toml(parse_settings(context.args)), nl=False)
 
@@ -105,8 +105,7 @@ def check_all(
     json: Annotated[bool, _flag_only("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Look at this computer and at a run's settings."""
-    from simrun.check_text import report_json, report_text
-    from simrun.diagnostics.check import Probes, check
+    from simrun.diagnostics.check import Probes, check, report_json, report_text
 
     report = check(Probes(lambda: parse_settings(context.args), load_localizer))
     typer.echo(report_json(report) if json else report_text(report), nl=False)

@@ -6,9 +6,11 @@ configuration, library or model is a finding like any other.
 
 from __future__ import annotations
 
+import json
 import platform
 import statistics
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,10 +23,12 @@ from simrun.config.schema import Settings
 from simrun.diagnostics.libraries import Libraries, opencv_features, read_libraries
 from simrun.diagnostics.machine import Machine, Query, read_machine, run_quietly
 from simrun.errors import ModelError, SimError, SourceError, UsageError
+from simrun.redact import hide_passwords
 from simrun.sources.devices.discovery import VideoNode, list_cameras
 
 if TYPE_CHECKING:
     from simrun.localizer import Localizer
+
 
 OK: Final = "ok"
 NOTE: Final = "note"
@@ -37,6 +41,9 @@ _LITTLE_MB: Final = 150
 _FRAMES: Final = 20
 _BUDGET_S: Final = 5.0
 """Frames are timed until there are `_FRAMES` of them or this time is over."""
+
+_WIDTH: Final = 80
+_INDENT: Final = " " * 20
 
 
 @dataclass(frozen=True)
@@ -295,3 +302,37 @@ def _judge_asked(
     state = "is not there" if node is None else f"cannot be used ({node.state})"
     text = f"--camera {asked}: {path} {state}"
     return [*findings, Finding("camera", PROBLEM, text, exit_code=SourceError.exit_code)]
+
+
+def report_text(report: Report) -> str:
+    """The report: a line or more for each finding, then a line that sums it up."""
+    lines = []
+    for finding in report.findings:
+        head = f"{finding.level:8}{finding.topic:12}"
+        lines += _wrapped(head + finding.text)
+        if finding.advice:
+            lines += _wrapped(f"{_INDENT}-> {finding.advice}")
+    levels = [finding.level for finding in report.findings]
+    problems, notes = levels.count(PROBLEM), levels.count(NOTE)
+    lines.append(f"{_count(problems, 'problem')}, {_count(notes, 'note')}")
+    return hide_passwords("\n".join(lines)) + "\n"
+
+
+def report_json(report: Report) -> str:
+    """The report as a JSON object."""
+    return hide_passwords(json.dumps(report.to_json(), indent=2, ensure_ascii=False)) + "\n"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _wrapped(text: str) -> list[str]:
+    # A word that is too long is a path or a command: it stays whole, to be copied.
+    return textwrap.wrap(
+        text,
+        _WIDTH,
+        subsequent_indent=_INDENT,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -20,7 +20,7 @@ import numpy as np
 from simrun.bundle.load import LOCALIZER_FILE, Bundle
 from simrun.errors import UsageError
 from simrun.inference.session import MAX_THREADS, Engine, EngineConfig
-from simrun.localization.heatmap import prepare
+from simrun.localization.preprocess import prepare
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from simrun.errors import UsageError
 from simrun.files import output_errors, refuse_existing
 from simrun.images.jpeg import encode_jpeg
 from simrun.images.read import Image
-from simrun.recognition.classify import rectify
+from simrun.recognition.crops import rectify
 from simrun.result import Region, Result
 from simrun.sources.base import BadFrame, Frame
 

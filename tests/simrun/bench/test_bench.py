@@ -16,7 +16,6 @@ import pytest
 from simrun.bench import command
 from simrun.bench.command import bench
 from simrun.bench.compare import compare, ratio_of_medians
-from simrun.bench.figures import missed_share, spread, summarise
 from simrun.bench.measure import (
     SETTLE,
     TURN,
@@ -28,7 +27,7 @@ from simrun.bench.measure import (
     measure,
     periods_taken,
 )
-from simrun.bench.record import public_name, read_record
+from simrun.bench.record import missed_share, public_name, read_record, spread, summarise
 from simrun.bench.report import to_markdown, to_table
 from simrun.bench.settings import BenchSettings, parse_side, split_list
 from simrun.diagnostics.machine import Machine

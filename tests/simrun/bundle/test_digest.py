@@ -8,22 +8,22 @@ import sys
 
 import pytest
 
-from simrun import digest
+from simrun.bundle import load
 
 CONTENTS = [b"", b"similarnet", bytes(range(256)) * 300]
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=len)
 def test_it_is_that_of_hashlib(content: bytes) -> None:
-    assert digest.sha256_hex(content) == hashlib.sha256(content).hexdigest()
+    assert load.sha256_hex(content) == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize("content", CONTENTS, ids=len)
 def test_it_is_the_same_on_a_python_without_the_built_in_modules(
     content: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(digest, "_BUILT_IN", ("no_such_module",))
-    assert digest.sha256_hex(content) == hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(load, "_BUILT_IN", ("no_such_module",))
+    assert load.sha256_hex(content) == hashlib.sha256(content).hexdigest()
 
 
 def test_reading_a_picture_loads_no_openssl() -> None:

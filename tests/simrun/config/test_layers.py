@@ -14,10 +14,9 @@ from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from simrun.config.layers import parse_settings, read_file
+from simrun.config.layers import parse_settings, read_file, to_toml
 from simrun.config.options import OptionType, option_types
 from simrun.config.schema import Settings
-from simrun.config_toml import to_toml
 from simrun.errors import UsageError
 from tests.simrun.conftest import Run
 

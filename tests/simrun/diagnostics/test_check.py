@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from simrun.check_text import report_json, report_text
 from simrun.config.layers import Configuration
 from simrun.config.schema import Settings
-from simrun.diagnostics.check import Finding, Probes, Report, check
+from simrun.diagnostics.check import Finding, Probes, Report, check, report_json, report_text
 from simrun.diagnostics.libraries import Probed, opencv_features, probe_libraries, read_libraries
 from simrun.diagnostics.machine import read_machine
 from simrun.errors import ModelError, UsageError

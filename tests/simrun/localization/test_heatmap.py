@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from simrun.bundle.load import Bundle, load_bundle
 from simrun.inference.session import Engine, EngineConfig
-from simrun.localization.heatmap import Heatmap, compute_heatmap, prepare
+from simrun.localization.heatmap import Heatmap, compute_heatmap
+from simrun.localization.preprocess import prepare
 from tests.simrun.conftest import STROKES
 
 BUNDLE: Bundle = load_bundle(STROKES)

@@ -8,7 +8,8 @@ import pytest
 
 from simrun.bundle.load import load_bundle
 from simrun.inference.session import Engine, EngineConfig
-from simrun.recognition.classify import _ink, character_crops, read_regions, rectify
+from simrun.recognition.classify import read_regions
+from simrun.recognition.crops import _ink, character_crops, rectify
 from tests.simrun.conftest import STROKES
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simrun.errors import UsageError
-from simrun.sinks.broker import parse_broker
+from simrun.sinks.mqtt import parse_broker
 
 
 def test_every_part_of_an_address() -> None:

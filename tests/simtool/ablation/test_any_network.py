@@ -21,8 +21,8 @@ from simtool.ablation.measure import AblationOptions
 from simtool.ablation.target import ModelRequest, ablate_model
 from simtool.commands.export_run import ExportRequest, export_run
 from simtool.distributed import ALONE
-from simtool.export.geometry import probe_geometry
-from simtool.export.heatmap_graph import check_geometry, transform_trunk, trunk_geometry
+from simtool.export.geometry import check_geometry, probe_geometry, trunk_geometry
+from simtool.export.heatmap_graph import transform_trunk
 from simtool.nets import build_net
 from simtool.nets.imported import ForeignNet, ForeignSpec
 from simtool.weighting.weigh import WeightingOptions

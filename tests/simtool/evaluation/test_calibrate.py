@@ -14,10 +14,10 @@ from simtool.evaluation.calibrate import (
     RANGES,
     Targets,
     choose,
-    keep_point,
     search,
     with_point,
 )
+from simtool.export.writer import keep_point
 from tests.conftest import STROKES
 from tests.simtool.evalset import record, region, write_annotations, write_picture
 from tests.simtool.program import assert_fails, invoke

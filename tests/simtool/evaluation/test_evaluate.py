@@ -9,7 +9,7 @@ from typer.testing import Result
 
 from simrun.errors import ModelError, OutputError, SourceError, UsageError
 from simrun.localizer import Localizer
-from simtool.folders import staged_folder
+from simtool.files import staged_folder
 from tests.conftest import STROKES
 from tests.simtool.evalset import (
     make_set,

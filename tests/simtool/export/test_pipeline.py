@@ -15,7 +15,7 @@ from torch import nn
 
 from simrun.bundle.load import METADATA_KEY, load_bundle, verify_embedded
 from simrun.errors import ModelError, OutputError, UsageError
-from simtool import folders as folders_module
+from simtool import files as folders_module
 from simtool.ablation.measure import AblationOptions
 from simtool.commands.ablate_run import ablate_run
 from simtool.commands.export_run import ExportRequest, export_run
@@ -24,8 +24,10 @@ from simtool.export import graphs as graphs_module
 from simtool.export.onnx_graph import Port, to_onnx
 from simtool.export.origin import Origin, open_origin
 from simtool.export.parity import TOLERANCE, check_parity, image_shapes
-from simtool.export.pipeline import ExportOptions, export_bundle
-from simtool.runs.folder import ABLATION_FILE, read_checkpoint
+from simtool.export.pipeline import export_bundle
+from simtool.export.presets import ExportOptions
+from simtool.runs.checkpoint import read_checkpoint
+from simtool.runs.folder import ABLATION_FILE
 from simtool.runs.recipes import RECIPES
 from simtool.training.loop import train
 from simtool.weighting.weigh import WeightingOptions

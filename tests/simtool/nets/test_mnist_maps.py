@@ -17,7 +17,7 @@ from simtool.ablation.measure import AblationOptions, Provenance, ablate
 from simtool.commands.ablate_run import ablate_run
 from simtool.commands.export_run import ExportRequest, export_run
 from simtool.data import load_split
-from simtool.export.heatmap_graph import trunk_geometry
+from simtool.export.geometry import trunk_geometry
 from simtool.nets import build_net
 from simtool.nets.base import NetSpec
 from simtool.runs.recipes import RECIPES

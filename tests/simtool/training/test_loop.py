@@ -12,13 +12,8 @@ from safetensors.torch import load_file
 from simrun.errors import ModelError, OutputError, UsageError
 from simtool.data.mnist import load_mnist
 from simtool.nets import build_net
-from simtool.runs.folder import (
-    CHECKPOINT_FILE,
-    CONFIG_FILE,
-    HISTORY_FILE,
-    RunFolder,
-    read_checkpoint,
-)
+from simtool.runs.checkpoint import CHECKPOINT_FILE, read_checkpoint
+from simtool.runs.folder import CONFIG_FILE, HISTORY_FILE, RunFolder
 from simtool.runs.recipes import RECIPES
 from simtool.training import loop as train_module
 from simtool.training.accuracy import measure_accuracy

@@ -18,8 +18,8 @@ from simtool.ablation.measure import AblationOptions, Provenance, ablate_cut, im
 from simtool.ablation.partition.graph import Baseline, Cut
 from simtool.ablation.record import AblationRecord, Deletion
 from simtool.distributed import Peers
+from simtool.files import thinning_step
 from simtool.progress import progress
-from simtool.thinning import thinning_step
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from simrun.errors import ModelError
 from simtool.files import read_json, write_json
+from simtool.runs.checkpoint import Checkpoint
+from simtool.runs.folder import ABLATION_FILE
 
 ABLATION_SCHEMA: Final = "similarnet-ablation/1"
 
@@ -186,3 +188,21 @@ def _frozen_values(data: Mapping[str, Any]) -> dict[str, Any]:
 def _frozen(value: Any) -> Any:  # noqa: ANN401 - any JSON value
     """JSON lists as tuples."""
     return tuple(_frozen(v) for v in value) if isinstance(value, list) else value
+
+
+def read_ablation(path: Path, checkpoint: Checkpoint) -> AblationRecord:
+    """The ablation beside a checkpoint.
+
+    Raises:
+        ModelError: there is none, or it is of another checkpoint.
+    """
+    file = path / ABLATION_FILE
+    if not file.is_file():
+        raise ModelError(f"{path} has no {ABLATION_FILE}; run 'simtool ablate {path}' first")
+    record = AblationRecord.load(file)
+    if record.checkpoint_sha256 != checkpoint.sha256:
+        raise ModelError(
+            f"{file} is of another checkpoint than the one beside it; "
+            f"run 'simtool ablate {path}' again"
+        )
+    return record

@@ -25,14 +25,8 @@ from simtool.files import write_json
 from simtool.nets.imported import ForeignNet, ForeignSpec, make_model, read_weights
 from simtool.nets.layers import find_layer, last_spatial_layer
 from simtool.reporting.ablation_summary import ablation_summary
-from simtool.runs.folder import (
-    ABLATION_FILE,
-    CHECKPOINT_FILE,
-    STABILITY_FILE,
-    Checkpoint,
-    ForeignConfig,
-    load_weights,
-)
+from simtool.runs.checkpoint import CHECKPOINT_FILE, Checkpoint, load_weights
+from simtool.runs.folder import ABLATION_FILE, STABILITY_FILE, ForeignConfig
 from simtool.weighting.weigh import WeightingOptions
 
 log = logging.getLogger(__name__)

@@ -61,7 +61,7 @@ def calibrate_command(
     from simtool.data.annotations import load_annotations
     from simtool.evaluation.calibrate import Targets, choose, search, with_point
     from simtool.export.writer import write_with_metadata
-    from simtool.folders import check_target
+    from simtool.files import check_target
 
     if out is not None:
         check_target(out, mark=METADATA_FILE, overwrite=overwrite)

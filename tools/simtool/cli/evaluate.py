@@ -73,7 +73,7 @@ def eval_command(
     are scored too, into names.json.
     """
     from simtool.data.annotations import load_annotations
-    from simtool.folders import staged_folder
+    from simtool.files import staged_folder
     from simtool.reporting.eval_page import text_table
 
     settings = (side, map_threshold, region_threshold)

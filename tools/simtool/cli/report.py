@@ -53,8 +53,7 @@ def report_command(
     """
     if bundle is not None and pictures is None:
         raise UsageError("--bundle is for --pictures; name a folder of pictures too")
-    from simtool.files import write_bytes
-    from simtool.folders import staged_folder
+    from simtool.files import staged_folder, write_bytes
     from simtool.reporting.eval_page import command_line
     from simtool.reporting.run_page import MARK_FILE, render, text_summary
     from simtool.reporting.run_report import picture_maps, read_run

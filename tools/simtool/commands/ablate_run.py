@@ -14,11 +14,12 @@ from simtool.ablation.job import Job, ablate_job
 from simtool.ablation.measure import AblationOptions, Provenance
 from simtool.ablation.partition.choose import cut_halves
 from simtool.data import CARRIED, load_split
+from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE, Peers
 from simtool.nets import SplitNet
 from simtool.reporting.ablation_summary import ablation_summary
-from simtool.runs.folder import ABLATION_FILE, RunFolder, read_checkpoint
-from simtool.training.accuracy import to_tensors
+from simtool.runs.checkpoint import read_checkpoint
+from simtool.runs.folder import ABLATION_FILE, RunFolder
 from simtool.weighting.weigh import WeightingOptions
 
 

@@ -14,7 +14,8 @@ from simrun.errors import UsageError
 from simtool.ablation.record import AblationRecord
 from simtool.distributed import Peers
 from simtool.files import write_json
-from simtool.runs.folder import ABLATION_FILE, CHECKPOINT_FILE, STABILITY_FILE
+from simtool.runs.checkpoint import CHECKPOINT_FILE
+from simtool.runs.folder import ABLATION_FILE, STABILITY_FILE
 
 
 def ablate_seeds(

@@ -15,10 +15,10 @@ from simtool.cli.options import read_numbers
 from simtool.data import CARRIED, LabelledImages, load_split
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.export.origin import open_origin, with_classifier
-from simtool.export.pipeline import ExportOptions, export_bundle, override, with_defaults
+from simtool.export.pipeline import export_bundle
+from simtool.export.presets import FOLDER_EXPORT, ExportOptions, override, with_defaults
+from simtool.files import thinning_step
 from simtool.nets.imported import ForeignSpec
-from simtool.thinning import thinning_step
-from simtool.training.objects import FOLDER_EXPORT
 from simtool.weighting.weigh import weighting_options
 
 SHIPPED_MODEL: Final = "mnist-lenet"

@@ -73,3 +73,12 @@ class LabelledImages:
     def subset(self, indices: NDArray[np.integer] | slice) -> LabelledImages:
         """The images at these indices, as a split of the same name."""
         return LabelledImages(self.images[indices], self.labels[indices], self.classes, self.split)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a network that is made for the data at hand takes from them."""
+
+    classes: tuple[str, ...]
+    """The background, last, included."""
+    channels: int

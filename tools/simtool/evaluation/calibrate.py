@@ -7,7 +7,6 @@ random search by coordinates, the same for the same seed.
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from simrun.localizer import Localizer
 from simtool.data.annotations import ALL, AnnotatedSet, Corners
 from simtool.evaluation.evaluate import read_annotated
 from simtool.evaluation.text_metrics import Counts, Scores, Truth
+from simtool.export.writer import OPERATING_POINT
 
 log = logging.getLogger(__name__)
 
@@ -51,13 +51,6 @@ _STEP: Final = 0.12
 _PENALTY: Final = 4.0
 """Weight of what a figure falls short of its target; of `flagged`, twice that."""
 LEAST_PICTURES: Final = 10
-_RECORD: Final = "operating_point"
-"""Key of the record in a bundle's `export`."""
-_POINT_FIELDS: Final = (
-    *("weighting", "export", "polarity", "channels", "static_size", "side", "scales"),
-    *("map_threshold", "region_threshold", "regions"),
-)
-"""What the curve depends on."""
 _CLEAN: Final = "without text"
 """Takes the place of the data set's name for photos without text: they are counted apart."""
 
@@ -180,41 +173,6 @@ def choose(points: Sequence[Point], targets: Targets, most_ms: float | None) -> 
     return max(within, key=lambda point: point.merit(targets))
 
 
-def with_point(
-    meta: BundleMeta, chosen: Point, points: Sequence[Point], record: Mapping[str, Any]
-) -> BundleMeta:
-    """Metadata with the chosen thresholds, rules and side, and the curve they are from."""
-    rules = asdict(chosen.options)
-    thresholds = {name: rules.pop(name) for name in ("map_threshold", "region_threshold")}
-    curve = {**record, "chosen": chosen.side, "curve": [point.to_json() for point in points]}
-    return replace(
-        meta,
-        side=chosen.side,
-        **thresholds,
-        regions={name: float(value) for name, value in rules.items()},
-        export={**meta.export, _RECORD: curve},
-    )
-
-
-def keep_point(meta: BundleMeta, previous: BundleMeta | None) -> BundleMeta:
-    """Metadata of a bundle that is exported again, with the record of how its point was chosen.
-
-    The record goes where the map or what is made of it is another one.
-    """
-    record = None if previous is None else previous.export.get(_RECORD)
-    if previous is None or record is None:
-        return meta
-    kept = replace(meta, export={**meta.export, _RECORD: record})
-    if all(_as_json(kept, name) == _as_json(previous, name) for name in _POINT_FIELDS):
-        return kept
-    log.info("not the map and thresholds that were calibrated: the record of that is dropped")
-    return meta
-
-
-def _as_json(meta: BundleMeta, name: str) -> str:
-    return json.dumps(meta.to_json()[name], sort_keys=True)
-
-
 def _refuse(dataset: AnnotatedSet, sides: Sequence[int], tries: int) -> None:
     whole = [image for image in dataset.images if image.exhaustive]
     if len(whole) < LEAST_PICTURES or not any(image.regions for image in whole):
@@ -295,3 +253,19 @@ def quads_of(heatmap: Heatmap, options: RegionOptions) -> list[Corners]:
         for plane in heatmap.values
         for region in find_regions(plane, options)
     ]
+
+
+def with_point(
+    meta: BundleMeta, chosen: Point, points: Sequence[Point], record: Mapping[str, Any]
+) -> BundleMeta:
+    """Metadata with the chosen thresholds, rules and side, and the curve they are from."""
+    rules = asdict(chosen.options)
+    thresholds = {name: rules.pop(name) for name in ("map_threshold", "region_threshold")}
+    curve = {**record, "chosen": chosen.side, "curve": [point.to_json() for point in points]}
+    return replace(
+        meta,
+        side=chosen.side,
+        **thresholds,
+        regions={name: float(value) for name, value in rules.items()},
+        export={**meta.export, OPERATING_POINT: curve},
+    )

@@ -13,38 +13,20 @@ A trunk that is a plain sequence of layers can be exported in other ways than it
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from simrun.errors import ModelError, UsageError
+from simtool.export.geometry import _POINTWISE, _square, _unknown
 from simtool.nets.base import Padding
 from simtool.nets.blocks import Context, Residual
 
 Pool = Literal["keep", "drop", "atrous"]
 Polarity = Literal["bright", "dark", "both"]
-
-_POINTWISE: Final = (nn.ReLU, nn.Identity, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
-"""Layers that look at one position at a time."""
-
-_PROBES: Final = 32
-"""Images probed at once: bounds the memory."""
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where a heatmap cell looks: the same on both axes, in pixels of the working image."""
-
-    stride: int
-    """Between neighbouring cells."""
-    offset: float
-    """Centre of cell 0; pixel 0 has its centre at 0."""
-    receptive_field: int
-    """Side of the square that a cell sees."""
 
 
 def transform_trunk(trunk: nn.Module, pool: Pool, padding: Padding) -> nn.Module:
@@ -92,62 +74,6 @@ def transform_trunk(trunk: nn.Module, pool: Pool, padding: Padding) -> nn.Module
         else:
             raise _unknown(name, layer)
     return nn.Sequential(layers).eval()
-
-
-def trunk_geometry(trunk: nn.Sequential) -> Geometry:
-    """Stride, offset and receptive field, from the layers.
-
-    Raises:
-        ModelError: a layer is not one that this is defined for.
-    """
-    stride, offset, field = 1, 0.0, 1
-    for name, child in trunk.named_children():
-        if isinstance(child, _POINTWISE):
-            continue
-        if isinstance(child, Context):
-            field += 2 * child.reach * stride
-            continue
-        layer = child.conv if isinstance(child, Residual) else child
-        if not isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-            raise _unknown(name, layer)
-        reach = (_square(name, layer.kernel_size) - 1) * _square(name, layer.dilation)
-        offset += (reach / 2 - _square(name, layer.padding)) * stride
-        field += reach * stride
-        stride *= _square(name, layer.stride)
-    return Geometry(stride, offset, field)
-
-
-def check_geometry(trunk: nn.Sequential, channels: int, geometry: Geometry) -> None:
-    """Probe the layers with a bright line one pixel wide, moved over the image, and compare.
-
-    A copy of the trunk with all weights 1 and no biases answers wherever the line is seen. It is
-    moved along both axes; the cell in the middle must see it exactly where it should. What its
-    neighbour sees counts too: where maps are halved on the way, each sees less to one side.
-
-    Raises:
-        ModelError: it does not.
-    """
-    probe = _all_ones(trunk)
-    size = 2 * geometry.receptive_field + geometry.stride
-    with torch.inference_mode():
-        shape = probe(torch.zeros(1, channels, size, size)).shape
-        cell = shape[-1] // 2
-        centre = geometry.offset + cell * geometry.stride
-        half = (geometry.receptive_field - 1) / 2
-        expected = [x for x in range(size) if abs(x - centre) <= half]
-        lines = torch.eye(size).view(size, 1, 1, size).expand(-1, channels, size, -1)
-        for axis in (3, 2):
-            answers = [
-                probe(part if axis == 3 else part.transpose(2, 3)).sum(1).select(4 - axis, cell)
-                for part in torch.split(lines, _PROBES)
-            ]
-            pairs = torch.cat(answers)[:, cell : cell + 2].nonzero().tolist()
-            seen = sorted({line - neighbour * geometry.stride for line, neighbour in pairs})
-            if seen != expected:
-                raise ModelError(
-                    f"cell {cell} should see pixels {expected[0]} to {expected[-1]} and sees "
-                    f"{seen[:1]} to {seen[-1:]}; the trunk's geometry is not understood"
-                )
 
 
 @dataclass(frozen=True)
@@ -269,37 +195,3 @@ def _check_pool(name: str, layer: nn.MaxPool2d) -> None:
             f"pooling layer '{name}' has padding, dilation or ceil_mode, which exported graphs "
             "get wrong at some sizes; train without them"
         )
-
-
-def _all_ones(trunk: nn.Sequential) -> nn.Sequential:
-    """A copy whose answer is positive exactly where it sees something bright."""
-    layers: OrderedDict[str, nn.Module] = OrderedDict()
-    for name, layer in trunk.named_children():
-        if isinstance(layer, nn.Conv2d | Residual | Context):
-            layers[name] = copy.deepcopy(layer).apply(_set_ones)
-        elif isinstance(layer, nn.MaxPool2d):
-            layers[name] = layer
-    return nn.Sequential(layers).eval()
-
-
-def _set_ones(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d):
-        nn.init.ones_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def _square(name: str, value: object) -> int:
-    """The one number of a setting that must be the same on both axes."""
-    if isinstance(value, int):
-        return value
-    if isinstance(value, tuple) and len(set(value)) == 1 and isinstance(value[0], int):
-        return value[0]
-    raise ModelError(f"layer '{name}' has the setting {value!r}; both axes need the same number")
-
-
-def _unknown(name: str, layer: nn.Module) -> ModelError:
-    return ModelError(
-        f"layer '{name}' is a {type(layer).__name__}; a trunk is exported as a sequence of Conv2d, "
-        "MaxPool2d, ReLU, BatchNorm2d, Dropout, Residual and Context"
-    )

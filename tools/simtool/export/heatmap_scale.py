@@ -20,7 +20,7 @@ from simrun.errors import ModelError
 from simtool.data import LabelledImages
 from simtool.data.dataset import IGNORE
 from simtool.export.heatmap_graph import LocalizerGraph, Readout
-from simtool.thinning import thinning_step
+from simtool.files import thinning_step
 from simtool.weighting.weigh import Weighting
 
 PERCENTILE: Final = 99.9

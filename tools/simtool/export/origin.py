@@ -10,18 +10,10 @@ from typing import Any
 from simrun.bundle.load import METADATA_FILE, find_bundle
 from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError
-from simtool.ablation.record import AblationRecord
+from simtool.ablation.record import AblationRecord, read_ablation
 from simtool.files import read_json
-from simtool.runs.folder import (
-    ABLATION_FILE,
-    READER_FILE,
-    SUMMARY_FILE,
-    Checkpoint,
-    ForeignConfig,
-    RunConfig,
-    RunFolder,
-    read_checkpoint,
-)
+from simtool.runs.checkpoint import READER_FILE, Checkpoint, read_checkpoint
+from simtool.runs.folder import SUMMARY_FILE, ForeignConfig, RunConfig, RunFolder
 
 
 @dataclass(frozen=True)
@@ -141,21 +133,3 @@ def _from_bundle(path: Path) -> Origin:
         training=meta.training,
         previous=meta,
     )
-
-
-def read_ablation(path: Path, checkpoint: Checkpoint) -> AblationRecord:
-    """The ablation beside a checkpoint.
-
-    Raises:
-        ModelError: there is none, or it is of another checkpoint.
-    """
-    file = path / ABLATION_FILE
-    if not file.is_file():
-        raise ModelError(f"{path} has no {ABLATION_FILE}; run 'simtool ablate {path}' first")
-    record = AblationRecord.load(file)
-    if record.checkpoint_sha256 != checkpoint.sha256:
-        raise ModelError(
-            f"{file} is of another checkpoint than the one beside it; "
-            f"run 'simtool ablate {path}' again"
-        )
-    return record

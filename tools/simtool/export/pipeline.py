@@ -6,8 +6,8 @@ import importlib.metadata
 import json
 import logging
 import platform
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,19 +19,10 @@ from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError, UsageError
 from simrun.files import output_errors
 from simtool.data import LabelledImages
-from simtool.evaluation.calibrate import keep_point
 from simtool.export.formats import WITHOUT_PHASES, Graph, convert, require_format
-from simtool.export.geometry import probe_geometry
+from simtool.export.geometry import Geometry, check_geometry, probe_geometry, trunk_geometry
 from simtool.export.graphs import export_classifier, export_localizer, localizer_to_onnx
-from simtool.export.heatmap_graph import (
-    Geometry,
-    LocalizerGraph,
-    Polarity,
-    Pool,
-    check_geometry,
-    transform_trunk,
-    trunk_geometry,
-)
+from simtool.export.heatmap_graph import LocalizerGraph, Polarity, Pool, transform_trunk
 from simtool.export.heatmap_scale import Calibration, calibrate
 from simtool.export.int8.compare import Comparison
 from simtool.export.int8.export import Samples, to_int8
@@ -39,40 +30,17 @@ from simtool.export.onnx_graph import IR_VERSION
 from simtool.export.optimize.fold import lean
 from simtool.export.optimize.half import round_trunk, round_weights
 from simtool.export.origin import Origin
-from simtool.export.writer import bundle_files
-from simtool.files import json_bytes
-from simtool.folders import check_target, write_folder
+from simtool.export.presets import ExportOptions
+from simtool.export.writer import bundle_files, keep_point
+from simtool.files import check_target, json_bytes, write_folder
 from simtool.nets.base import Classifier, NetSpec, Padding
-from simtool.runs.folder import ABLATION_FILE, CHECKPOINT_FILE, READER_FILE
-from simtool.weighting.weigh import Weighting, WeightingOptions, weigh
+from simtool.runs.checkpoint import CHECKPOINT_FILE, READER_FILE
+from simtool.runs.folder import ABLATION_FILE
+from simtool.weighting.weigh import Weighting, weigh
 
 log = logging.getLogger(__name__)
 
 MODEL_CARD: Final = "README.md"
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """How a bundle is made."""
-
-    weighting: str = "signed"
-    weights: WeightingOptions = field(default_factory=WeightingOptions)
-    pool: Pool = "keep"
-    padding: Padding | None = None
-    """None takes the network's own choice."""
-    polarity: Polarity = "both"
-    static_size: tuple[int, int] | None = None
-    """(H, W) of the only image size; the batch is 1 then."""
-    side: int = 640
-    scales: tuple[float, ...] = (1.0,)
-    map_threshold: float = 0.5
-    region_threshold: float = 0.5
-    regions: Mapping[str, float] = field(default_factory=dict)
-    """Rules of the regions step; see `simrun.localization.regions.RegionOptions`."""
-    formats: tuple[str, ...] = ()
-    """Of `simtool.export.formats`, to write the graphs in as well."""
-    int8: Path | None = None
-    """Folder of pictures to quantize the localizer's inner convolutions with."""
 
 
 @dataclass(frozen=True)
@@ -148,36 +116,6 @@ def export_bundle(
         format_differences=differences,
         comparison=comparison,
     )
-
-
-def with_defaults(previous: BundleMeta | None) -> ExportOptions:
-    """The options of the bundle that is exported again, or the built-in ones."""
-    if previous is None:
-        return ExportOptions()
-    used, made = previous.weighting, previous.export
-    weights = WeightingOptions(
-        criterion=used["criterion"],
-        temperature=used["temperature"] or 1.0,
-        standardise=used["standardise"],
-        per_class=used["per_class"],
-    )
-    return ExportOptions(
-        weighting=used["method"],
-        weights=weights,
-        pool=made["pool"],
-        padding=made["padding"],
-        polarity=previous.polarity,  # type: ignore[arg-type]  # validated by BundleMeta
-        side=previous.side,
-        scales=previous.scales,
-        map_threshold=previous.map_threshold,
-        region_threshold=previous.region_threshold,
-        regions=previous.regions,
-    )
-
-
-def override(options: ExportOptions, given: dict[str, Any]) -> ExportOptions:
-    """The options with those replaced that the user gave, that is, are not None."""
-    return replace(options, **{name: value for name, value in given.items() if value is not None})
 
 
 def _kept_files(target: Path) -> dict[str, bytes]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import onnx
 
@@ -12,8 +15,17 @@ from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE, M
 from simrun.bundle.metadata import BundleMeta
 from simrun.files import output_errors
 from simtool.export.onnx_graph import embed
-from simtool.files import json_bytes
-from simtool.folders import write_folder
+from simtool.files import json_bytes, write_folder
+
+_log = logging.getLogger(__name__)
+
+OPERATING_POINT: Final = "operating_point"
+"""Key of the record in a bundle's `export`."""
+_POINT_FIELDS: Final = (
+    *("weighting", "export", "polarity", "channels", "static_size", "side", "scales"),
+    *("map_threshold", "region_threshold", "regions"),
+)
+"""What the curve depends on."""
 
 
 def bundle_files(
@@ -52,3 +64,22 @@ def write_with_metadata(bundle: Bundle, meta: BundleMeta, target: Path, overwrit
 def _files_in(folder: Path) -> dict[str, bytes]:
     with output_errors(str(folder)):
         return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def keep_point(meta: BundleMeta, previous: BundleMeta | None) -> BundleMeta:
+    """Metadata of a bundle that is exported again, with the record of how its point was chosen.
+
+    The record goes where the map or what is made of it is another one.
+    """
+    record = None if previous is None else previous.export.get(OPERATING_POINT)
+    if previous is None or record is None:
+        return meta
+    kept = replace(meta, export={**meta.export, OPERATING_POINT: record})
+    if all(_as_json(kept, name) == _as_json(previous, name) for name in _POINT_FIELDS):
+        return kept
+    _log.info("not the map and thresholds that were calibrated: the record of that is dropped")
+    return meta
+
+
+def _as_json(meta: BundleMeta, name: str) -> str:
+    return json.dumps(meta.to_json()[name], sort_keys=True)

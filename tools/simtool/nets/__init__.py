@@ -8,7 +8,8 @@ from types import MappingProxyType
 from typing import Final
 
 from simrun.errors import UsageError
-from simtool.nets.base import NetSpec, SplitNet, Variant
+from simtool.data.dataset import Variant
+from simtool.nets.base import NetSpec, SplitNet
 from simtool.nets.characters import characters
 from simtool.nets.lenet import lenet
 from simtool.nets.mnist_maps import maps, maps_deep

@@ -59,15 +59,6 @@ class NetSpec:
         return self.background if self.subtract_background else None
 
 
-@dataclass(frozen=True)
-class Variant:
-    """What a network that is made for the data at hand takes from them."""
-
-    classes: tuple[str, ...]
-    """The background, last, included."""
-    channels: int
-
-
 class Classifier(nn.Module):
     """A network with what ablation and export need to know of it.
 

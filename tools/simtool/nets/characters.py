@@ -7,8 +7,8 @@ from typing import Final
 
 from torch import nn
 
+from simtool.data.text.glyphs import CHARACTERS
 from simtool.nets.base import NetSpec, SplitNet
-from simtool.scene_text.alphabet import CHARACTERS
 
 SPEC: Final = NetSpec(
     name="characters",

@@ -12,13 +12,11 @@ from typing import Final
 
 from torch import nn
 
-from simtool.nets.base import NetSpec, SplitNet, Variant
+from simtool.data.dataset import Variant
+from simtool.data.objects.reading import NOTHING
+from simtool.nets.base import NetSpec, SplitNet
 from simtool.nets.blocks import Residual, initialise
 
-NOTHING: Final = "nothing"
-"""The last class of every such network."""
-STRIDE: Final = 4
-"""Pixels between neighbouring cells of F; cell (i, j) is centred on pixel (4 i, 4 j)."""
 CROP: Final = 65
 """Side of a crop: the receptive field."""
 _CHANNELS: Final = (16, 24, 24)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from simrun.images.read import Image, read_image, to_bgr, to_channels
-from simrun.localization.heatmap import prepare
+from simrun.localization.preprocess import prepare
 from simtool.export.heatmap_graph import transform_trunk
 from simtool.nets.base import Classifier
 from simtool.weighting.weigh import Weighting

@@ -14,12 +14,12 @@ from torch import nn
 
 from simrun.errors import ModelError, SourceError
 from simrun.localizer import Localizer
-from simtool.ablation.record import AblationRecord
-from simtool.export.origin import read_ablation
+from simtool.ablation.record import AblationRecord, read_ablation
 from simtool.files import read_json
 from simtool.reporting.figure2 import Comparison, compare, find_annotations, list_pictures
 from simtool.reporting.heatmaps import PictureMaps, map_pictures
-from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder, read_checkpoint
+from simtool.runs.checkpoint import read_checkpoint
+from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder
 from simtool.weighting.weigh import Weighting, WeightingOptions, weigh
 
 log = logging.getLogger(__name__)

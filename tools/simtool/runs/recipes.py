@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from simrun.errors import UsageError
-from simtool.nets.base import Variant
+from simtool.data.dataset import Variant
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from typing import Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from simtool.data import LabelledImages
 from simtool.data.dataset import IGNORE
+from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE, Peers
 from simtool.nets.layers import evaluating
 
@@ -25,12 +26,6 @@ class Accuracy:
     overall: float
     per_class: tuple[float | None, ...]
     """None for a class without any."""
-
-
-def to_tensors(data: LabelledImages, indices: np.ndarray) -> tuple[Tensor, Tensor]:
-    """Images (n, C, H, W) float32 in [0, 1] and labels (n,) int64 at these indices."""
-    images = torch.from_numpy(data.images[indices]).to(torch.float32) / 255
-    return images, torch.from_numpy(data.labels[indices])
 
 
 def measure_accuracy(

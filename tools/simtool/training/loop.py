@@ -22,21 +22,15 @@ from torch import nn
 
 from simrun.errors import ModelError, UsageError
 from simtool.data import LabelledImages
+from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE, Peers
 from simtool.files import write_json
 from simtool.nets import SplitNet, build_net
 from simtool.progress import Advance, progress
-from simtool.runs.folder import (
-    SUMMARY_FILE,
-    Checkpoint,
-    RunConfig,
-    RunFolder,
-    load_optimizer,
-    load_weights,
-    optimizer_tensors,
-)
+from simtool.runs.checkpoint import Checkpoint, load_optimizer, load_weights, optimizer_tensors
+from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder
 from simtool.runs.recipes import Recipe
-from simtool.training.accuracy import Accuracy, measure_accuracy, to_tensors
+from simtool.training.accuracy import Accuracy, measure_accuracy
 
 log = logging.getLogger(__name__)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
 from simtool.data.image_folder import Channels
 from simtool.data.objects.material import MATERIAL_FILE, read_material
@@ -16,26 +14,6 @@ from simtool.distributed import joined
 from simtool.runs.folder import RunConfig, RunFolder
 from simtool.runs.recipes import Recipe
 from simtool.training.loop import train
-from simtool.weighting.weigh import WeightingOptions
-
-FOLDER_EXPORT: Final[Mapping[str, Any]] = MappingProxyType(
-    {
-        "side": 320,
-        "scales": (1.0, 0.5),
-        "weights": WeightingOptions(per_class=True),
-        "map_threshold": 0.45,
-        "region_threshold": 0.0,
-        "regions": {
-            "lines": 0.0,
-            "seed_threshold": 0.72,
-            "grow_across": 1.3,
-            "grow_along": 0.15,
-        },
-    }
-)
-"""How such a run is exported unless told otherwise. A map a class beats one map of all classes
-(docs/your-own-classes.md has both). A region needs a peak and reaches down to the lower threshold;
-its growth undoes that a core is what is found."""
 
 
 @dataclass(frozen=True)

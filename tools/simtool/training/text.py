@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -19,25 +19,24 @@ from torch.nn import functional
 
 from simrun.errors import ModelError, UsageError
 from simtool.data.dataset import IGNORE
+from simtool.data.text import canvas
 from simtool.data.text.store import SceneBatch, SceneStore
 from simtool.nets import SplitNet, build_net
 from simtool.progress import Advance, progress
-from simtool.runs.folder import (
-    Checkpoint,
-    RunConfig,
-    RunFolder,
-    load_optimizer,
-    load_weights,
-    optimizer_tensors,
-)
+from simtool.runs.checkpoint import Checkpoint, load_optimizer, load_weights, optimizer_tensors
+from simtool.runs.folder import RunConfig, RunFolder
 from simtool.runs.recipes import SceneRecipe
-from simtool.scene_text.validation import validate
+from simtool.training.accuracy import Accuracy
 
 log = logging.getLogger(__name__)
 
 _RAW = "raw"
 """Key of the trained weights beside the optimizer's own: a checkpoint's weights are their mean."""
 _LATER_PEAK = 0.6
+
+_BINS: Final = 400
+_REACH: Final = 10.0
+"""Log odds are counted between -10 and 10."""
 
 
 def train_scenes(
@@ -219,3 +218,48 @@ def relit(images: Tensor, rng: np.random.Generator) -> Tensor:
         torch.from_numpy(values.astype(np.float32)).view(-1, 1, 1, 1) for values in (gain, shift)
     )
     return ((images - 0.5) * gains + 0.5 + shifts).clamp_(0, 1)
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Text against "no text", over all windows that count."""
+
+    test: Accuracy
+    """Share of windows classified rightly."""
+    f1: float
+    """Best F1 of text windows over thresholds of the log odds."""
+    threshold: float
+    """Log odds where it is reached."""
+
+
+def validate(net: SplitNet, scenes: SceneStore, batch: int) -> Validation:
+    """Measure a network; it is left in evaluation mode."""
+    net.eval()
+    histograms = np.zeros((2, _BINS))
+    for start in range(0, len(scenes), batch):
+        read = scenes.read(np.arange(start, min(start + batch, len(scenes))))
+        images = torch.from_numpy(read.images).float().div_(255).unsqueeze_(1)
+        with torch.inference_mode():
+            logits = net(images)
+        odds = (logits[:, 1] - logits[:, 0]).clamp(-_REACH + 1e-3, _REACH - 1e-3).numpy()
+        text = (read.labels > 0) & (read.labels != canvas.IGNORE)
+        for row, chosen in enumerate((read.labels == 0, text)):
+            histograms[row] += np.histogram(odds[chosen], _BINS, (-_REACH, _REACH))[0]
+    return _figures(histograms)
+
+
+def _figures(histograms: np.ndarray) -> Validation:
+    above = histograms[:, ::-1].cumsum(1)[:, ::-1]
+    totals = np.maximum(histograms.sum(1), 1)
+    f1 = 2 * above[1] / np.maximum(above[0] + above[1] + totals[1], 1)
+    best = int(f1.argmax())
+    found = float(above[1, _BINS // 2])
+    false = float(above[0, _BINS // 2])
+    return Validation(
+        test=Accuracy(
+            overall=(float(totals[0]) - false + found) / float(totals.sum()),
+            per_class=(1 - false / float(totals[0]), found / float(totals[1])),
+        ),
+        f1=float(f1[best]),
+        threshold=best * 2 * _REACH / _BINS - _REACH,
+    )

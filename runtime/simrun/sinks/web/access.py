@@ -10,8 +10,7 @@ from typing import Final
 
 from simrun.errors import UsageError
 from simrun.sinks.web.address import names_this_machine
-from simrun.sinks.web.http import HTML, HttpError, Response
-from simrun.sinks.web.request import Request
+from simrun.sinks.web.http import HTML, HttpError, Request, Response
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{16,128}")
 

@@ -9,8 +9,16 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
-from simrun.sinks.web.http import Headers, HttpError, Response, encode_head, encode_response
-from simrun.sinks.web.request import MAX_HEAD, Request, parse_head
+from simrun.sinks.web.http import (
+    MAX_HEAD,
+    Headers,
+    HttpError,
+    Request,
+    Response,
+    encode_head,
+    encode_response,
+    parse_head,
+)
 
 _LAST_BYTES: Final = 65536
 """Read and thrown away after an answer, so that closing does not cut the answer off."""

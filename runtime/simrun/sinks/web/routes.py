@@ -17,10 +17,9 @@ from simrun.sinks.base import StreamInfo
 from simrun.sinks.web import events, metrics
 from simrun.sinks.web.access import Access
 from simrun.sinks.web.connection import Connection, Limits
-from simrun.sinks.web.http import HTML, HttpError, Response
+from simrun.sinks.web.http import HTML, HttpError, Request, Response
 from simrun.sinks.web.latest import Latest
 from simrun.sinks.web.mjpeg import PictureFeed, Shot, View, encode_for_snapshot, encode_for_stream
-from simrun.sinks.web.request import Request
 from simrun.stats import RunStats
 
 _BOUNDARY: Final = "simrun-frame"

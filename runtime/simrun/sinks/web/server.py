@@ -12,8 +12,7 @@ from contextlib import suppress
 from typing import Any, Final
 
 from simrun.sinks.web.connection import Connection, Gone, Limits
-from simrun.sinks.web.http import HttpError
-from simrun.sinks.web.request import MAX_HEAD
+from simrun.sinks.web.http import MAX_HEAD, HttpError
 from simrun.sinks.web.routes import Site
 
 _log = logging.getLogger(__name__)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from simrun.errors import SourceError
 from simrun.sources.devices.base import Device, Shot, Stream
 from simrun.sources.live.clock import Clock
 from simrun.sources.live.counters import Counters
-from simrun.sources.slot import LatestSlot
 
 _log = logging.getLogger(__name__)
 
@@ -21,6 +20,8 @@ _OLDEST_S: Final = 10.0
 """A time stamp that is older than this is on another clock."""
 _AHEAD_S: Final = 0.1
 """So is one further ahead than this: some drivers write the time at which a frame was due."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -193,3 +194,66 @@ def _decoded(shot: Shot | None) -> Shot | None:
         return None if shot is None else shot.decoded()
     except SourceError:
         return None
+
+
+class LatestSlot(Generic[T]):
+    """One thread puts, one takes; what was not taken in time is overwritten."""
+
+    def __init__(self, clock: Clock) -> None:
+        """Start empty and open."""
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._item: T | None = None
+        self._error: Exception | None = None
+        self._closed = False
+
+    def put(self, item: T) -> bool:
+        """Replace whatever lies there; whether something did."""
+        with self._condition:
+            overwritten = self._item is not None
+            self._item = item
+            self._condition.notify_all()
+            return overwritten
+
+    def fail(self, error: Exception) -> None:
+        """Raise this on the taking side, once the slot is empty."""
+        with self._condition:
+            self._error = error
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """End the taking side at once."""
+        with self._condition:
+            self._closed = True
+            self._condition.notify_all()
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until there is something to take, or the slot is closed.
+
+        Raises:
+            TimeoutError: nothing came in `timeout_s` seconds.
+            Exception: what `fail` was given.
+        """
+        with self._condition:
+            self._wait(timeout_s)
+
+    def take(self, timeout_s: float) -> T | None:
+        """Wait for the next thing and take it; None once the slot is closed.
+
+        Raises:
+            TimeoutError: nothing came in `timeout_s` seconds.
+            Exception: what `fail` was given.
+        """
+        with self._condition:
+            self._wait(timeout_s)
+            item, self._item = self._item, None
+            return None if self._closed else item
+
+    def _wait(self, timeout_s: float) -> None:
+        if not self._clock.wait(self._condition, self._ready, timeout_s):
+            raise TimeoutError
+        if self._error is not None and self._item is None and not self._closed:
+            raise self._error
+
+    def _ready(self) -> bool:
+        return self._item is not None or self._error is not None or self._closed

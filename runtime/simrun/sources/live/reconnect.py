@@ -18,7 +18,6 @@ from random import Random
 from typing import Final
 
 from simrun.errors import SourceError
-from simrun.sources.backoff import Backoff
 from simrun.sources.base import BadFrame, Frame, SourceStats, State
 from simrun.sources.devices.base import Device, DeviceUnusableError
 from simrun.sources.live.capture import Captured, Session
@@ -41,6 +40,9 @@ _JOIN_S: Final = 1.0
 """How long a capture thread is given to close its device."""
 _REMIND_S: Final = 60.0
 """Time between two lines about the same outage."""
+
+FLOOR_S: Final = 0.5
+CEILING_S: Final = 30.0
 
 
 class LiveSource:
@@ -273,3 +275,26 @@ def _without_name(error: SourceError, name: str) -> str:
 
 def _shown(shape: tuple[int, ...]) -> str:
     return f"{shape[1]}x{shape[0]} {'grey' if len(shape) == 2 else 'colour'}"
+
+
+class Backoff:
+    """Waits that double from a floor to a ceiling, spread by chance.
+
+    The chance keeps several programs that lost the same camera server from coming back at once;
+    the floor keeps a device that refuses quickly from being asked a thousand times a second.
+    """
+
+    def __init__(self, random: Random) -> None:
+        """Start at the floor."""
+        self._random = random
+        self._step_s = 2 * FLOOR_S
+
+    def next_s(self) -> float:
+        """Seconds to wait now, between `FLOOR_S` and `CEILING_S`."""
+        step_s = self._step_s
+        self._step_s = min(2 * step_s, CEILING_S)
+        return self._random.uniform(step_s / 2, step_s)
+
+    def reset(self) -> None:
+        """Start at the floor again."""
+        self._step_s = 2 * FLOOR_S

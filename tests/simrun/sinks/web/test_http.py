@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simrun.sinks.web.http import HttpError
-from simrun.sinks.web.request import Request, parse_head
+from simrun.sinks.web.http import HttpError, Request, parse_head
 
 
 def head(first: str, *headers: str) -> bytes:

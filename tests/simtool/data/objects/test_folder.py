@@ -31,7 +31,8 @@ from simtool.data.objects.scenes import Layout, label_cells, make_scene
 from simtool.evaluation.evaluate import AnnotatedSource
 from simtool.evaluation.object_metrics import score_names
 from simtool.nets import Variant, build_net
-from simtool.runs.folder import RunFolder, read_checkpoint
+from simtool.runs.checkpoint import read_checkpoint
+from simtool.runs.folder import RunFolder
 from simtool.runs.recipes import RECIPES
 from simtool.training import objects
 from simtool.training.objects import Composed, train_folder

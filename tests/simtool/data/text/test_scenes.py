@@ -14,7 +14,7 @@ from simrun.bundle.load import load_bundle
 from simrun.errors import SourceError, UsageError
 from simrun.images.read import Image
 from simrun.localizer import Localizer
-from simrun.recognition.classify import character_crops
+from simrun.recognition.crops import character_crops
 from simtool.commands.export_run import ExportRequest, export_run
 from simtool.data.dataset import IGNORE
 from simtool.data.text import canvas, splits
@@ -29,7 +29,8 @@ from simtool.data.text.textures import random_texture
 from simtool.export.heatmap_scale import best_threshold, fit_slope
 from simtool.nets import build_net
 from simtool.nets.scene_text import STRIDE
-from simtool.runs.folder import RunFolder, read_checkpoint
+from simtool.runs.checkpoint import read_checkpoint
+from simtool.runs.folder import RunFolder
 from simtool.runs.recipes import RECIPES, SceneRecipe, recipe_from_json
 from simtool.training.text import learning_rate, to_tensors, train_scenes, window_loss
 from tests.simtool.program import assert_fails, invoke
@@ -237,7 +238,8 @@ def bundle(run: Path, store: SceneStore, tmp_path_factory: pytest.TempPathFactor
     """The run, ablated on its own scenes and exported; its reader is an untrained network."""
     from simtool.ablation.measure import AblationOptions
     from simtool.commands.ablate_run import ablate_run
-    from simtool.runs.folder import Checkpoint, RunConfig
+    from simtool.runs.checkpoint import Checkpoint
+    from simtool.runs.folder import RunConfig
     from simtool.weighting.weigh import WeightingOptions
 
     patch = pytest.MonkeyPatch()

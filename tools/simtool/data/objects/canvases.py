@@ -15,8 +15,7 @@ from simrun.errors import OutputError
 from simtool.data.annotations import ANNOTATIONS_FILE
 from simtool.data.objects.material import Material
 from simtool.data.objects.scenes import Layout, Scene, make_scene
-from simtool.files import json_bytes, write_bytes
-from simtool.folders import staged_folder
+from simtool.files import json_bytes, staged_folder, write_bytes
 from simtool.progress import progress
 
 CANVAS: Final = Layout(height=240, width=320, sizes=(24.0, 100.0), most=6)

@@ -25,9 +25,8 @@ from simrun.errors import SourceError
 from simrun.images.read import IMAGE_SUFFIXES, read_image
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.data.objects.cutout import Pixels, cut_out, in_channels, is_coloured
-from simtool.nets.objects import NOTHING
+from simtool.files import thinning_step
 from simtool.progress import progress
-from simtool.thinning import thinning_step
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +45,9 @@ _PHOTO_SIDE: Final = 512
 _LEAST_PHOTO: Final = 64
 _LOOKED_AT: Final = 50
 """Pictures that decide between grey and colour."""
+
+NOTHING: Final = "nothing"
+"""The last class of every such network."""
 
 
 @dataclass(frozen=True, eq=False)

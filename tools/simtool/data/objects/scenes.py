@@ -21,7 +21,6 @@ from simtool.data.objects.cutout import SIDE, Pixels
 from simtool.data.objects.material import Material
 from simtool.data.text.background import random_crop
 from simtool.data.text.camera import photograph
-from simtool.nets.objects import STRIDE
 from simtool.progress import progress
 
 SCENE_SIDE: Final = 128
@@ -43,6 +42,8 @@ _HELD_OUT_SEED: Final = 1_000_003
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels."""
+STRIDE: Final = 4
+"""Pixels between neighbouring cells of F; cell (i, j) is centred on pixel (4 i, 4 j)."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 
 from simtool.data.text.canvas import Canvas, Grey, SceneMaterials
-from simtool.data.text.glyphs import Face, Line, digit_line, render_line
-from simtool.scene_text.alphabet import CHARACTERS
+from simtool.data.text.glyphs import CHARACTERS, Face, Line, digit_line, render_line
 
 
 @dataclass(frozen=True, slots=True)

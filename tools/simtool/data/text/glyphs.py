@@ -13,8 +13,7 @@ from fontTools.ttLib import TTFont, TTLibError
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from simtool.scene_text.alphabet import CHARACTERS
-
+CHARACTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 OTHER_CHARACTER: Final = len(CHARACTERS) + 1
 CLASS_NAMES: Final = ("no text", *CHARACTERS, "other")
 """Training classes; index 0 is "no text", the last one any character outside 0-9, A-Z (case is

@@ -14,9 +14,8 @@ from simtool.data.dataset import LabelledImages
 from simtool.data.mnist import load_mnist
 from simtool.data.text.canvas import SceneMaterials
 from simtool.data.text.fetch import read_record
-from simtool.data.text.glyphs import Face, find_faces
+from simtool.data.text.glyphs import CHARACTERS, Face, find_faces
 from simtool.data.text.photos import load_photos
-from simtool.scene_text.alphabet import CHARACTERS
 
 LETTERS: Final = CHARACTERS + CHARACTERS.lower()
 _WORDS: Final = Path("words/wamerican/usr/share/dict/american-english")

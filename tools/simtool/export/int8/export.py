@@ -17,19 +17,17 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from simrun.bundle.load import Bundle
+from simrun.bundle.load import Bundle, sha256_hex
 from simrun.bundle.metadata import BundleMeta
-from simrun.digest import sha256_hex
 from simrun.errors import SourceError
 from simrun.images.read import to_channels
-from simrun.localization.heatmap import prepare
+from simrun.localization.preprocess import prepare
 from simrun.sources.picture_files import pictures_in
 from simtool.data.annotations import ANNOTATIONS_FILE, load_annotations
 from simtool.export.int8.compare import Comparison, Picture, compare, side_by_side
 from simtool.export.int8.quantize import WEIGHT_BITS, inner_convolutions, quantize
 from simtool.export.writer import localizer_file
-from simtool.files import file_digest
-from simtool.thinning import thinning_step
+from simtool.files import file_digest, thinning_step
 
 log = logging.getLogger(__name__)
 
