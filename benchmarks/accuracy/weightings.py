@@ -3,48 +3,67 @@
     SIMTOOL_DATA=... python -m benchmarks.accuracy.weightings mnist-lenet DATASET [--side 640]
     python -m benchmarks.accuracy.weightings scene-text DATASET [--side 480] [--data MATERIAL]
 
-The network of the bundle is exported once a weighting; the raw map's best px F1 over all
-thresholds needs no regions step, so nothing but the weights differs. Writes
-weightings-MODEL.json beside this file and prints a Markdown table. For a network with a
-background class the trained head stands beside as the upper bound and, with its MATERIAL, a deeper
-head: see readouts.py.
+The raw map's best px F1 over all thresholds needs no regions step, so nothing but the weights
+differs. The network of the bundle is exported once a weighting; one with a background class needs
+no export: its trunk's maps are summed by each weighting's numbers, the trained head stands beside
+as the upper bound and, with its MATERIAL, a deeper head. Writes weightings-MODEL.json beside this
+file and prints a Markdown table.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from benchmarks.accuracy.heatmap_curve import map_curve
 from benchmarks.harness.console import make_parser, one_line_errors
-from benchmarks.readouts import compare
 from simrun.bundle.load import load_bundle
 from simrun.images.read import to_grey
 from simrun.inference.session import Engine, EngineConfig
 from simrun.localization.heatmap import Heatmap, compute_heatmap
 from simrun.localization.preprocess import prepare
-from simtool.data import load_split
+from simtool.ablation.job import Job, ablate_job
+from simtool.ablation.measure import AblationOptions, Provenance
+from simtool.ablation.partition.choose import cut_halves
+from simtool.ablation.record import AblationRecord
+from simtool.data import LabelledImages, load_split
 from simtool.data.annotations import AnnotatedSet, load_annotations
+from simtool.data.dataset import IGNORE
+from simtool.data.tensors import to_tensors
+from simtool.distributed import ALONE
+from simtool.export.geometry import trunk_geometry
 from simtool.export.origin import Origin, open_origin
 from simtool.export.pipeline import export_bundle
 from simtool.export.presets import with_defaults
-from simtool.weighting.weigh import WeightingOptions
+from simtool.nets import SplitNet
+from simtool.nets.scene_text import make_head
+from simtool.weighting.weigh import WeightingOptions, weigh
 
-VARIANTS = {
+WEIGHTINGS: Final = {
     "uniform": ("uniform", WeightingOptions()),
     "paper-printed": ("paper-printed", WeightingOptions()),
     "paper-code": ("paper-code", WeightingOptions()),
     "softmax, standardised": ("softmax", WeightingOptions(standardise=True)),
-    "signed": ("signed", WeightingOptions()),
+    "signed (logit)": ("signed", WeightingOptions()),
+    "signed (loss)": ("signed", WeightingOptions(criterion="loss")),
 }
+"""Name -> weighting and its options."""
+
+Grey = NDArray[np.uint8]
+Summing = Callable[[Tensor], Tensor]
+"""Maps (K, h, w) -> (h, w)."""
 
 
 @one_line_errors("weightings")
@@ -59,9 +78,9 @@ def main() -> None:
     options = parser.parse_args()
     dataset = load_annotations(options.dataset).sample(options.subset)
     origin = open_origin(Path(options.model))
-    background = origin.checkpoint.build().spec.contrast
-    if background is not None:
-        rows = compare(origin, dataset, options.side, options.data)
+    net = origin.checkpoint.build()
+    if isinstance(net, SplitNet) and net.spec.contrast is not None:
+        rows = compare_readouts(net, origin, dataset, options.side, options.data)
     else:
         rows = compare_exports(origin, dataset, options.side)
     record = {
@@ -86,7 +105,7 @@ def main() -> None:
 def compare_exports(origin: Origin, dataset: AnnotatedSet, side: int) -> dict[str, dict[str, Any]]:
     """Export the network once a weighting and measure its raw map."""
     rows = {}
-    for name, (method, weights) in VARIANTS.items():
+    for name, (method, weights) in WEIGHTINGS.items():
         print(f"{name} ...", file=sys.stderr)
         export = dataclasses.replace(
             with_defaults(origin.previous), weighting=method, weights=weights
@@ -96,24 +115,150 @@ def compare_exports(origin: Origin, dataset: AnnotatedSet, side: int) -> dict[st
             report = export_bundle(
                 origin, export, target, lambda split: load_split(origin.data, split, None)
             )
-            threshold, f1 = map_curve(dataset, computer(target, side)).best
-        rows[name] = {
-            "relative_entropy": round(report.weighting.relative_entropy, 4),
-            "map_px_F1": round(f1, 4),
-            "threshold": round(threshold, 4),
-        }
+            entropy = round(report.weighting.relative_entropy, 4)
+            rows[name] = {"relative_entropy": entropy, **_best(dataset, computer(target, side))}
     return rows
 
 
-def computer(folder: Path, side: int) -> Callable[[NDArray[np.uint8]], Heatmap]:
+def _best(dataset: AnnotatedSet, compute: Callable[[Grey], Heatmap]) -> dict[str, float]:
+    threshold, f1 = map_curve(dataset, compute).best
+    return {"map_px_F1": round(f1, 4), "threshold": round(threshold, 4)}
+
+
+def computer(folder: Path, side: int) -> Callable[[Grey], Heatmap]:
     """Frame -> heatmap by the bundle in a folder."""
     bundle = load_bundle(folder)
     engine = Engine(bundle.localizer, EngineConfig(), what="localizer.onnx")
 
-    def compute(frame: NDArray[np.uint8]) -> Heatmap:
+    def compute(frame: Grey) -> Heatmap:
         return compute_heatmap(engine, bundle.meta, prepare(to_grey(frame), side))
 
     return compute
+
+
+def compare_readouts(
+    net: SplitNet, origin: Origin, dataset: AnnotatedSet, side: int, data: Path | None
+) -> dict[str, dict[str, Any]]:
+    """Rows "head: readout", for the head that was trained and for a deeper one.
+
+    The trunk's maps F of a photo are computed once; each readout is a weighted sum of them, or a
+    head applied to every cell. The best px F1 over all thresholds does not depend on an affine or
+    a monotonous function, so the raw sums are compared.
+
+    Args:
+        net: a network with a background class and a head of 1x1 convolutions.
+        origin: where it comes from, ablated.
+        dataset: annotated photos.
+        side: working side in pixels.
+        data: the training material, for the deeper head; None leaves that out.
+    """
+    torch.set_num_threads(1)
+    maps = _Maps(net, side)
+    rows = dict(_rows("linear head", net.head, origin.ablation, net, maps, dataset))
+    if data is not None:
+        scenes = load_split(origin.data, origin.ablation.split, data)
+        half = len(scenes) // 2
+        head = fit_head(net.trunk, scenes.subset(slice(half)), make_head((32, 32), 2))
+        record = ablate_head(net, head, scenes.subset(slice(half, half + 100)))
+        rows |= dict(_rows("deeper head", head, record, net, maps, dataset))
+    return rows
+
+
+class _Maps:
+    """The trunk's maps of photos, computed once a photo."""
+
+    def __init__(self, net: SplitNet, side: int) -> None:
+        self._net, self._side = net, side
+        self._kept: dict[bytes, tuple[Tensor, Heatmap]] = {}
+        self._geometry = trunk_geometry(net.trunk)
+
+    def heatmap(self, read: Summing, frame: Grey) -> Heatmap:
+        key = hashlib.sha1(frame.tobytes()).digest()
+        if key not in self._kept:
+            self._kept[key] = self._run(frame)
+        maps, grid = self._kept[key]
+        with torch.inference_mode():
+            values = read(maps).numpy()[np.newaxis]
+        return dataclasses.replace(grid, values=values)
+
+    def _run(self, frame: Grey) -> tuple[Tensor, Heatmap]:
+        working = prepare(to_grey(frame), self._side)
+        with torch.inference_mode():
+            maps = self._net.trunk(torch.from_numpy(working.image).float() / 255)[0]
+        stride, offset = self._geometry.stride, self._geometry.offset
+        rows, columns = (int((n - 1 - offset) // stride) + 1 for n in working.content)
+        origin = (offset + 0.5) / working.scale - 0.5
+        empty = np.zeros((1, 1, 1), np.float32)
+        return maps[:, :rows, :columns], Heatmap(empty, stride / working.scale, origin)
+
+
+def _rows(
+    title: str,
+    head: nn.Module,
+    record: AblationRecord,
+    net: SplitNet,
+    maps: _Maps,
+    dataset: AnnotatedSet,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    background = net.spec.background
+    for name, (method, options) in WEIGHTINGS.items():
+        weighting = weigh(record, method, dataclasses.replace(options, background=background))
+        weights = torch.tensor(weighting.values[0], dtype=torch.float32)
+        summed: Summing = partial(torch.tensordot, weights, dims=1)
+        row = _best(dataset, partial(maps.heatmap, summed))
+        entropy = round(weighting.relative_entropy, 4)
+        yield f"{title}: {name}", {"relative_entropy": entropy, **row}
+    trained = _best(dataset, partial(maps.heatmap, lambda f: _log_odds(head(f[None]))[0]))
+    yield f"{title}: trained readout", {"relative_entropy": None, **trained}
+
+
+def _log_odds(logits: Tensor) -> Tensor:
+    """Log odds (N, h, w) of text from logits (N, 2, h, w)."""
+    return logits[:, 1] - logits[:, 0]
+
+
+def fit_head(
+    trunk: nn.Module, scenes: LabelledImages, head: nn.Sequential, steps: int = 1500
+) -> nn.Sequential:
+    """Fit a head to a frozen trunk's maps at windows of scenes, as many with text as without."""
+    random = np.random.default_rng(0)
+    features, targets = [], []
+    for index in range(len(scenes)):
+        images, labels = to_tensors(scenes, np.array([index]))
+        with torch.no_grad():
+            maps = trunk(images)[0].flatten(1).T
+        flat = labels.flatten().numpy()
+        for kind in (0, 1):
+            found = np.flatnonzero((flat == kind) & (flat != IGNORE))
+            picked = random.choice(found, min(160, len(found)), replace=False)
+            features.append(maps[torch.from_numpy(picked)])
+            targets.append(torch.full((len(picked),), kind))
+    x, y = torch.cat(features)[:, :, None, None], torch.cat(targets)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head.apply(lambda m: m.reset_parameters() if isinstance(m, nn.Conv2d) else None)
+        optimizer = torch.optim.Adam(head.parameters(), 5e-3)
+        for _ in range(steps):
+            batch = torch.randint(len(x), (2048,))
+            loss = nn.functional.cross_entropy(head(x[batch])[:, :, 0, 0], y[batch])
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+    return head.eval()
+
+
+def ablate_head(net: SplitNet, head: nn.Module, scenes: LabelledImages) -> AblationRecord:
+    """The ablation of the trunk's last layer before another head."""
+    example = to_tensors(scenes, np.arange(2))[0]
+    job = Job(
+        cut=cut_halves(net.trunk, head, net.spec.layer, example),
+        read=lambda indices: to_tensors(scenes, indices),
+        count=len(scenes),
+        provenance=Provenance(net.spec.layer, scenes.split, scenes.sha256, "", net.spec.classes),
+        options=AblationOptions(resamples=2),
+        deletion=False,
+    )
+    return ablate_job(job, ALONE)
 
 
 if __name__ == "__main__":

@@ -45,7 +45,6 @@ def test_help_is_the_docstring_line_for_line() -> None:
     ("program", "arguments", "line"),
     [
         ("speed.call_cost", ["nowhere"], "call_cost: cannot read nowhere/annotations.json"),
-        ("speed.providers", ["nowhere"], "providers: no model 'nowhere'"),
         ("accuracy.weightings", ["mnist-lenet", "nowhere"], "weightings: cannot read nowhere/"),
         ("speed.variants", ["x", "nowhere", "--material", "x"], "variants: cannot read nowhere/"),
         ("accuracy.peers.peers", ["nowhere"], "peers: cannot read nowhere/annotations.json"),
@@ -53,7 +52,6 @@ def test_help_is_the_docstring_line_for_line() -> None:
         ("accuracy.peers.fetch", ["benchmarks"], "fetch: .*benchmarks lies inside the checkout"),
         ("arm.count", ["x", "nowhere"], "count: cannot read nowhere/annotations.json"),
         ("arm.budget", ["nowhere", "--check"], "budget: no emulated Python in nowhere; bash"),
-        ("arm.shrinking", ["nowhere"], "shrinking: no emulated Python in nowhere; bash"),
         ("speed.camera_frames", ["nowhere"], "camera_frames: no emulated Python in nowhere; bash"),
         ("accuracy.flicker", ["nowhere.mp4"], "flicker: no such file or folder: nowhere.mp4"),
     ],
