@@ -95,13 +95,15 @@ def test_the_sdist_makes_the_wheel_that_the_checkout_makes(
     assert release.wheel.read_bytes() == direct.read_bytes()
 
 
-def test_the_wheel_holds_models_samples_and_page_and_needs_no_compiler(release: Release) -> None:
+def test_the_wheel_holds_models_samples_and_pages_and_needs_no_compiler(release: Release) -> None:
     members = release.members()
     for model in ("scene-text", "mnist-lenet", "mnist-maps"):
         for file in ("model.json", "localizer.onnx", "classifier.onnx"):
             assert f"simrun/models/{model}/{file}" in members
-    for page in (ROOT / "runtime/simrun/web/static").iterdir():
-        assert f"simrun/web/static/{page.name}" in members
+    for page in (ROOT / "runtime/simrun/sinks/web/static").iterdir():
+        assert f"simrun/sinks/web/static/{page.name}" in members
+    for template in (ROOT / "tools/simtool/reporting/templates").iterdir():
+        assert f"simtool/reporting/templates/{template.name}" in members
     assert any(name.startswith("simrun/samples/") for name in members)
     of_models = {name.split("/")[-1] for name in members if name.startswith("simrun/models/")}
     assert of_models == {"model.json", "localizer.onnx", "classifier.onnx", "README.md"}

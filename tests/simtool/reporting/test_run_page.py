@@ -26,7 +26,7 @@ from simtool.reporting.figure2 import (
     keep_hottest,
     score_mask,
 )
-from simtool.reporting.run_page import accuracy_rows
+from simtool.reporting.run_page import accuracy_rows, render
 from simtool.reporting.run_report import read_run
 from simtool.runs.recipes import RECIPES
 from simtool.training.loop import train_seeds
@@ -107,6 +107,14 @@ def test_a_run_by_itself_has_no_column_of_seeds(trained: Path, tmp_path: Path) -
     alone = shutil.copytree(trained, tmp_path / "alone")
     rows = list(accuracy_rows(read_run(alone)))
     assert {len(row) for row in rows} == {4}
+
+
+def test_a_class_named_like_markup_is_shown_as_text(trained: Path) -> None:
+    report = read_run(trained)
+    record = replace(report.record, classes=("<script>", *report.record.classes[1:]))
+    html = render(replace(report, record=record), None, "simtool report")["index.html"].decode()
+    assert "<td>&lt;script&gt;</td>" in html
+    assert "<script" not in html
 
 
 def test_figure_2_compares_with_the_authors_masks(

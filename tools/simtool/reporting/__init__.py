@@ -1,5 +1,6 @@
 """Pages and tables for people.
 
-In: runs, ablations, evaluations. Out: HTML pages, drawings, text for the terminal.
-Open `run_report` first; `html` is what all pages share.
+In: a run folder with its ablation, an evaluation, pictures.
+Out: self-contained HTML pages, their drawings as PNG, REPORT.md, text for the terminal.
+Open `run_page` or `eval_page` first: each gathers what `templates/` puts into words.
 """

@@ -1,27 +1,28 @@
-"""What `simtool eval` shows: a table for the terminal, REPORT.md, and the page of pictures."""
+"""An evaluation for people: a table for the terminal, REPORT.md, and a page with pictures."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from simtool.data.annotations import Corners
 from simtool.evaluation.evaluate import Evaluation, ImageScore, read_annotated
 from simtool.evaluation.text_metrics import FIGURES, Scores
-from simtool.reporting.html import facts, grid, page, paragraph, picture, shrink, table
+from simtool.reporting.page import Table, render_page
+from simtool.reporting.pictures import TRUE_BGR, Picture, draw_quads, embed, shrink
 
 _SHOWN: Final = 9
 """Pictures at either end of the ranking."""
 _WIDTH: Final = 640
 """Width of the embedded pictures in pixels."""
-_TRUE_BGR: Final = (60, 200, 255)
 _IGNORED_BGR: Final = (170, 170, 170)
 _PREDICTED_BGR: Final = (255, 90, 200)
+_LEGEND: Final = (
+    ("true region", TRUE_BGR),
+    ("ignored", _IGNORED_BGR),
+    ("predicted", _PREDICTED_BGR),
+)
+_COLUMNS: Final = ("set", "kind", *FIGURES.values())
 
 _DEFINITIONS: Final = (
     "px P/R/F1: precision, recall and F1 over pixels, union of the predicted quads against union "
@@ -35,9 +36,8 @@ _DEFINITIONS: Final = (
 
 def text_table(evaluation: Evaluation) -> str:
     """The scores as lines of text."""
-    columns = ["set", "kind", *FIGURES.values()]
-    rows = [columns, *_rows(evaluation)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(columns))]
+    rows = [_COLUMNS, *_rows(evaluation)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_COLUMNS))]
     return "\n".join(
         "  ".join(
             cell.ljust(width) if i < 2 else cell.rjust(width)
@@ -49,11 +49,10 @@ def text_table(evaluation: Evaluation) -> str:
 
 def markdown(evaluation: Evaluation, command: str) -> str:
     """The content of REPORT.md."""
-    columns = ["set", "kind", *FIGURES.values()]
     lines = [
         f"# {evaluation.model.name} on {evaluation.dataset.name}",
         "",
-        "| " + " | ".join(columns) + " |",
+        "| " + " | ".join(_COLUMNS) + " |",
         "| --- | --- |" + " ---: |" * len(FIGURES),
         *("| " + " | ".join(row) + " |" for row in _rows(evaluation)),
         "",
@@ -74,42 +73,22 @@ def html(evaluation: Evaluation, command: str) -> str:
         SourceError: a picture that was read before cannot be read now.
     """
     best, worst = _ends(evaluation.ranking)
-    body = [
-        table(["set", "kind", *FIGURES.values()], _rows(evaluation)),
-        paragraph(_DEFINITIONS, soft=True),
-        facts(_facts(evaluation, command)),
-        _legend(),
-        "<h2>Worst pictures</h2>",
-        grid(_figures(evaluation, worst)),
-    ]
-    if best:
-        body += ["<h2>Best pictures</h2>", grid(_figures(evaluation, best))]
-    if evaluation.bad:
-        body += ["<h2>Pictures that could not be used</h2>"]
-        body += [paragraph("They count as empty."), facts(evaluation.bad.items())]
-    return page(f"{evaluation.model.name} on {evaluation.dataset.name}", body)
+    return render_page(
+        "eval.html.j2",
+        f"{evaluation.model.name} on {evaluation.dataset.name}",
+        scores=Table(_COLUMNS, list(_rows(evaluation))),
+        definitions=_DEFINITIONS,
+        particulars=list(_facts(evaluation, command)),
+        legend=_LEGEND,
+        worst=[_drawn(evaluation, one) for one in worst],
+        best=[_drawn(evaluation, one) for one in best],
+        bad=evaluation.bad,
+    )
 
 
-def draw_quads(
-    image: NDArray[np.uint8],
-    outlines: Iterable[tuple[Sequence[Corners], tuple[int, int, int]]],
-    scale: float = 1.0,
-) -> NDArray[np.uint8]:
-    """A (H, W, 3) BGR copy of the picture with quads outlined.
-
-    Args:
-        image: (H, W) or (H, W, 3) BGR, uint8.
-        outlines: groups of quads, each with its colour (B, G, R).
-        scale: pixels of `image` per unit of the quads' coordinates.
-    """
-    canvas = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR) if image.ndim == 2 else image.copy()
-    for quads, colour in outlines:
-        for quad in quads:
-            corners = np.round(np.array(quad) * scale).astype(np.int32)
-            # A dark rim keeps the outline visible on any ground.
-            cv2.polylines(canvas, [corners], True, (0, 0, 0), 3, cv2.LINE_AA)
-            cv2.polylines(canvas, [corners], True, colour, 2, cv2.LINE_AA)
-    return np.asarray(canvas, np.uint8)
+def command_line(arguments: Sequence[str]) -> str:
+    """The command line as one would type it again."""
+    return shlex.join(["simtool", *arguments])
 
 
 def _rows(evaluation: Evaluation) -> Iterator[list[str]]:
@@ -157,30 +136,18 @@ def _ends(
     return ranking[: min(shown, len(ranking) - shown)], ranking[::-1][:shown]
 
 
-def _legend() -> str:
-    parts = [
-        f'<span class="key" style="background: rgb({r} {g} {b})"></span> {name}'
-        for name, (b, g, r) in (
-            ("true region", _TRUE_BGR),
-            ("ignored", _IGNORED_BGR),
-            ("predicted", _PREDICTED_BGR),
-        )
-    ]
-    return f"<p>{' &nbsp; '.join(parts)}</p>"
-
-
-def _figures(evaluation: Evaluation, ranking: Sequence[ImageScore]) -> Iterator[str]:
-    for one in ranking:
-        image = one.image
-        pixels = read_annotated(evaluation.dataset.path(image), image)
-        small = shrink(pixels, _WIDTH)
-        outlines = (
-            ([r.quad for r in image.regions if not r.ignore], _TRUE_BGR),
-            ([r.quad for r in image.regions if r.ignore], _IGNORED_BGR),
-            (evaluation.predictions.quads.get(image.name, ()), _PREDICTED_BGR),
-        )
-        drawn = draw_quads(small, outlines, small.shape[1] / pixels.shape[1])
-        yield picture(drawn, _caption(one), width=_WIDTH)
+def _drawn(evaluation: Evaluation, one: ImageScore) -> Picture:
+    """A picture with what is true and what was predicted outlined, and its scores below."""
+    image = one.image
+    pixels = read_annotated(evaluation.dataset.path(image), image)
+    small = shrink(pixels, _WIDTH)
+    outlines = (
+        ([r.quad for r in image.regions if not r.ignore], TRUE_BGR),
+        ([r.quad for r in image.regions if r.ignore], _IGNORED_BGR),
+        (evaluation.predictions.quads.get(image.name, ()), _PREDICTED_BGR),
+    )
+    drawn = draw_quads(small, outlines, small.shape[1] / pixels.shape[1])
+    return embed(drawn, _caption(one), _WIDTH)
 
 
 def _caption(one: ImageScore) -> str:
@@ -193,8 +160,3 @@ def _caption(one: ImageScore) -> str:
         f"{image.file}: px F1 {scores.px_f1:.2f} (P {scores.px_precision:.2f}, "
         f"R {scores.px_recall:.2f}), cov50 {scores.cov50:.2f}"
     )
-
-
-def command_line(arguments: Sequence[str]) -> str:
-    """The command line as one would type it again."""
-    return shlex.join(["simtool", *arguments])
