@@ -54,7 +54,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "simtool nets": Part("networks by name", 520, 380, "nets/"),
     "simtool weighting": Part("e_i to w_i, by name", 730, 280, "weighting/"),
     "simtool ablation": Part("each filter blocked: e_i", 730, 380, "ablation/ commands/"),
-    "simtool common": Part("files, processes", 940, 70, "files distributed progress"),
+    "simtool common": Part("files, processes", 940, 70, "files distributed"),
     "simrun cli": Part("the command line", 520, 480, "cli/ __main__"),
     "simrun service": Part("the systemd unit", 100, 560, "service/"),
     "simrun config": Part("options, file, environment", 310, 775, "config/"),
@@ -71,7 +71,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "simrun tracking": Part("regions through frames", 730, 700, "tracking/"),
     "simrun images": Part("pictures read", 100, 775, "images/"),
     "simrun result": Part("regions, counts", 730, 775, "result stats"),
-    "simrun common": Part("errors, files, secrets", 940, 775, "errors files redact"),
+    "simrun common": Part("errors, files, secrets", 940, 775, "errors files progress redact"),
 }
 
 

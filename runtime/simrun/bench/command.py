@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import typer
 
@@ -23,14 +22,12 @@ from simrun.files import refuse_existing
 from simrun.inference.session import EngineConfig
 from simrun.inference.threads import ThreadProbe, parse_threads, probe_threads
 from simrun.localizer import DEFAULT_MODEL, Localizer, require_side
+from simrun.progress import Advance, progress
 from simrun.sources import Source
 from simrun.sources.options import SourceOptions
 from simrun.sources.registry import open_camera, open_demo, open_source
 
 _log = logging.getLogger(__name__)
-
-_LINE_EVERY: Final = 0.25
-"""Share of the work between two lines of progress where there is no terminal."""
 
 
 def bench(
@@ -75,13 +72,13 @@ def _measure(
     with ExitStack() as stack:
         series = _series(settings, localizers, clocks, stack)
         before, load = read_state(), os.getloadavg()[0]
-        with _progress() as on_turn:
+        with progress("per cent measured", 100) as advance:
             measure(
                 series,
                 frames=None if settings.seconds else settings.frames or DEFAULT_FRAMES,
                 seconds=settings.seconds,
                 warmup=settings.warmup,
-                on_turn=on_turn,
+                on_turn=_per_cent(advance),
             )
         conditions = Conditions(
             before=before,
@@ -93,6 +90,18 @@ def _measure(
         )
     _warn(conditions)
     return make_record(next(iter(localizers.values())), series, conditions)
+
+
+def _per_cent(advance: Advance) -> Callable[[float], None]:
+    """From the share done in all to the steps of a display in hundreds."""
+    shown = 0
+
+    def on_turn(share: float) -> None:
+        nonlocal shown
+        steps, shown = round(100 * share) - shown, round(100 * share)
+        advance(steps)
+
+    return on_turn
 
 
 def _warn(conditions: Conditions) -> None:
@@ -160,21 +169,3 @@ def _opener(settings: BenchSettings, *, colour: bool) -> Callable[[], Source]:
     if camera is not None:
         return lambda: open_camera(camera, SourceOptions(colour=colour))
     return open_demo
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[float], None]]:
-    """A bar, or a line now and then; always on standard error."""
-    if sys.stderr.isatty():
-        with typer.progressbar(length=100, label="measuring", file=sys.stderr) as bar:
-            yield lambda share: bar.update(round(share * 100) - bar.pos)
-        return
-    told = 0.0
-
-    def line(share: float) -> None:
-        nonlocal told
-        if share >= told + _LINE_EVERY:
-            told = share
-            typer.echo(f"simrun: measuring, {share:.0%}", err=True)
-
-    yield line

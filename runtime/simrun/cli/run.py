@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +12,7 @@ import typer
 
 from simrun.config.schema import Settings
 from simrun.errors import SourceError, UsageError
+from simrun.progress import progress
 
 if TYPE_CHECKING:
     from simrun.localizer import Localizer
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 _LIVE_HOLD: Final = 2
 """Most of the flicker goes for one frame of delay: benchmarks/accuracy/flicker.py."""
-
-_LINE_EVERY: Final = 100
-"""Frames between two lines of progress where there is no terminal."""
 
 
 def execute(settings: Settings) -> None:
@@ -118,7 +116,10 @@ def _work(
     context = SinkContext(info, settings.overwrite, stats, source.close, settings.token)
     sinks = open_sinks(wanted, context)
     length, most = source.length, settings.max_frames
-    with _progress(min(length or most, most) if most else length, wanted) as on_frame:
+    length = min(length or most, most) if most else length
+    # A bar between lines of results on the same terminal would be in their way.
+    mixed = sys.stdout.isatty() and ("jsonl", "-") in wanted
+    with progress("frames", length, bar=not mixed) as advance:
         return run(
             source,
             localizer,
@@ -127,7 +128,7 @@ def _work(
             stats=stats,
             max_frames=most,
             guard=lambda frames: notifier.watch(guard(frames), stats),
-            on_frame=on_frame,
+            on_frame=lambda _: advance(1),
         )
 
 
@@ -172,24 +173,3 @@ def _sum_up(stats: StatsSnapshot) -> None:
         raise SourceError(
             f"{stats.bad} of {stats.frames + stats.bad} could not be read; see the lines above"
         )
-
-
-@contextmanager
-def _progress(
-    length: int | None, wanted: list[tuple[str, str]]
-) -> Iterator[Callable[[RunStats], None]]:
-    """A bar, or a line now and then; always on standard error."""
-    # A bar between lines of results on the same terminal would be in their way.
-    mixed = sys.stdout.isatty() and ("jsonl", "-") in wanted
-    if sys.stderr.isatty() and not mixed and length and length > 1:
-        with typer.progressbar(length=length, label="frames", file=sys.stderr) as bar:
-            yield lambda _: bar.update(1)
-        return
-
-    def line(stats: RunStats) -> None:
-        frames = stats.frames
-        if frames and frames % _LINE_EVERY == 0:
-            of = f" of {length}" if length else ""
-            typer.echo(f"simrun: {frames}{of} frames", err=True)
-
-    yield line

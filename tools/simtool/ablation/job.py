@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simrun.errors import SourceError
+from simrun.progress import progress
 from simtool.ablation.deletion import MOST_SAMPLES, Orders, measure_deletion
 from simtool.ablation.measure import AblationOptions, Provenance, ablate_cut, images_at_once
 from simtool.ablation.partition.graph import Baseline, Cut
 from simtool.ablation.record import AblationRecord, Deletion
 from simtool.distributed import Peers
 from simtool.files import thinning_step
-from simtool.progress import progress
 
 log = logging.getLogger(__name__)
 

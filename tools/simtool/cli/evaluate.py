@@ -6,14 +6,13 @@ Heavy imports happen inside the command, so that `--help` answers at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from simrun.errors import SourceError, UsageError
+from simrun.progress import progress
 
 if TYPE_CHECKING:
     from simtool.data.annotations import AnnotatedSet
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
 PREDICTIONS_FILE: Final = "predictions.jsonl"
 SCORES_FILE: Final = "scores.json"
 NAMES_FILE: Final = "names.json"
-_LINE_EVERY: Final = 50
-"""Pictures between two lines of progress where there is no terminal."""
 
 
 def register(app: typer.Typer) -> None:
@@ -91,7 +88,9 @@ def eval_command(
     typer.echo(text_table(evaluation))
     if names is not None:
         typer.echo(f"\n{names}")
-    typer.echo(f"simtool: wrote {target}", err=True)
+    count = len(pictures.images)
+    used = count - len(evaluation.bad)
+    typer.echo(f"simtool: {used} of {count} pictures scored, wrote {target}", err=True)
     if evaluation.bad:
         raise SourceError(
             f"{len(evaluation.bad)} of {len(pictures.images)} pictures could not be used and "
@@ -113,7 +112,7 @@ def _predict(
     # Labels have no part in the scores, but predictions.jsonl is to be what simrun writes.
     localizer = Localizer.load(model, side, threads)
     set_thresholds(localizer, map_threshold, region_threshold)
-    with _progress(len(pictures.images)) as advance:
+    with progress("pictures", len(pictures.images)) as advance:
         return predict(localizer, pictures, folder / PREDICTIONS_FILE, advance)
 
 
@@ -152,21 +151,3 @@ def _write_names(pictures: AnnotatedSet, folder: Path) -> str:
     scores = score_names(pictures, folder / PREDICTIONS_FILE)
     write_json(folder / NAMES_FILE, {name: counts.to_json() for name, counts in scores.items()})
     return names_table(scores)
-
-
-@contextmanager
-def _progress(length: int) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, a line now and then elsewhere; always on standard error."""
-    if sys.stderr.isatty():
-        with typer.progressbar(length=length, label="pictures", file=sys.stderr) as bar:
-            yield lambda: bar.update(1)
-        return
-    done = 0
-
-    def line() -> None:
-        nonlocal done
-        done += 1
-        if done % _LINE_EVERY == 0 or done == length:
-            typer.echo(f"simtool: {done} of {length} pictures", err=True)
-
-    yield line

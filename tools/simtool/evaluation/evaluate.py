@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -19,6 +19,7 @@ from simrun import __version__
 from simrun.errors import SourceError, UsageError
 from simrun.images.read import read_image
 from simrun.localizer import Localizer
+from simrun.progress import Advance
 from simrun.run.loop import run
 from simrun.sinks.jsonl import JsonlSink
 from simrun.sinks.registry import StreamInfo
@@ -175,7 +176,7 @@ def predict(
     localizer: Localizer,
     dataset: AnnotatedSet,
     target: Path,
-    on_picture: Callable[[], None] = lambda: None,
+    advance: Advance = lambda _: None,
 ) -> ModelRecord:
     """Run a model over a data set and write its predictions as `simrun --jsonl` does.
 
@@ -185,7 +186,7 @@ def predict(
         localizer: the model.
         dataset: the pictures.
         target: file of JSON lines to write.
-        on_picture: called after each picture, for a display of progress.
+        advance: told of each picture, for a display of progress.
 
     Raises:
         OutputError: the file is there already or cannot be written.
@@ -193,7 +194,7 @@ def predict(
     meta, source = localizer.meta, AnnotatedSource(dataset)
     info = StreamInfo(meta.name, localizer.bundle.sha256, source.name, source.rate)
     sink = JsonlSink(str(target), info)
-    run(source, localizer, [sink], on_frame=lambda _: on_picture())
+    run(source, localizer, [sink], on_frame=lambda _: advance(1))
     return ModelRecord(
         name=meta.name,
         sha256=localizer.bundle.sha256,

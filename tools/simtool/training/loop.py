@@ -21,12 +21,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from simrun.errors import ModelError, UsageError
+from simrun.progress import Advance, progress
 from simtool.data import LabelledImages
 from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE, Peers
 from simtool.files import write_json
 from simtool.nets import SplitNet, build_net
-from simtool.progress import Advance, progress
 from simtool.runs.checkpoint import Checkpoint, load_optimizer, load_weights, optimizer_tensors
 from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder
 from simtool.runs.recipes import Recipe
@@ -72,7 +72,7 @@ def train(
     done = _resume(run, net, optimizer)
     history = run.history(done)
     iterations = math.ceil(len(train_split) / recipe.batch)
-    with progress(f"seed {seed}", recipe.epochs * iterations) as advance:
+    with progress(f"steps of seed {seed}", recipe.epochs * iterations) as advance:
         advance(done * iterations)
         for epoch in range(done, recipe.epochs):
             started = time.monotonic()

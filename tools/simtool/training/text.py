@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from simrun.errors import ModelError, UsageError
+from simrun.progress import Advance, progress
 from simtool.data.dataset import IGNORE
 from simtool.data.text import canvas
 from simtool.data.text.store import SceneBatch, SceneStore
 from simtool.nets import SplitNet, build_net
-from simtool.progress import Advance, progress
 from simtool.runs.checkpoint import Checkpoint, load_optimizer, load_weights, optimizer_tensors
 from simtool.runs.folder import RunConfig, RunFolder
 from simtool.runs.recipes import SceneRecipe
@@ -71,7 +71,7 @@ def train_scenes(
     training = _Training(recipe, scenes, seed)
     done = training.resume(run)
     history = run.history(done)
-    with progress(f"seed {seed}", recipe.epochs * recipe.steps) as advance:
+    with progress(f"steps of seed {seed}", recipe.epochs * recipe.steps) as advance:
         advance(done * recipe.steps)
         for epoch in range(done, recipe.epochs):
             started = time.monotonic()

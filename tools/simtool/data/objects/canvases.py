@@ -12,11 +12,11 @@ import cv2
 import numpy as np
 
 from simrun.errors import OutputError
+from simrun.progress import progress
 from simtool.data.annotations import ANNOTATIONS_FILE
 from simtool.data.objects.material import Material
 from simtool.data.objects.scenes import Layout, Scene, make_scene
 from simtool.files import json_bytes, staged_folder, write_bytes
-from simtool.progress import progress
 
 CANVAS: Final = Layout(height=240, width=320, sizes=(24.0, 100.0), most=6)
 
@@ -31,7 +31,7 @@ def write_canvases(run: Path, out: Path, count: int, overwrite: bool) -> None:
     material = Material.load(run)
     with (
         staged_folder(out, mark=ANNOTATIONS_FILE, overwrite=overwrite) as folder,
-        progress("canvases", count) as advance,
+        progress("canvases composed", count) as advance,
     ):
         records = []
         for index in range(count):

@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from simrun.errors import SourceError
 from simrun.images.read import IMAGE_SUFFIXES, read_image
+from simrun.progress import progress
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.data.objects.cutout import Pixels, cut_out, in_channels, is_coloured
 from simtool.files import thinning_step
-from simtool.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def read_cutouts(root: Path, channels: Channels | None) -> tuple[CutOuts, Channe
     images: list[Pixels] = []
     labels: list[int] = []
     held_out: list[bool] = []
-    with progress("reading", len(listing)) as advance:
+    with progress("pictures read", len(listing)) as advance:
         for index in range(len(classes)):
             paths = [listing.files[i] for i in np.flatnonzero(listing.labels == index)]
             kept = _spread(paths, min(_MOST_PER_CLASS, _MOST // len(classes)))

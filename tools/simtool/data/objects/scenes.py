@@ -16,12 +16,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from simrun.progress import progress
 from simtool.data.dataset import IGNORE, LabelledImages
 from simtool.data.objects.cutout import SIDE, Pixels
 from simtool.data.objects.material import Material
 from simtool.data.text.background import random_crop
 from simtool.data.text.camera import photograph
-from simtool.progress import progress
 
 SCENE_SIDE: Final = 128
 """Of a training scene, in pixels."""
@@ -107,7 +107,7 @@ def compose_split(material: Material, held_out: bool, count: int) -> LabelledIma
     images = np.empty((count, variant.channels, SCENE_SIDE, SCENE_SIDE), np.uint8)
     cells = SCENE_SIDE // STRIDE
     labels = np.empty((count, cells, cells), np.int64)
-    with progress("composing", count) as advance:
+    with progress("scenes composed", count) as advance:
         for index in range(count):
             scene = make_scene(material, held_out, index, Layout())
             images[index] = scene.image.transpose(2, 0, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 
 from simrun.errors import SourceError
 from simrun.files import output_errors
+from simrun.progress import progress
 from simtool.data.dataset import IGNORE
 from simtool.data.text import canvas
 from simtool.data.text.canvas import SceneConfig, SceneMaterials
 from simtool.data.text.scenes import make_scene
-
-log = logging.getLogger(__name__)
 
 RECIPE_FILE: Final = "recipe.json"
 SHARD: Final = 500
@@ -132,16 +130,18 @@ def build_store(
 def _make_shards(
     folder: Path, recipe: StoreRecipe, load: MaterialLoader, missing: list[int], workers: int
 ) -> None:
-    if workers == 1:
-        materials = load()
-        for shard in missing:
-            _make_shard(folder, recipe, shard, materials)
-        return
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(load,)) as pool:
-        jobs = [pool.submit(_make_shard, folder, recipe, shard) for shard in missing]
-        for done, job in enumerate(jobs, 1):
-            job.result()
-            log.info("scenes: %d of %d made", done * recipe.shard, len(missing) * recipe.shard)
+    with progress("scenes made", len(missing) * recipe.shard) as advance:
+        if workers == 1:
+            materials = load()
+            for shard in missing:
+                _make_shard(folder, recipe, shard, materials)
+                advance(recipe.shard)
+            return
+        with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(load,)) as pool:
+            jobs = [pool.submit(_make_shard, folder, recipe, shard) for shard in missing]
+            for job in jobs:
+                job.result()
+                advance(recipe.shard)
 
 
 _worker: dict[str, SceneMaterials] = {}
