@@ -39,8 +39,8 @@ from benchmarks.accuracy.pointing import PixelMaps, best_share, pixel_maps, scor
 from benchmarks.harness.console import BenchmarkError, make_parser, one_line_errors
 from simrun import Localizer
 from simrun.errors import ModelError
-from simrun.localization.heatmap import Heatmap
 from simrun.localization.preprocess import prepare
+from simrun.result import Heatmap
 from simtool.data import LabelledImages, load_split
 from simtool.data.canvases import Canvas, compose
 from simtool.export.geometry import trunk_geometry

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from simrun.localization.heatmap import Heatmap
+from simrun.result import Heatmap
 from simtool.data.annotations import AnnotatedImage, AnnotatedSet, Corners
 from simtool.evaluation.evaluate import read_annotated
 

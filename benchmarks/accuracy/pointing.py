@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from simrun.localization.heatmap import Heatmap
+from simrun.result import Heatmap
 from simtool.data.canvases import Canvas
 
 SMOOTHING: Final = 7

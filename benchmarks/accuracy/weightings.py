@@ -32,8 +32,9 @@ from benchmarks.harness.console import make_parser, one_line_errors
 from simrun.bundle.load import load_bundle
 from simrun.images.read import to_grey
 from simrun.inference.session import Engine, EngineConfig
-from simrun.localization.heatmap import Heatmap, compute_heatmap
+from simrun.localization.heatmap import compute_heatmap
 from simrun.localization.preprocess import prepare
+from simrun.result import Heatmap
 from simtool.ablation.job import Job, ablate_job
 from simtool.ablation.measure import AblationOptions, Provenance
 from simtool.ablation.partition.choose import cut_halves

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from simrun.version import __version__
+
 if TYPE_CHECKING:
     from simrun.localizer import Localizer
     from simrun.result import Region, Result
 
 __all__ = ["Localizer", "Region", "Result", "__version__"]
-__version__ = "0.1.0"
 
 # ONNX Runtime from 1.32 has telemetry in its Linux builds: it numbers the computer in ~/.cache and
 # starts a thread to report with, as soon as it is imported. It must be told here, before that.

@@ -17,12 +17,12 @@ from simrun.errors import ModelError, UsageError
 from simrun.images.read import Image, check_frame, to_channels
 from simrun.inference.providers import Provider, available_providers
 from simrun.inference.session import Engine, EngineConfig
-from simrun.inference.threads import probe_threads
-from simrun.localization.heatmap import Heatmap, compute_heatmap
+from simrun.inference.threads import ThreadProbe, probe_threads
+from simrun.localization.heatmap import compute_heatmap
 from simrun.localization.preprocess import prepare
 from simrun.localization.regions import RegionOptions, TextLine, find_regions
 from simrun.recognition.classify import Reading, label_regions, read_regions
-from simrun.result import Latency, Quad, Region, Result
+from simrun.result import Heatmap, Latency, Quad, Region, Result
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ class Localizer:
         bundle = load_bundle(name_or_dir)
         if threads is None:
             require_side(side)
-            threads = probe_threads(bundle, side or bundle.meta.side, provider).threads
+            threads = choose_threads(bundle, side or bundle.meta.side, provider).threads
         config = EngineConfig(threads=threads, provider=provider)
         return cls(bundle, side=side, classify=classify, engine_config=config)
 
@@ -187,6 +187,19 @@ def require_side(side: int | None) -> None:
     """Raise UsageError where a working side is out of range; None, the model's own, is not."""
     if side is not None and not 32 <= side <= 16384:
         raise UsageError(f"--side is {side}; it must be 32 to 16384 pixels")
+
+
+def choose_threads(bundle: Bundle, side: int, provider: str | None = None) -> ThreadProbe:
+    """How many threads pay: the localizer on an empty 4:3 picture, its longer side `side` pixels.
+
+    Raises:
+        UsageError: the provider is not there.
+        ModelError: the graph does not load or run.
+    """
+    meta = bundle.meta
+    shape = (round(side * 3 / 4), side) + ((meta.channels,) if meta.channels > 1 else ())
+    batch = prepare(np.zeros(shape, np.uint8), side, meta.static_size).image
+    return probe_threads(bundle.localizer, batch, provider, what=LOCALIZER_FILE)
 
 
 def _tell_elsewhere(engine: Engine) -> None:

@@ -1,12 +1,12 @@
-"""What a frame gave: regions, their labels and the time it took."""
+"""What a frame gave: regions, their labels, the time it took, and the heatmap behind them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from simrun.localization.heatmap import Heatmap
+import numpy as np
+from numpy.typing import NDArray
 
 SCHEMA: Final = "simrun/1"
 
@@ -80,6 +80,22 @@ class Latency:
 
 STAGES: Final = tuple(stage.name for stage in fields(Latency))
 """In the order in which a frame goes through them; the last one is their sum."""
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """Text likelihood on a coarse grid laid over the frame."""
+
+    values: NDArray[np.float32]
+    """(K, h, w); K = 1, or one channel per class."""
+    pitch: float
+    """Frame pixels from one cell to the next, on both axes."""
+    origin: float
+    """Frame coordinate of the centre of cell 0, in pixels, on both axes."""
+
+    def to_frame(self, cells: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Frame pixels of points given in cells, (..., 2) as (x, y)."""
+        return np.asarray(cells, np.float64) * self.pitch + self.origin
 
 
 @dataclass(frozen=True)

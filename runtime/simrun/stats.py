@@ -7,16 +7,55 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Final
 
 from simrun.result import Latency, Result
-from simrun.sources.base import SourceStats
 
 WINDOW: Final = 600
 """Frames whose latencies are kept."""
 
 _RATE_S: Final = 10.0
 """Seconds over which the rate is taken."""
+
+
+class State(StrEnum):
+    """Where a live source stands."""
+
+    OPENING = "opening"
+    """It was never open yet."""
+    OPEN = "open"
+    """Frames come."""
+    WAITING = "waiting"
+    """Frames came, and will again once the device is back."""
+    FAILED = "failed"
+    """It was given up."""
+    CLOSED = "closed"
+    """Nobody wants frames any more."""
+
+
+@dataclass(frozen=True)
+class SourceStats:
+    """Counts of a live source since its start."""
+
+    state: str
+    """One of `State`."""
+    captured: int = 0
+    """Frames that the device gave; one may turn out bad when it is taken and decoded."""
+    skipped: int = 0
+    """Captured, but replaced by a newer one before anybody took them."""
+    bad: int = 0
+    """Empty or corrupt; never passed on."""
+    stalls: int = 0
+    """Times that no frame, or the same frame for too long, made the source open again."""
+    reconnects: int = 0
+    """Times that the device came back after an outage."""
+    hung: int = 0
+    """Capture threads that are stuck in the driver now."""
+    description: str = ""
+    """What was agreed on with the device when it was opened last: size, format, rate."""
+    error: str | None = None
+    """Why no frames come, while none come."""
 
 
 @dataclass(frozen=True)

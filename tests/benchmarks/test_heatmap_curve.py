@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy.heatmap_curve import MapCurve, map_curve
-from simrun.localization.heatmap import Heatmap
+from simrun.result import Heatmap
 from simtool.data.annotations import AnnotatedSet, load_annotations
 
 SIZE = 40

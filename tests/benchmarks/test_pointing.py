@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.accuracy.pointing import SMOOTHING, best_share, pixel_maps, score_maps
-from simrun.localization.heatmap import Heatmap
+from simrun.result import Heatmap
 from simtool.data.canvases import Canvas
 
 

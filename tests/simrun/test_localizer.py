@@ -17,9 +17,9 @@ from simrun import Localizer
 from simrun.bundle.load import load_bundle
 from simrun.errors import SourceError, UsageError
 from simrun.images.read import to_bgr
-from simrun.localization.heatmap import Heatmap
 from simrun.localizer import require_side
 from simrun.recognition.classify import Reading
+from simrun.result import Heatmap
 from tests.simrun.conftest import STROKES
 
 

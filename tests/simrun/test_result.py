@@ -6,8 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from simrun.localization.heatmap import Heatmap
-from simrun.result import STAGES, Latency, Region, Result
+from simrun.result import STAGES, Heatmap, Latency, Region, Result
 
 LEANING = ((3.0, 2.04), (9.96, 5.0), (7.0, 12.0), (0.0, 9.0))
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from simrun.result import Latency, Result
-from simrun.sources import SourceStats
-from simrun.stats import WINDOW, RunStats
+from simrun.stats import WINDOW, RunStats, SourceStats
 
 from .clock import Clock
 

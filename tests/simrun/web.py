@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.images.read import Image
-from simrun.localization.heatmap import Heatmap
-from simrun.result import Latency, Region, Result
+from simrun.result import Heatmap, Latency, Region, Result
 from simrun.sinks.registry import SinkContext, StreamInfo
 from simrun.sinks.web.connection import Limits
 from simrun.sinks.web.sink import PageSink

@@ -20,8 +20,8 @@ from simrun.bundle.load import Bundle, load_bundle
 from simrun.diagnostics.machine import Machine, read_machine, read_peak_memory_mib
 from simrun.files import refuse_existing
 from simrun.inference.session import EngineConfig
-from simrun.inference.threads import ThreadProbe, parse_threads, probe_threads
-from simrun.localizer import DEFAULT_MODEL, Localizer, require_side
+from simrun.inference.threads import ThreadProbe, parse_threads
+from simrun.localizer import DEFAULT_MODEL, Localizer, choose_threads, require_side
 from simrun.progress import Advance, progress
 from simrun.sources import Source
 from simrun.sources.options import SourceOptions
@@ -129,7 +129,7 @@ def _localizers(
     for side in sides:
         require_side(side)
         if None in threads:
-            probes[side] = probe_threads(bundle, side, settings.provider)
+            probes[side] = choose_threads(bundle, side, settings.provider)
         for count in (probes[side].threads if n is None else n for n in threads):
             localizers[side, count] = Localizer(
                 bundle,

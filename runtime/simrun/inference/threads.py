@@ -16,11 +16,10 @@ from typing import Final
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from simrun.bundle.load import LOCALIZER_FILE, Bundle
 from simrun.errors import UsageError
 from simrun.inference.session import MAX_THREADS, Engine, EngineConfig
-from simrun.localization.preprocess import prepare
 
 _log = logging.getLogger(__name__)
 
@@ -87,26 +86,24 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def probe_threads(bundle: Bundle, side: int, provider: str | None = None) -> ThreadProbe:
+def probe_threads(
+    graph: bytes, batch: NDArray[np.uint8], provider: str | None, *, what: str
+) -> ThreadProbe:
     """Measure 1, 2 and 4 threads, as far as there are cores, and choose.
 
-    The network runs on an empty picture of 4:3, whose longer side is `side`.
-
     Args:
-        bundle: the model.
-        side: working side in pixels.
+        graph: the ONNX file's content.
+        batch: (N, C, H, W) uint8, of the size that the graph is going to run on.
         provider: execution provider; None takes the CPU.
+        what: the file's name, for messages.
 
     Raises:
         UsageError: the provider is not there.
         ModelError: the graph does not load or run.
     """
-    meta = bundle.meta
-    shape = (round(side * 3 / 4), side) + ((meta.channels,) if meta.channels > 1 else ())
-    batch = prepare(np.zeros(shape, np.uint8), side, meta.static_size).image
     cores = usable_cores()
     engines = {
-        threads: Engine(bundle.localizer, EngineConfig(threads, provider), what=LOCALIZER_FILE)
+        threads: Engine(graph, EngineConfig(threads, provider), what=what)
         for threads in CANDIDATES
         if threads <= cores
     }

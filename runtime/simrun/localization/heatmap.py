@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -13,22 +11,7 @@ from simrun.errors import ModelError
 from simrun.images.read import Image
 from simrun.inference.session import Engine
 from simrun.localization.preprocess import Working
-
-
-@dataclass(frozen=True)
-class Heatmap:
-    """Text likelihood on a coarse grid laid over the frame."""
-
-    values: NDArray[np.float32]
-    """(K, h, w); K = 1, or one channel per class."""
-    pitch: float
-    """Frame pixels from one cell to the next, on both axes."""
-    origin: float
-    """Frame coordinate of the centre of cell 0, in pixels, on both axes."""
-
-    def to_frame(self, cells: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Frame pixels of points given in cells, (..., 2) as (x, y)."""
-        return np.asarray(cells, np.float64) * self.pitch + self.origin
+from simrun.result import Heatmap
 
 
 def compute_heatmap(engine: Engine, meta: BundleMeta, working: Working) -> Heatmap:

@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.images.read import Image, to_bgr
-from simrun.localization.heatmap import Heatmap
-from simrun.result import Region, Result
+from simrun.result import Heatmap, Region, Result
 
 _OUTLINE: Final = (80, 255, 80)
 _HELD: Final = (190, 190, 190)

@@ -3,7 +3,7 @@
 `opening` finds the source behind a name; each kind has a module of its own.
 """
 
-from simrun.sources.base import BadFrame, Counted, Frame, Source, SourceStats, State
+from simrun.sources.base import BadFrame, Counted, Frame, Source
 from simrun.sources.options import SourceOptions, parse_raw, parse_size
 
 __all__ = [
@@ -12,8 +12,6 @@ __all__ = [
     "Frame",
     "Source",
     "SourceOptions",
-    "SourceStats",
-    "State",
     "parse_raw",
     "parse_size",
 ]

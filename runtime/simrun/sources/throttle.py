@@ -7,9 +7,10 @@ import math
 import threading
 from collections.abc import Iterator
 
-from simrun.sources.base import BadFrame, Counted, Frame, Source, SourceStats
+from simrun.sources.base import BadFrame, Counted, Frame, Source
 from simrun.sources.live.clock import Clock, SystemClock
 from simrun.sources.options import SourceOptions
+from simrun.stats import SourceStats
 
 _log = logging.getLogger(__name__)
 

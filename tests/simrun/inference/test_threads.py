@@ -18,10 +18,9 @@ from simrun.inference.threads import (
     ThreadProbe,
     choose,
     parse_threads,
-    probe_threads,
     time_in_turns,
 )
-from simrun.localizer import Localizer
+from simrun.localizer import Localizer, choose_threads
 from tests.simrun.conftest import STROKES
 
 
@@ -71,7 +70,7 @@ def test_the_choice_on_this_machine_is_measured_and_logged(
 ) -> None:
     monkeypatch.setattr("simrun.inference.threads.usable_cores", lambda: 2)
     with caplog.at_level(logging.INFO, "simrun"):
-        probe = probe_threads(load_bundle(STROKES), 320)
+        probe = choose_threads(load_bundle(STROKES), 320)
     assert list(probe.times_s) == [threads for threads in CANDIDATES if threads <= 2]
     assert probe.threads in probe.times_s
     assert f"threads auto: {probe.threads} (median of the network by threads, 1: " in caplog.text
@@ -88,7 +87,7 @@ def test_a_localizer_without_a_number_of_threads_takes_what_the_probe_chose(
         sides.append(side)
         return ThreadProbe(3, {})
 
-    monkeypatch.setattr("simrun.localizer.probe_threads", probe)
+    monkeypatch.setattr("simrun.localizer.choose_threads", probe)
     assert Localizer.load(STROKES, side=160, threads=None).threads == 3
     assert Localizer.load(STROKES, threads=None).threads == 3
     with pytest.raises(UsageError, match="--side is 5"):

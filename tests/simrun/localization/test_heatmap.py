@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from simrun.bundle.load import Bundle, load_bundle
 from simrun.inference.session import Engine, EngineConfig
-from simrun.localization.heatmap import Heatmap, compute_heatmap
+from simrun.localization.heatmap import compute_heatmap
 from simrun.localization.preprocess import prepare
+from simrun.result import Heatmap
 from tests.simrun.conftest import STROKES
 
 BUNDLE: Bundle = load_bundle(STROKES)

@@ -15,8 +15,8 @@ from simrun.images.read import Image
 from simrun.localizer import Localizer
 from simrun.result import Latency, Result
 from simrun.run.loop import run
-from simrun.sources import BadFrame, Frame, SourceStats
-from simrun.stats import RunStats
+from simrun.sources import BadFrame, Frame
+from simrun.stats import RunStats, SourceStats
 
 IMAGE: Image = np.zeros((48, 64), np.uint8)
 BAD = BadFrame(1, "b.png", "b.png is empty (0 bytes)")

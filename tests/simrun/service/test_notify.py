@@ -12,8 +12,8 @@ import pytest
 from simrun.result import Latency, Result
 from simrun.run.loop import Frames
 from simrun.service.notify import Notifier, open_notifier
-from simrun.sources import BadFrame, Frame, SourceStats
-from simrun.stats import RunStats
+from simrun.sources import BadFrame, Frame
+from simrun.stats import RunStats, SourceStats
 from tests.simrun.clock import Clock
 from tests.simrun.conftest import STROKES, Run
 

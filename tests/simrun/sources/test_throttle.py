@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from simrun.errors import UsageError
-from simrun.sources import BadFrame, Frame, SourceOptions, SourceStats
+from simrun.sources import BadFrame, Frame, SourceOptions
 from simrun.sources.options import PixelFormat, RawFormat, Size, parse_raw, parse_size
 from simrun.sources.registry import open_demo, open_source
 from simrun.sources.throttle import PacedSource, StrideSource
+from simrun.stats import SourceStats
 from tests.simrun.live_fakes import FakeClock, picture
 
 

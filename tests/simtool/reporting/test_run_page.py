@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simrun.errors import ModelError, OutputError, SourceError, UsageError
-from simrun.localization.heatmap import Heatmap
 from simrun.localizer import Localizer
+from simrun.result import Heatmap
 from simtool.reporting.charts import draw_filters, draw_weights
 from simtool.reporting.figure2 import (
     MATCHED,

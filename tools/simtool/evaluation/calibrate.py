@@ -18,9 +18,9 @@ import numpy as np
 
 from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError, UsageError
-from simrun.localization.heatmap import Heatmap
 from simrun.localization.regions import RegionOptions, find_regions
 from simrun.localizer import Localizer
+from simrun.result import Heatmap
 from simtool.data.annotations import ALL, AnnotatedSet, Corners
 from simtool.evaluation.evaluate import read_annotated
 from simtool.evaluation.text_metrics import Counts, Scores, Truth

@@ -13,8 +13,8 @@ from typing import Final
 
 from simrun.result import STAGES, Latency
 from simrun.sinks.base import StreamInfo
-from simrun.sources.base import SourceStats, State
-from simrun.stats import StatsSnapshot
+from simrun.stats import SourceStats, State, StatsSnapshot
+from simrun.version import __version__
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -109,8 +109,6 @@ Metric = tuple[str, str, str, Iterable[Sample]]
 
 
 def _about_run(info: StreamInfo, now: StatsSnapshot) -> Iterator[Metric]:
-    from simrun import __version__
-
     about = {
         "version": __version__,
         "model": info.model,

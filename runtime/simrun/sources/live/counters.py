@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from typing import Literal
 
-from simrun.sources.base import SourceStats, State
+from simrun.stats import SourceStats, State
 
 Count = Literal["captured", "skipped", "bad", "stalls", "reconnects"]
 

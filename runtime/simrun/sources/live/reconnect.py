@@ -18,13 +18,14 @@ from random import Random
 from typing import Final
 
 from simrun.errors import SourceError
-from simrun.sources.base import BadFrame, Frame, SourceStats, State
+from simrun.sources.base import BadFrame, Frame
 from simrun.sources.devices.base import Device, DeviceUnusableError
 from simrun.sources.live.capture import Captured, Session
 from simrun.sources.live.clock import Clock, SystemClock
 from simrun.sources.live.counters import Counters
 from simrun.sources.live.frozen import FrozenWatch
 from simrun.sources.options import SourceOptions
+from simrun.stats import SourceStats, State
 
 _log = logging.getLogger(__name__)
 

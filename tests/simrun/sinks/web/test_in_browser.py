@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from simrun.sinks.web import mjpeg
-from simrun.sources import SourceStats
+from simrun.stats import SourceStats
 from tests.simrun.browser import CHROMIUM, Tab, open_tab
 from tests.simrun.web import Page, grey_frame, open_page, until
 

@@ -12,8 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from simrun.result import Latency, Result
 from simrun.sinks.web import metrics
 from simrun.sinks.web.metrics import LatencyHistogram, PageCounts, write_metrics
-from simrun.sources import SourceStats
-from simrun.stats import RunStats
+from simrun.stats import RunStats, SourceStats
 from tests.simrun.clock import Clock
 from tests.simrun.web import INFO
 

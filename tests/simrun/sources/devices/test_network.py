@@ -13,8 +13,9 @@ import cv2
 import pytest
 
 from simrun.errors import SourceError
-from simrun.sources import Counted, Frame, SourceOptions, State
+from simrun.sources import Counted, Frame, SourceOptions
 from simrun.sources.registry import open_source
+from simrun.stats import State
 from tests.simrun.live_fakes import picture
 
 PATIENCE_S = 30.0

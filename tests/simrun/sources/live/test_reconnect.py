@@ -13,13 +13,14 @@ import pytest
 
 from simrun.errors import SourceError
 from simrun.images.read import Image
-from simrun.sources import Frame, State
+from simrun.sources import Frame
 from simrun.sources.devices.base import DeviceUnusableError, Shot
 from simrun.sources.live.capture import LatestSlot
 from simrun.sources.live.clock import SystemClock
 from simrun.sources.live.frozen import FrozenWatch
 from simrun.sources.live.reconnect import CEILING_S, FLOOR_S, MAX_HUNG, Backoff, LiveSource
 from simrun.sources.options import SourceOptions
+from simrun.stats import State
 from tests.simrun.live_fakes import (
     PATIENCE_S,
     Broken,
