@@ -71,7 +71,9 @@ PARTS: Final[Mapping[str, Part]] = {
     "simrun tracking": Part("regions through frames", 730, 700, "tracking/"),
     "simrun images": Part("pictures read", 100, 775, "images/"),
     "simrun result": Part("regions, counts", 730, 775, "result stats"),
-    "simrun common": Part("errors, files, secrets", 940, 775, "errors files progress redact"),
+    "simrun common": Part(
+        "errors, files, secrets", 940, 775, "errors files progress redact version"
+    ),
 }
 
 

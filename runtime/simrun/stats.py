@@ -8,9 +8,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from simrun.result import Latency, Result
+if TYPE_CHECKING:
+    # Only the names: importing them here would load numpy for `simrun --help`.
+    from simrun.result import Latency, Result
 
 WINDOW: Final = 600
 """Frames whose latencies are kept."""
