@@ -1,21 +1,22 @@
 """How well the worked example of docs/any-network.md localizes, by each weighting.
 
-python -m benchmarks.accuracy.any_network OUT    # writes any_network.json
+python -m benchmarks.accuracy.any_network FOLDER    # writes any_network.json
 
-OUT is as examples/colour_shapes.py made and trained it, with OUT/run ablated.
+FOLDER is as examples/colour_shapes.py made and trained it, with FOLDER/run ablated.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness.console import make_parser, one_line_errors
+from benchmarks.harness.benchmark import ROOT, Benchmark, follow, heading, table
+from benchmarks.harness.record import Record
 
-ROOT: Final = Path(__file__).resolve().parents[2]
 WEIGHTINGS: Final = {
     "uniform": ("--weighting", "uniform"),
     "softmax, standardised": ("--weighting", "softmax"),
@@ -32,28 +33,42 @@ def call(*arguments: object) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
 
 
-def measure(out: Path, options: tuple[str, ...]) -> dict[str, Any]:
+def score(out: Path, options: tuple[str, ...]) -> dict[str, Any]:
     """Export with these options, localize on the canvases, score."""
     model, results = out / "benchmark", out / "benchmark.jsonl"
     results.unlink(missing_ok=True)
     call("-m", "simtool", "export", out / "run", "--out", model, "--overwrite", *options)
     call("-m", "simrun", "--source", out / "canvases", "--model", model, "--jsonl", results)
-    score: dict[str, Any] = json.loads(call("examples/colour_shapes.py", "score", out, results))
-    return score
+    figures: dict[str, Any] = json.loads(call("examples/colour_shapes.py", "score", out, results))
+    return figures
 
 
-@one_line_errors("any_network")
-def main() -> None:
+def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Every weighting in turn."""
-    parser = make_parser(__doc__)
-    parser.add_argument("out", type=Path, help="folder of examples/colour_shapes.py, with its run/")
-    out: Path = parser.parse_args().out.resolve()
-    scores = {name: measure(out, options) for name, options in WEIGHTINGS.items()}
-    target = Path(__file__).with_suffix(".json")
-    target.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
-    for name, score in scores.items():
-        print(f"{name:24}", score)
+    out = options.out_folder.resolve()
+    found = {name: score(out, WEIGHTINGS[name]) for name in follow(list(WEIGHTINGS), "weighting")}
+    return {"weightings": found}
 
+
+def to_markdown(record: Record) -> str:
+    """A row a weighting."""
+    figures = ("recall", "precision", "f1", "labels_right")
+    scores = record["weightings"]
+    rows = [[name, *(f"{one[f]:.3f}" for f in figures)] for name, one in scores.items()]
+    shapes = next(iter(scores.values()))["shapes"]
+    note = heading(record, f"{shapes} shapes on canvases, one training")
+    heads = ["weighting", "recall", "precision", "F1", "labels right"]
+    return f"{note}\n\n{table(heads, rows)}"
+
+
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    lambda parser: parser.add_argument("out_folder", metavar="FOLDER", type=Path),
+    markers="any-network",
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -7,7 +7,7 @@ Canvases of 112x112 hold four different MNIST test digits, with or without 40 pi
 ablated run folders that are given. All methods get a canvas as simrun prepares
 it, a black rim to the right and below, so that a window fits around every digit. The share at which
 a map is thresholded is chosen for each method on canvases of training digits, a fifth as many.
-Writes class_maps.json and docs/class-maps.png and prints a Markdown table.
+Writes class_maps.json, docs/class-maps.png and the table of RESULTS.md.
 
 The others' methods need two libraries that the project does not: torchcam 0.5 (CAM), and grad-cam
 1.5.7 (Grad-CAM, Ablation-CAM). The latter imports torchvision, which has no build for torch's
@@ -20,10 +20,9 @@ CPU wheels; 0.15.2, installed without its dependencies, is the latest that impor
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import io
-import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +35,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.accuracy.pointing import PixelMaps, best_share, pixel_maps, score_maps
-from benchmarks.harness.console import BenchmarkError, make_parser, one_line_errors
+from benchmarks.harness.benchmark import PACKAGES, ROOT, Benchmark, follow, heading, table
+from benchmarks.harness.console import BenchmarkError
+from benchmarks.harness.record import Record
 from simrun import Localizer
 from simrun.errors import ModelError
 from simrun.localization.preprocess import prepare
@@ -49,7 +50,6 @@ from simtool.export.origin import Origin, open_origin
 from simtool.nets import SplitNet
 from simtool.weighting.weigh import WeightingOptions, weigh
 
-ROOT = Path(__file__).resolve().parents[2]
 SIDE = 112
 SEED = 3
 CLUTTER = {"clean": 0, "clutter": 40}
@@ -75,33 +75,24 @@ Sets = Mapping[tuple[str, str], list[Canvas]]
 """Split and clutter -> canvases."""
 
 
-@one_line_errors("class_maps")
-def main() -> None:
-    """Score every method on every set and write what came out."""
-    parser = make_parser(__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
     parser.add_argument("runs", nargs="*", type=Path, help="ablated run folders")
     parser.add_argument("--canvases", type=int, default=200)
-    options = parser.parse_args()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Scores of every method on every set; draws the picture of the documents."""
     torch.set_num_threads(1)
     try:
         sets = draw_sets(options.canvases)
         models = score_models(options.runs, sets)
     except ModuleNotFoundError as error:
         raise BenchmarkError(f"{error}; --help says how to get it") from error
-    record: dict[str, Any] = {
-        "command": " ".join(
-            ["-m benchmarks.accuracy.class_maps", *(run.name for run in options.runs)]
-        )
-        + f" --canvases {options.canvases}",
-        "seed": SEED,
-        "models": models,
-        "regions": region_scores(Localizer.load("mnist-maps", classify=False), sets),
-    }
-    out = Path(__file__).with_suffix(".json")
-    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print_table(record["models"])
-    print(json.dumps(record["regions"], indent=1))
-    cv2.imwrite(str(ROOT / "docs" / "class-maps.png"), picture(sets))
+    if options.out is None:
+        cv2.imwrite(str(ROOT / "docs" / "class-maps.png"), picture(sets))
+    regions = region_scores(Localizer.load("mnist-maps", classify=False), sets)
+    return {"seed": SEED, "canvases": options.canvases, "models": models, "regions": regions}
 
 
 def draw_sets(canvases: int) -> Sets:
@@ -117,8 +108,8 @@ def score_models(runs: Sequence[Path], sets: Sets) -> dict[str, Any]:
     """Scores of every method on the shipped models and on run folders."""
     return {
         source.name: {
-            method: evaluate(f"{source.name}: {method}", compute, sets)
-            for method, compute in methods(source).items()
+            method: evaluate(compute, sets)
+            for method, compute in follow(list(methods(source).items()), source.name)
         }
         for source in (Path("mnist-maps"), Path("mnist-lenet"), *runs)
     }
@@ -269,9 +260,8 @@ def of_labels(net: SplitNet, read: Callable[[Canvas], dict[int, NDArray[np.float
     return compute
 
 
-def evaluate(title: str, compute: Compute, sets: Sets) -> dict[str, Any]:
+def evaluate(compute: Compute, sets: Sets) -> dict[str, Any]:
     """Scores on both test sets; the share comes from both sets of training digits."""
-    print(f"{title} ...", file=sys.stderr)
     maps = {key: mapped(compute, canvases) for key, canvases in sets.items()}
     train = [pair for (split, _), pairs in maps.items() if split == "train" for pair in pairs]
     share = best_share(train, DIGITS, SHARES)
@@ -333,15 +323,32 @@ def mapped(compute: Compute, canvases: list[Canvas]) -> list[tuple[Canvas, Pixel
     return [(canvas, pixel_maps(compute(canvas), canvas.image.shape)) for canvas in canvases]
 
 
-def print_table(models: dict[str, Any]) -> None:
-    """The scores on test digits."""
-    print("| network | maps | pointing | with clutter | mean IoU | with clutter | at share |")
-    print("|---|---|---|---|---|---|---|")
-    for model, rows in models.items():
-        for method, row in rows.items():
-            scores = [row["test"][s][f] for f in ("pointing", "mean_iou") for s in CLUTTER]
-            cells = " | ".join(f"{score:.3f}" for score in scores)
-            print(f"| {model} | {method} | {cells} | {row['share']:.2f} |")
+def to_markdown(record: Record) -> str:
+    """A row a method, columns a network; and the shipped model's regions."""
+    models, regions = record["models"], record["regions"]
+    rows = [
+        [name, *(cell for methods in models.values() for cell in _cells(methods.get(name)))]
+        for name in dict.fromkeys(name for methods in models.values() for name in methods)
+    ]
+    heads = [head for model in models for head in (f"{model}: pointing", "mean IoU")]
+    found = ", ".join(
+        f"{name}: precision {regions[name]['precision']:.3f}, recall {regions[name]['recall']:.3f}"
+        for name in CLUTTER
+    )
+    note = heading(record, f"{record['canvases']} canvases without and as many with clutter")
+    tail = f"Regions of mnist-maps at map threshold {regions['threshold']:.2f}: {found}."
+    return "\n\n".join([note, table(["maps", *heads], rows), tail])
+
+
+def _cells(row: Record | None) -> list[str]:
+    """Pointing and IoU, without and with clutter."""
+    if row is None:
+        return ["-", "-"]
+    scores = row["test"]
+    return [
+        ", ".join(f"{scores[kind][figure]:.3f}" for kind in CLUTTER)
+        for figure in ("pointing", "mean_iou")
+    ]
 
 
 def picture(sets: Sets) -> NDArray[np.uint8]:
@@ -384,5 +391,15 @@ def canvas_row(canvas: Canvas, pixels: PixelMaps, scale: int = 2) -> NDArray[np.
     return np.vstack([np.hstack(parts), line])
 
 
+BENCHMARK = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    add_arguments,
+    markers="class-maps",
+    versions=(*PACKAGES, "torch"),
+)
+
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

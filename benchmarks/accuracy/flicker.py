@@ -6,8 +6,8 @@ Clips are taken as they are, at their full rate and with every third frame alone
 computer sees them. A picture becomes a clip of 90 frames as of a camera held in the hand: it
 drifts and trembles by some pixels, turns by up to a degree, brightens and darkens, and every frame
 has noise of its own. Of an annotated data set SUBSET fully annotated pictures are taken, and their
-text is followed: what is reported is judged too. scene-text runs on them all. Writes
-benchmarks/flicker.json with the figures of each clip, and prints the Markdown table of their sums.
+text is followed: what is reported is judged too. scene-text runs on them all. Writes flicker.json
+beside this file and the table of RESULTS.md.
 
 Whether a region of one frame goes on in the next is judged by the overlap of what is reported,
 whatever tracks say: an unbroken chain of such regions is an appearance. Frames before the greatest
@@ -17,22 +17,21 @@ true where its centre lies in an annotated text or that text's centre in it.
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
+import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.harness.console import make_parser, one_line_errors
+from benchmarks.harness.benchmark import Benchmark, heading, table
+from benchmarks.harness.record import Record, Samples
 from simrun.cli.run import load_localizer
 from simrun.config.schema import Settings
 from simrun.errors import SourceError
@@ -47,7 +46,6 @@ from simtool.data.annotations import Corners, TrueRegion, load_annotations
 
 Affine = NDArray[np.float64]
 
-OUT = Path(__file__).with_name("flicker.json")
 HOLDS = (None, 0, 1, 2, 3, 5)
 """None: without a tracker."""
 STEPS = (1, 3)
@@ -97,7 +95,6 @@ class Figures:
 class Clip:
     """What the localizer said of a clip's frames."""
 
-    name: str
     results: list[Result] = field(default_factory=list)
     texts: list[list[TrueRegion]] = field(default_factory=list)
     """What there is to be read in each frame; empty where that is not known."""
@@ -105,41 +102,33 @@ class Clip:
     tracker_ms: list[float] = field(default_factory=list)
 
 
-@one_line_errors("flicker")
-def main() -> None:
-    """Localize every clip once, then track it in every way."""
-    parser = make_parser(__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
     parser.add_argument("paths", type=Path, nargs="+")
     parser.add_argument("--subset", type=int, default=20)
-    options = parser.parse_args()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Localize every clip once, then track it in every way; sums over the clips."""
     localizer = load_localizer(Settings())
     clips = [localize(*one, localizer) for one in footage(options.paths, options.subset)]
-    per_clip = {
-        (clip.name, step, hold): measure(clip.results[::step], clip.texts[::step], hold)
-        for clip in clips
+    sums = {
+        (step, hold): sum(
+            (track(clip.results[::step], clip.texts[::step], hold) for clip in clips), Figures()
+        )
         for step in STEPS
         for hold in HOLDS
     }
-    sums: dict[tuple[int, int | None], Figures] = {}
-    for (_, step, hold), figures in per_clip.items():
-        sums[step, hold] = sums.get((step, hold), Figures()) + figures
-    localizer_ms = statistics.median(ms for clip in clips for ms in clip.localizer_ms)
-    tracker_ms = statistics.median(ms for clip in clips for ms in clip.tracker_ms)
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
+    return {
         "model": localizer.meta.name,
-        "localizer_ms": round(localizer_ms, 3),
-        "tracker_ms": round(tracker_ms, 3),
-        "clips": [
-            {"clip": name, "step": step, "hold": hold, **asdict(figures)}
-            for (name, step, hold), figures in per_clip.items()
+        "clips": len(clips),
+        "localizer_ms": Samples(ms for clip in clips for ms in clip.localizer_ms),
+        "tracker_ms": Samples(ms for clip in clips for ms in clip.tracker_ms),
+        "ways": [
+            {"step": step, "hold": hold, **asdict(one), "lengths": Samples(one.lengths)}
+            for (step, hold), one in sums.items()
         ],
     }
-    OUT.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    print_table(sums)
-    print(f"\ntracker {tracker_ms:.3f} ms a frame, localizer {localizer_ms:.2f} ms (medians)")
 
 
 def footage(
@@ -158,7 +147,7 @@ def footage(
 
 def localize(path: Path, texts: tuple[TrueRegion, ...] | None, localizer: Localizer) -> Clip:
     """Run a clip, or the hand-held clip of a picture; the tracker beside it for its time."""
-    tracker, clip = Tracker(TIMED_HOLD), Clip(path.stem)
+    tracker, clip = Tracker(TIMED_HOLD), Clip()
     for frame, motion in frames_of(path):
         result = replace(localizer(frame.image), time_s=frame.time_s, heatmap=None)
         start = time.perf_counter()
@@ -205,7 +194,7 @@ def hand_held(picture: Image) -> Iterator[tuple[Image, Affine]]:
         yield np.clip(view * light + noise, 0, 255).astype(np.uint8), matrix
 
 
-def measure(
+def track(
     results: Sequence[Result], texts: Sequence[list[TrueRegion]], hold: int | None
 ) -> Figures:
     """Count what one way of tracking makes of a clip."""
@@ -267,21 +256,39 @@ def appearances(outputs: Sequence[Sequence[Region]]) -> list[list[tuple[int, Reg
     return chains
 
 
-def print_table(sums: dict[tuple[int, int | None], Figures]) -> None:
+def to_markdown(record: Record) -> str:
     """One row a step and hold."""
-    print("| frames | hold | changes a frame | short | median frames | numbers | switches ", end="")
-    print("| withheld | held | precision | recall |")
-    print("|---" * 11 + "|")
-    for (step, hold), f in sums.items():
-        found = f.reported - f.held + f.withheld
-        print(
-            f"| {'all' if step == 1 else f'1 of {step}'} | {'no tracks' if hold is None else hold} "
-            f"| {f.changes / f.frames:.3f} | {f.short} of {f.appearances} "
-            f"| {statistics.median(f.lengths):g} | {f.numbers or '-'} | {f.switches} "
-            f"| {f.withheld / found:.1%} | {f.held / f.reported:.1%} "
-            f"| {f.true / max(1, f.judged):.3f} | {f.texts_found / max(1, f.texts):.3f} |"
-        )
+    heads = ["frames", "hold", "changes a frame", "short", "median frames", "numbers", "switches"]
+    heads += ["withheld", "held", "precision", "recall"]
+    tracker, localizer = (record[name]["median"] for name in ("tracker_ms", "localizer_ms"))
+    note = heading(
+        record,
+        f"{record['model']}, {record['clips']} clips; the tracker takes {tracker:.2f} ms a frame, "
+        f"the localizer {localizer:.1f}",
+    )
+    return f"{note}\n\n{table(heads, map(_cells, record['ways']))}"
 
+
+def _cells(way: Record) -> list[object]:
+    found = way["reported"] - way["held"] + way["withheld"]
+    return [
+        "all" if way["step"] == 1 else f"1 of {way['step']}",
+        "no tracks" if way["hold"] is None else way["hold"],
+        f"{way['changes'] / way['frames']:.3f}",
+        f"{way['short']} of {way['appearances']}",
+        f"{way['lengths']['median']:g}",
+        way["numbers"] or "-",
+        way["switches"],
+        f"{way['withheld'] / found:.1%}",
+        f"{way['held'] / way['reported']:.1%}",
+        f"{way['true'] / max(1, way['judged']):.3f}",
+        f"{way['texts_found'] / max(1, way['texts']):.3f}",
+    ]
+
+
+BENCHMARK: Final = Benchmark(
+    __file__, __doc__, measure, to_markdown, add_arguments, markers="flicker"
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -6,16 +6,15 @@
 The raw map's best px F1 over all thresholds needs no regions step, so nothing but the weights
 differs. The network of the bundle is exported once a weighting; one with a background class needs
 no export: its trunk's maps are summed by each weighting's numbers, the trained head stands beside
-as the upper bound and, with its MATERIAL, a deeper head. Writes weightings-MODEL.json beside this
-file and prints a Markdown table.
+as the upper bound and, with its MATERIAL, a deeper head. Writes weightings.json beside this file,
+where other models' figures stay, and the table of RESULTS.md.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import hashlib
-import json
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,7 +27,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.accuracy.heatmap_curve import map_curve
-from benchmarks.harness.console import make_parser, one_line_errors
+from benchmarks.harness.benchmark import PACKAGES, Benchmark, circumstances, follow, table
+from benchmarks.harness.record import Record
 from simrun.bundle.load import load_bundle
 from simrun.images.read import to_grey
 from simrun.inference.session import Engine, EngineConfig
@@ -67,16 +67,17 @@ Summing = Callable[[Tensor], Tensor]
 """Maps (K, h, w) -> (h, w)."""
 
 
-@one_line_errors("weightings")
-def main() -> None:
-    """Export, run and compare."""
-    parser = make_parser(__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
     parser.add_argument("model")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--subset", type=int, default=80)
     parser.add_argument("--side", type=int, default=640)
     parser.add_argument("--data", type=Path, help="of scene-text: the material of its scenes")
-    options = parser.parse_args()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Every weighting of the model on the photos."""
     dataset = load_annotations(options.dataset).sample(options.subset)
     origin = open_origin(Path(options.model))
     net = origin.checkpoint.build()
@@ -84,30 +85,37 @@ def main() -> None:
         rows = compare_readouts(net, origin, dataset, options.side, options.data)
     else:
         rows = compare_exports(origin, dataset, options.side)
-    record = {
-        "command": f"benchmarks.accuracy.weightings {options.model} {options.dataset.name} "
-        f"--subset {options.subset} --side {options.side}",
+    found = {
+        "side": options.side,
         "pictures": len(dataset.images),
         "fully_annotated": sum(image.exhaustive for image in dataset.images),
         "weightings": rows,
     }
-    out = Path(__file__).with_name(f"weightings-{Path(options.model).name}.json")
-    out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(
-        "| weighting | relative entropy | raw map, best px F1 | at threshold |\n|---|---|---|---|"
-    )
-    for name, row in rows.items():
-        print(
-            f"| {name} | {row['relative_entropy'] or '-'} | {row['map_px_F1']:.3f} "
-            f"| {row['threshold']:.3f} |"
-        )
+    return {"models": {Path(options.model).name: found}}
+
+
+def to_markdown(record: Record) -> str:
+    """A row a weighting, a column a model and head: best px F1 of the raw map."""
+    columns: dict[str, dict[str, float]] = {}
+    for model, found in record["models"].items():
+        for title, row in found["weightings"].items():
+            head, _, name = title.rpartition(": ")
+            column = f"{model} @ {found['side']}" + (f", {head}" if head else "")
+            columns.setdefault(column, {})[name] = row["map_px_F1"]
+    names = dict.fromkeys(name for column in columns.values() for name in column)
+    rows = [
+        [name, *(f"{one[name]:.3f}" if name in one else "-" for one in columns.values())]
+        for name in names
+    ]
+    photos = max(found["fully_annotated"] for found in record["models"].values())
+    note = f"({circumstances(record)}; best px F1 of the raw map, {photos} photos)"
+    return f"{note}\n\n{table(['weighting', *columns], rows)}"
 
 
 def compare_exports(origin: Origin, dataset: AnnotatedSet, side: int) -> dict[str, dict[str, Any]]:
     """Export the network once a weighting and measure its raw map."""
     rows = {}
-    for name, (method, weights) in WEIGHTINGS.items():
-        print(f"{name} ...", file=sys.stderr)
+    for name, (method, weights) in follow(list(WEIGHTINGS.items()), "weighting"):
         export = dataclasses.replace(
             with_defaults(origin.previous), weighting=method, weights=weights
         )
@@ -262,5 +270,16 @@ def ablate_head(net: SplitNet, head: nn.Module, scenes: LabelledImages) -> Ablat
     return ablate_job(job, ALONE)
 
 
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    add_arguments,
+    markers="weightings",
+    kept="models",
+    versions=(*PACKAGES, "torch"),
+)
+
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

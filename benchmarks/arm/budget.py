@@ -10,7 +10,6 @@ differ between releases of the wheels, so the check refuses others than those of
 
 from __future__ import annotations
 
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +22,8 @@ import cv2
 from benchmarks.arm.count import STAGES, count, our_calls
 from benchmarks.arm.emulator import CORES, Emulator
 from benchmarks.harness.console import make_parser, one_line_errors
+from benchmarks.harness.record import read_record
+from benchmarks.harness.record import to_text as to_json
 from simrun.sources.demo import draw_scene
 
 BUDGET: Final = Path(__file__).parent / "budget.json"
@@ -44,10 +45,10 @@ def main() -> None:
     options = parser.parse_args()
     measured = measure(Emulator(options.emulator, BOARD))
     if options.update:
-        BUDGET.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
+        BUDGET.write_text(to_json(measured), encoding="utf-8")
         print(to_text(measured, measured))
         return
-    budget = json.loads(BUDGET.read_text(encoding="utf-8"))
+    budget = read_record(BUDGET)
     print(to_text(measured, budget))
     faults = compare(measured, budget)
     if faults:

@@ -7,8 +7,9 @@
 PEERS is the folder that `benchmarks.accuracy.peers.fetch` filled. Counts are deterministic to
 within half
 a percent where times are not, and say nothing of caches, memory and the number of cores. The
-medians over a few photos are written to instructions.json beside this file and, as a table, to
-benchmarks/RESULTS.md.
+medians over a few photos are written to count.json beside this file and, as a table, to
+benchmarks/RESULTS.md: with how far our networks are above the least that could be (`floor`), and
+with what the counts may come to on a board (`estimate`).
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from benchmarks.accuracy.peers.ours import parse_ours, without_folders
+from benchmarks.accuracy.peers.ours import parse_ours
 from benchmarks.accuracy.peers.ppocr import RECIPES, find_model
 from benchmarks.arm.emulator import CORES, Emulator
-from benchmarks.harness.console import BenchmarkError, make_parser, one_line_errors
-from benchmarks.harness.publish import RESULTS, publish, require_markers
+from benchmarks.arm.estimate import BOARDS, estimate, instructions_per_mac
+from benchmarks.harness.benchmark import Benchmark, follow, heading, table
+from benchmarks.harness.console import BenchmarkError
+from benchmarks.harness.record import Record
 from simrun.bundle.load import find_bundle, load_bundle
 from simtool.data.annotations import AnnotatedSet, load_annotations
 
-HERE = Path(__file__).parent
-STAGES = ("preprocess", "infer", "regions")
+HERE: Final = Path(__file__).parent
+STAGES: Final = ("preprocess", "infer", "regions")
 MARKS_PER_CALL = len(STAGES) + 2
 """One before the first stage, one after each, one after the reading, which may be left out."""
 PEER_SIDES = {"PP-OCRv6 tiny": (640, 320, 256, 192, 128), "en PP-OCRv3": (320,)}
@@ -41,34 +42,8 @@ REFERENCE = "PP-OCRv6 tiny @ 640"
 FRAME_SIZE = (1280, 960)
 
 
-@one_line_errors("count")
-def main() -> None:
-    """Count and write."""
-    options = parse_arguments()
-    photos = choose_photos(load_annotations(options.dataset), options.photos)
-    require_markers(RESULTS, "arm")
-    calls = our_calls(options.ours) + peer_calls(options.peers)
-    emulator = Emulator(options.emulator, options.board)
-    described = []
-    for i, call in enumerate(calls):
-        print(f"{i + 1} of {len(calls)}: {call['name']} ...", file=sys.stderr)
-        described.append(count(emulator, call, photos))
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": command_line(options),
-        "core": CORES[options.board],
-        "wheels": emulator.wheels(),
-        "photos": [photo.name for photo in photos],
-        "unit": "millions of instructions, median over the photos",
-        "calls": described,
-    }
-    text = to_markdown(record)
-    publish(record, HERE / "instructions.json", "arm", text)
-
-
-def parse_arguments() -> argparse.Namespace:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
-    parser = make_parser(__doc__)
     parser.add_argument("emulator", type=Path, help="folder that setup.sh filled")
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--ours", nargs="+", default=["mnist-lenet:640"], metavar="NAME[:SIDES]")
@@ -77,7 +52,28 @@ def parse_arguments() -> argparse.Namespace:
     )
     parser.add_argument("--photos", type=int, default=3, help="photos a call is counted on")
     parser.add_argument("--board", choices=CORES, default="pi4")
-    return parser.parse_args()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Count every call."""
+    from benchmarks.arm.floor import least_simd  # imports PyTorch
+
+    photos = choose_photos(load_annotations(options.dataset), options.photos)
+    calls = our_calls(options.ours) + peer_calls(options.peers)
+    emulator = Emulator(options.emulator, options.board)
+    described = []
+    for call in follow(calls, "call"):
+        one = count(emulator, call, photos)
+        if one["ours"]:
+            one["least_simd"] = round(least_simd(call["bundle"], call["side"], FRAME_SIZE), 2)
+        described.append(one)
+    return {
+        "core": CORES[options.board],
+        "wheels": emulator.wheels(),
+        "photos": [photo.name for photo in photos],
+        "unit": "millions of instructions, median over the photos",
+        "calls": described,
+    }
 
 
 def choose_photos(dataset: AnnotatedSet, wanted: int) -> list[Path]:
@@ -191,37 +187,35 @@ def _millions(counts: Sequence[int]) -> float:
     return round(statistics.median(counts) / 1e6, 2)
 
 
-def command_line(options: argparse.Namespace) -> str:
-    """The command with the names of folders, not where they lie here."""
-    ours = map(without_folders, options.ours)
-    words = ["python -m benchmarks.arm.count FOLDER", options.dataset.resolve().name]
-    words += ["--ours", *ours, *(["--peers", "PEERS"] if options.peers else [])]
-    return " ".join([*words, f"--photos {options.photos} --board {options.board}"])
-
-
-def to_markdown(record: Mapping[str, Any]) -> str:
+def to_markdown(record: Record) -> str:
     """The command and the table."""
-    reference = [c["call"]["total"] for c in record["calls"] if c["name"] == REFERENCE]
-    lines = [
-        f"`{record['command']}`",
-        "",
-        f"({record['date']}, {record['core']} emulated, {', '.join(record['wheels'])}, one thread; "
-        f"{record['unit']}, SIMD in brackets; frames {FRAME_SIZE[0]}x{FRAME_SIZE[1]}; "
-        "`arm/instructions.json`)",
-        "",
-        f"| detector | call | x {REFERENCE} | " + " | ".join(STAGES) + " |",
-        "|---" * (3 + len(STAGES)) + "|",
-    ]
-    for call in record["calls"]:
-        ratio = f"{call['call']['total'] / reference[0]:.2f}" if reference else "-"
-        cells = [_cell(call["call"]), ratio, *(_cell(call["stages"][stage]) for stage in STAGES)]
-        lines.append(f"| {call['name']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    calls = record["calls"]
+    reference = [c["call"]["total"] for c in calls if c["name"] == REFERENCE]
+    per_mac = instructions_per_mac(calls)
+    rows = []
+    for call in calls:
+        total, infer = call["call"]["total"], call["stages"]["infer"]
+        ratio = f"{total / reference[0]:.2f}" if reference else "-"
+        cells = [call["name"], _cell(call["call"]), ratio]
+        cells += [_cell(call["stages"][stage]) for stage in STAGES]
+        cells.append(f"{infer['simd'] / call['least_simd']:.2f}" if call["ours"] else "-")
+        rows.append(cells + [str(estimate(total, board, per_mac)) for board in BOARDS])
+    heads = ["detector", "call", f"x {REFERENCE}", *STAGES, "SIMD over the least"]
+    note = (
+        f"{record['core']} emulated, {', '.join(record['wheels'])}, one thread; {record['unit']}, "
+        f"SIMD in brackets; frames {FRAME_SIZE[0]}x{FRAME_SIZE[1]}; milliseconds are estimates, at "
+        f"{per_mac:.2f} instructions a multiplication: no board was used"
+    )
+    return f"{heading(record, note)}\n\n{table([*heads, *(f'{b}: ms' for b in BOARDS)], rows)}"
 
 
 def _cell(counts: Mapping[str, float]) -> str:
     return f"{counts['total']:.1f} ({counts['simd']:.1f})"
 
 
+BENCHMARK: Final = Benchmark(
+    __file__, __doc__, measure, to_markdown, add_arguments, markers="arm", versions=()
+)
+
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

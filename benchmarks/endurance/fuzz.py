@@ -12,27 +12,19 @@ from __future__ import annotations
 
 import argparse
 import base64
-import json
-import platform
-import sys
 import time
 from collections import Counter
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
+from benchmarks.harness.benchmark import Benchmark, follow, heading, table
+from benchmarks.harness.record import Record
 from tests.simrun.fuzz.inputs import inputs
 from tests.simrun.fuzz.worker import EXPECTED, Input, Outcome, Worker
 
-OUT: Final = Path(__file__).with_suffix(".json")
 MOST_GROWTH_MB: Final = 20.0
 """Room for what FFmpeg's decoders set up when they are first used."""
-COLUMNS: Final = (
-    *("kind", "inputs", "works", "refused", "else"),
-    *("seconds", "slowest ms", "MB at 1/10", "MB at end"),
-)
 _KINDS_OF_BUNDLES: Final = sum("ModelError" in words for words in EXPECTED.values())
 _MOST_KEPT: Final = 20
 """Bad inputs that are written down."""
@@ -46,14 +38,13 @@ class Tally:
         self._kind, self._warm_at = kind, max(1, examples // 10)
         self.words: Counter[str] = Counter()
         self.bad: list[dict[str, str]] = []
-        self.slowest_s, self.slowest = 0.0, b""
+        self.slowest_s = 0.0
         self._resident: list[tuple[int, int]] = []
 
     def add(self, example: Input, outcome: Outcome, seconds: float) -> None:
         """Count one."""
         self.words[outcome.word] += 1
-        if seconds > self.slowest_s:
-            self.slowest_s, self.slowest = seconds, example.data
+        self.slowest_s = max(self.slowest_s, seconds)
         self._resident.append((self.words.total(), outcome.resident_bytes))
         if outcome.word not in EXPECTED[self._kind] and len(self.bad) < _MOST_KEPT:
             data = base64.b64encode(example.data).decode()
@@ -96,58 +87,68 @@ def try_kind(kind: str, examples: int, seed_number: int) -> dict[str, Any]:
         "slowest_ms": round(tally.slowest_s * 1000, 1),
         "resident_warm_mb": round(warm_mb, 1),
         "resident_end_mb": round(end_mb, 1),
-        "slowest": base64.b64encode(tally.slowest[:4096]).decode(),
         "bad": tally.bad,
     }
 
 
-def count_wrong(kind: str, found: dict[str, Any]) -> int:
+def count_wrong(kind: str, found: Record) -> int:
     """Inputs that gave neither a result nor a refusal."""
     words: dict[str, int] = found["outcomes"]
     return int(found["examples"]) - sum(words.get(word, 0) for word in EXPECTED[kind])
 
 
-def to_row(kind: str, found: dict[str, Any]) -> str:
-    """A line of the table."""
-    works, wrong = found["outcomes"].get("works", 0), count_wrong(kind, found)
-    refused = found["examples"] - works - wrong
-    counts = (kind, found["examples"], works, refused, wrong)
-    costs = [found[name] for name in ("seconds", "slowest_ms", "resident_warm_mb")]
-    return f"| {' | '.join(map(str, (*counts, *costs, found['resident_end_mb'])))} |"
-
-
-def main() -> int:
-    """Try every kind; 1 where something is wrong."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
     parser.add_argument("--examples", type=int, default=10_000, help="pictures, clips, bundles")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
         "--kind", action="append", choices=list(EXPECTED), help="redo this one only"
     )
-    parser.add_argument("--out", type=Path, default=OUT)
-    options = parser.parse_args()
-    kinds: dict[str, dict[str, Any]] = {}
-    failed = False
-    print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
-    for kind in options.kind or EXPECTED:
-        share = _KINDS_OF_BUNDLES if "ModelError" in EXPECTED[kind] else 1
-        found = kinds[kind] = try_kind(kind, options.examples // share, options.seed)
-        growth = found["resident_end_mb"] - found["resident_warm_mb"]
-        failed |= count_wrong(kind, found) > 0 or growth > MOST_GROWTH_MB
-        print(to_row(kind, found), flush=True)
-    if options.kind and options.out.exists():
-        kinds = json.loads(options.out.read_text(encoding="utf-8"))["kinds"] | kinds
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "examples": options.examples,
-        "seed": options.seed,
-        "kinds": kinds,
-    }
-    options.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return int(failed)
 
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Try every kind."""
+    kinds = {}
+    for kind in follow(options.kind or list(EXPECTED), "kind"):
+        share = _KINDS_OF_BUNDLES if "ModelError" in EXPECTED[kind] else 1
+        kinds[kind] = try_kind(kind, options.examples // share, options.seed)
+    return {"examples": options.examples, "seed": options.seed, "kinds": kinds}
+
+
+def to_markdown(record: Record) -> str:
+    """A line a kind."""
+    rows = []
+    for kind, found in record["kinds"].items():
+        works, wrong = found["outcomes"].get("works", 0), count_wrong(kind, found)
+        counts = [kind, found["examples"], works, found["examples"] - works - wrong, wrong]
+        memory = [found[name] for name in ("resident_warm_mb", "resident_end_mb")]
+        rows.append([*counts, round(found["slowest_ms"]), *memory])
+    heads = ["kind", "inputs", "work", "refused in a line", "else", "slowest ms"]
+    note = heading(record, f"seed {record['seed']} gives the same inputs again")
+    return f"{note}\n\n{table([*heads, 'MB after 1/10', 'MB at the end'], rows)}"
+
+
+def faults(record: Record) -> list[str]:
+    """Kinds with an input that gave anything else, or with memory that grew."""
+    return [
+        f"fuzz: {kind}: {wrong} inputs gave something else, memory grew by {growth:.1f} MB"
+        for kind, found in record["kinds"].items()
+        for wrong in [count_wrong(kind, found)]
+        for growth in [found["resident_end_mb"] - found["resident_warm_mb"]]
+        if wrong or growth > MOST_GROWTH_MB
+    ]
+
+
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    add_arguments,
+    markers="fuzz",
+    faults=faults,
+    kept="kinds",
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    BENCHMARK.main()

@@ -1,16 +1,15 @@
 """Malformed requests against the page: no traceback, no hang, nothing left behind.
 
-    python -m benchmarks.endurance.fuzz_http [EXAMPLES]
+    python -m benchmarks.endurance.fuzz_http [EXAMPLES]    # writes fuzz_http.json
 
 The requests are those of tests/simrun/sinks/web/test_fuzz.py, 10,000 of them if not told
-otherwise; half
-against a page with a token. The page runs in a process of its own, so that its memory is not
-that of the fuzzing. Prints a JSON object; exits with 1 where anything is wrong.
+otherwise, half against a page with a token. The page runs in a process of its own, so that its
+memory is not that of the fuzzing. Exits with 1 where anything is wrong.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import subprocess
 import sys
@@ -23,7 +22,9 @@ from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
 
-from benchmarks.harness.console import make_parser, one_line_errors
+from benchmarks.harness.benchmark import Benchmark, heading, table
+from benchmarks.harness.console import one_line_errors
+from benchmarks.harness.record import Record
 from simrun.cli.console import setup_logging
 from simrun.sinks.web.connection import Limits
 from tests.simrun.malformed import Attempt, attempts, survive
@@ -34,18 +35,37 @@ _TOKEN: Final = "correct-horse-battery"
 _WARM_UP: Final = 500
 
 
-@one_line_errors("fuzz_http")
-def main() -> None:
-    """Fuzz twice, print the record."""
-    if sys.argv[1:2] == [_SERVE]:
-        _serve(sys.argv[2] or None)
-        return
-    parser = make_parser(__doc__)
-    parser.add_argument("examples", type=int, nargs="?", default=10_000, help="requests to send")
-    examples: int = parser.parse_args().examples
-    runs = [_run(token, examples // 2) for token in ("", _TOKEN)]
-    print(json.dumps({"examples": examples, "runs": runs}, indent=1))
-    sys.exit(0 if all(run["log"] == "" and run["files"] <= 0 for run in runs) else 1)
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Fuzz a page without and one with a token."""
+    runs = [_run(token, options.examples // 2) for token in ("", _TOKEN)]
+    return {"examples": options.examples, "runs": runs}
+
+
+def to_markdown(record: Record) -> str:
+    """A row a page."""
+    rows = [
+        [
+            "with a token" if run["token"] else "open",
+            run["sent"],
+            len(run["log"].splitlines()),
+            f"{run['slowest_s']:.2f}",
+            f"{run['files']:+d}, {run['threads']:+d}",
+            " to ".join(f"{size:.1f}" for size in run["resident_mb"]),
+        ]
+        for run in record["runs"]
+    ]
+    heads = ["page", "malformed requests", "lines of its log", "slowest answer, s"]
+    note = heading(record, "the page in a process of its own")
+    return f"{note}\n\n{table([*heads, 'files, threads left', 'resident MB'], rows)}"
+
+
+def faults(record: Record) -> list[str]:
+    """Pages that said something or kept a file."""
+    return [
+        f"fuzz_http: {run['files']} files left; {run['log']}"
+        for run in record["runs"]
+        if run["log"] or run["files"] > 0
+    ]
 
 
 def _serve(token: str | None) -> None:
@@ -135,5 +155,19 @@ def _files(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    lambda parser: parser.add_argument("examples", type=int, nargs="?", default=10_000),
+    markers="fuzz-http",
+    faults=faults,
+)
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [_SERVE]:
+        with one_line_errors("fuzz_http"):
+            _serve(sys.argv[2] or None)
+    else:
+        BENCHMARK.main()

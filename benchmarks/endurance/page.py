@@ -1,8 +1,8 @@
 """What the page costs a run, and what clients leave behind.
 
-    python -m benchmarks.endurance.page [--frames N]
+    python -m benchmarks.endurance.page [--frames N]    # writes page.json
 
-Prints one JSON object. First the demo scene through the default model, frame after frame, with
+First the demo scene through the default model, frame after frame, with
 nobody watching and with clients in another process: microseconds that handing a frame over takes in
 the thread of the run, and the run's rate. Then threads, open files and resident memory over
 thousands of clients that come and go.
@@ -10,7 +10,7 @@ thousands of clients that come and go.
 
 from __future__ import annotations
 
-import json
+import argparse
 import os
 import statistics
 import subprocess
@@ -22,7 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.harness.console import make_parser, one_line_errors
+from benchmarks.harness.benchmark import Benchmark, heading, table
+from benchmarks.harness.console import one_line_errors
+from benchmarks.harness.record import Record
 from simrun.cli.run import load_localizer
 from simrun.config.schema import Settings
 from simrun.localizer import Localizer
@@ -45,22 +47,38 @@ _WATCH: Final = "--watch"
 _VISITORS: Final = 2000
 
 
-@one_line_errors("page")
-def main() -> None:
-    """Measure and print."""
-    if sys.argv[1:2] == [_WATCH]:
-        _watch(int(sys.argv[2]), int(sys.argv[3]))
-        return
-    parser = make_parser(__doc__)
-    parser.add_argument("--frames", type=int, default=600, help="of each measurement")
-    frames: int = parser.parse_args().frames
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Both measurements."""
     localizer = load_localizer(Settings())
-    record = {
-        "load": os.getloadavg()[0],
-        "hand_over": [_hand_over(localizer, clients, frames) for clients in (0, 1, 8)],
-        "visitors": _visitors(),
-    }
-    print(json.dumps(record, indent=1))
+    hand_over = [_hand_over(localizer, clients, options.frames) for clients in (0, 1, 8)]
+    return {"hand_over": hand_over, "visitors": _visitors()}
+
+
+def to_markdown(record: Record) -> str:
+    """A row a number of clients, and what visitors left behind."""
+    rows = [
+        [
+            one["clients"],
+            f"{one['write_median_us']:.0f} / {one['write_p95_us']:.0f} us",
+            f"{one['frames_per_s']:.0f}",
+            f"{one['process_cpu_ms_per_frame']:.1f}",
+        ]
+        for one in record["hand_over"]
+    ]
+    heads = ["clients of the stream", "handing a frame over, median / 95 %", "frames/s of the run"]
+    came = record["visitors"]
+    left = ", ".join(
+        f"{what} {before:g} before, {after:g} after"
+        for what, (before, after) in (
+            ("resident MB", came["resident_mb"]),
+            ("threads", came["threads"]),
+            ("open files", came["files"]),
+        )
+    )
+    frames = record["hand_over"][0]["frames"]
+    note = heading(record, f"{frames} frames of 640x480, clients in another process")
+    tail = f"{came['clients']} clients that came and left in every way: {left}."
+    return "\n\n".join([note, table([*heads, "processor ms a frame"], rows), tail])
 
 
 def _hand_over(localizer: Localizer, clients: int, frames: int) -> dict[str, Any]:
@@ -134,5 +152,20 @@ def _resident_mb() -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    lambda parser: parser.add_argument(
+        "--frames", type=int, default=600, help="of each measurement"
+    ),
+    markers="page",
+)
+
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == [_WATCH]:
+        with one_line_errors("page"):
+            _watch(int(sys.argv[2]), int(sys.argv[3]))
+    else:
+        BENCHMARK.main()

@@ -1,6 +1,6 @@
 """Whether memory stays flat: simrun at full rate for minutes, on frames of 200 sizes.
 
-python -m benchmarks.endurance.soak --minutes 20    # writes soak.json, prints a row
+python -m benchmarks.endurance.soak --minutes 20    # writes soak.json
 
 The command `simrun` runs in a process of its own, unpaced, with every output that writes files and
 the page, browsers coming and going. Only its source is another one: 200 sizes in random order,
@@ -20,9 +20,7 @@ import argparse
 import ctypes
 import dataclasses
 import itertools
-import json
 import os
-import platform
 import random
 import signal
 import socket
@@ -32,7 +30,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
@@ -41,11 +38,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.harness.benchmark import Benchmark, heading, table
+from benchmarks.harness.console import BenchmarkError
+from benchmarks.harness.record import Record, Samples
 from simrun.images.read import Image
 from simrun.sources.base import BadFrame, Frame
 from simrun.sources.demo import HEIGHT, WIDTH, draw_scene
 
-OUT: Final = Path(__file__).with_suffix(".json")
 SIZES: Final = 200
 MOST_MB_PER_HOUR: Final = 1.0
 _CALM: Final = 8
@@ -66,6 +65,9 @@ _WARM_SHARE: Final = 0.5
 """Share of the run that is left out of the fit, at its start: what heap and caches have to hold at
 the same time is met by chance, ever more rarely."""
 _BLOCKS: Final = 12
+_ENDED: Final = 128 + signal.SIGTERM
+READINGS: Final = ("resident", "trimmed")
+"""What is read: memory as it is, and after what is free was given back."""
 _EARLIER_CROPS: Final = 10_000
 """Crops of an earlier run, as many as are kept: their index has a bound, hours away otherwise."""
 _FILES: Final = {"jsonl": "results.jsonl", "csv": "results.csv", "save": "save", "crops": "crops"}
@@ -155,21 +157,25 @@ class Slope:
         return self.mb_per_hour + 2 * self.standard_error < MOST_MB_PER_HOUR
 
 
-def fit(values: NDArray[np.float64]) -> Slope:
-    """The slope after the warm-up.
+def blocks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Means of blocks of readings after the warm-up.
 
     Args:
-        values: (N, 2) seconds and MB, in order of time.
+        values: (N, ...) seconds and MB, in order of time.
     """
     begin, end = values[0, 0], values[-1, 0]
     kept = values[values[:, 0] >= begin + _WARM_SHARE * (end - begin)]
     if len(kept) < 2 * _BLOCKS:
-        raise SystemExit(f"only {len(kept)} readings after the warm-up; let it run for longer")
-    blocks = np.array([block.mean(axis=0) for block in np.array_split(kept, _BLOCKS)])
-    hours = (blocks[:, 0] - blocks[:, 0].mean()) / 3600
-    slope = float((hours * blocks[:, 1]).sum() / (hours**2).sum())
-    residuals = blocks[:, 1] - blocks[:, 1].mean() - slope * hours
-    variance = (residuals**2).sum() / (_BLOCKS - 2) / (hours**2).sum()
+        raise BenchmarkError(f"only {len(kept)} readings after the warm-up; let it run for longer")
+    return np.array([block.mean(axis=0) for block in np.array_split(kept, _BLOCKS)])
+
+
+def fit(values: NDArray[np.float64]) -> Slope:
+    """The slope of (_BLOCKS, 2) seconds and MB."""
+    hours = (values[:, 0] - values[:, 0].mean()) / 3600
+    slope = float((hours * values[:, 1]).sum() / (hours**2).sum())
+    residuals = values[:, 1] - values[:, 1].mean() - slope * hours
+    variance = (residuals**2).sum() / (len(values) - 2) / (hours**2).sum()
     return Slope(slope, float(np.sqrt(variance)))
 
 
@@ -290,7 +296,7 @@ def soak(
             browsers.close()
             process.send_signal(signal.SIGTERM)
             code = process.wait(timeout=60)
-        if code != 128 + signal.SIGTERM:
+        if code != _ENDED:
             sys.stderr.write((folder / "log").read_text()[-3000:])
         with (folder / _FILES["jsonl"]).open() as lines:
             frames = sum(1 for _ in lines) - 1
@@ -303,7 +309,10 @@ def soak(
         "seconds": float(samples[-1, 0]),
         "visits": browsers.visits,
         "visits_refused": browsers.refused,
-        "samples": samples.tolist(),
+        "readings": {
+            name: Samples(column)
+            for name, column in zip(("seconds", *READINGS), samples.T.tolist(), strict=True)
+        },
     }
 
 
@@ -319,42 +328,59 @@ def _free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def main() -> int:
-    """Run, fit, write; 1 where memory grows or the run did not end as it should."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--no-page", action="store_true", help="leave the page out")
     parser.add_argument("--default-malloc", action="store_true", help="leave the C library alone")
-    parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("more", nargs="*", help="further options of simrun, after --")
-    options = parser.parse_args()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Run and fit."""
     malloc = {} if options.default_malloc else _MALLOC
     found = soak(options.minutes, not options.no_page, malloc, options.more)
-    values = np.array(found["samples"])
-    slopes = {"resident": fit(values[:, [0, 1]]), "trimmed": fit(values[:, [0, 2]])}
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "slopes": {name: dataclasses.asdict(slope) for name, slope in slopes.items()},
+    values = np.column_stack(list(found["readings"].values()))
+    means = blocks(values)
+    return {
+        "minutes": options.minutes,
+        "slopes": {
+            name: dataclasses.asdict(fit(means[:, [0, column]]))
+            for column, name in enumerate(READINGS, start=1)
+        },
+        "first": values[0].tolist(),
+        "last": values[-1].tolist(),
+        "blocks": means.round(3).tolist(),
         **found,
     }
-    options.out.write_text(json.dumps(record) + "\n", encoding="utf-8")
-    cells = [
-        f"{options.minutes:g} min, {found['frames']} frames",
-        ", ".join(found["outputs"]),
-        f"{found['visits']} visits",
-        *(
-            f"{name} {values[0, column]:.1f} to {values[-1, column]:.1f} MB, "
-            f"{slope.mb_per_hour:+.2f} +- {slope.standard_error:.2f} MB/hour"
-            for column, (name, slope) in enumerate(slopes.items(), start=1)
-        ),
-    ]
-    print(f"| {' | '.join(cells)} |")
-    flat = all(slope.is_flat for slope in slopes.values())
-    return int(not flat or found["exit_code"] != 128 + signal.SIGTERM)
 
+
+def to_markdown(record: Record) -> str:
+    """One row: both readings with their slopes."""
+    cells = [f"{record['minutes']:g} min, {record['frames']} frames", record["visits"]]
+    for column, name in enumerate(READINGS, start=1):
+        slope = record["slopes"][name]
+        cells.append(
+            f"{record['first'][column]:.1f} to {record['last'][column]:.1f} MB, "
+            f"{slope['mb_per_hour']:+.2f} ± {slope['standard_error']:.2f} MB an hour"
+        )
+    heads = ["run", "visits", "resident", "resident, what is free given back first"]
+    note = heading(record, f"outputs {', '.join(record['outputs'])}")
+    return f"{note}\n\n{table(heads, [cells])}"
+
+
+def faults(record: Record) -> list[str]:
+    """Slopes that are not flat, and an end that is none."""
+    slopes = {name: Slope(**slope) for name, slope in record["slopes"].items()}
+    found = [f"soak: {name} memory is not flat" for name in slopes if not slopes[name].is_flat]
+    if record["exit_code"] != _ENDED:
+        found.append(f"soak: simrun ended with {record['exit_code']}, not {_ENDED}")
+    return found
+
+
+BENCHMARK: Final = Benchmark(
+    __file__, __doc__, measure, to_markdown, add_arguments, markers="soak", faults=faults
+)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    BENCHMARK.main()

@@ -16,10 +16,14 @@ class BenchmarkError(Exception):
     """Something that a benchmark needs is missing or does not fit: one line for a person."""
 
 
-def make_parser(documentation: str | None) -> argparse.ArgumentParser:
-    """A parser whose help is a module's docstring as it stands."""
+def make_parser(
+    documentation: str | None, *parents: argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """A parser whose help is a module's docstring as it stands, with the arguments of others."""
     return argparse.ArgumentParser(
-        description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=documentation,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=list(parents),
     )
 
 

@@ -8,18 +8,14 @@ Either says what else is stale, and then exits with 1.
 
 from __future__ import annotations
 
-import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.harness.benchmark import ROOT
 from benchmarks.harness.console import BenchmarkError, make_parser
-from benchmarks.harness.publish import replace_between, require_markers
-
-ROOT: Final = Path(__file__).resolve().parents[2]
-
-Record = Mapping[str, Any]
+from benchmarks.harness.markers import replace_between, require_markers
+from benchmarks.harness.record import Record, read_record
 
 MARKER: Final = "models"
 PEER: Final = "PP-OCRv6 tiny @ 640"
@@ -50,13 +46,13 @@ class StaleError(BenchmarkError):
 def load_records(root: Path) -> dict[str, Any]:
     """All that the README's figures come from, by name."""
     return {
-        "models": {name: _read(root / f"models/{name}/model.json") for name in DESCRIPTIONS},
+        "models": {name: read_record(root / f"models/{name}/model.json") for name in DESCRIPTIONS},
         "sizes": {
             name: (root / f"models/{name}/localizer.onnx").stat().st_size for name in DESCRIPTIONS
         },
-        "peers": _read(root / "benchmarks/accuracy/peers/peers.json"),
-        "arm": _read(root / "benchmarks/arm/instructions.json"),
-        "maps": _read(root / "benchmarks/accuracy/class_maps.json"),
+        "peers": read_record(root / "benchmarks/accuracy/peers/peers.json"),
+        "arm": read_record(root / "benchmarks/arm/count.json"),
+        "maps": read_record(root / "benchmarks/accuracy/class_maps.json"),
     }
 
 
@@ -150,7 +146,7 @@ def _cost(records: Record, name: str) -> str:
         return "-"
     side = records["models"][name]["side"]
     call = _detector(records["arm"]["calls"], f"{name} @ {side}")
-    _require_shipped(records, name, call["sha256"], "arm/instructions.json")
+    _require_shipped(records, name, call["sha256"], "arm/count.json")
     milliseconds = _measured(records, name)["cpu_ms"]["median"]
     return f"{milliseconds:.1f}, {call['call']['total']:.0f} at side {side}"
 
@@ -177,10 +173,6 @@ def _detector(entries: list[Record], name: str) -> Record:
         if entry["name"] == name:
             return entry
     raise StaleError(f"no measurement of {name}; it has {', '.join(e['name'] for e in entries)}")
-
-
-def _read(path: Path) -> Any:  # noqa: ANN401 - a JSON document
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -11,51 +11,39 @@ written to call_cost.json beside this file and, as a table, to RESULTS.md.
 from __future__ import annotations
 
 import argparse
-import random
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
-import numpy as np
-import onnxruntime as ort
 
 from benchmarks.accuracy.peers.measure import read_colour
-from benchmarks.accuracy.peers.ours import parse_ours, without_folders
-from benchmarks.accuracy.peers.peers import machine
-from benchmarks.harness.console import make_parser, one_line_errors
-from benchmarks.harness.publish import RESULTS, publish, require_markers
-from benchmarks.harness.quartiles import quartiles
+from benchmarks.accuracy.peers.ours import parse_ours
+from benchmarks.harness.benchmark import Benchmark, heading, in_turns, table
+from benchmarks.harness.record import Record, quartiles
 from simrun import Localizer
 from simrun.bundle.load import load_bundle
 from simrun.result import Latency
 from simtool.data.annotations import AnnotatedSet, load_annotations
 
-HERE = Path(__file__).parent
-STAGES = ("preprocess", "infer", "regions", "classify")
-MARKERS = "call-cost"
+STAGES: Final = ("preprocess", "infer", "regions", "classify")
 
 
-@one_line_errors("call_cost")
-def main() -> None:
-    """Measure and write."""
-    options = parse_arguments()
-    require_markers(RESULTS, MARKERS)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
+    parser.add_argument("dataset", type=Path, help="folder of photos with annotations.json")
+    parser.add_argument("--models", nargs="+", default=["scene-text"], metavar="NAME[:SIDES]")
+    parser.add_argument("--photos", type=int, help="only that many photos, always the same ones")
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """The cost of each model's calls."""
     dataset = load_annotations(options.dataset).sample(options.photos)
     localizers = load(options.models)
-    samples = measure(localizers, dataset)
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "command": command_line(options),
-        "machine": machine(),
-        "versions": {
-            "numpy": np.__version__,
-            "opencv": cv2.__version__,
-            "onnxruntime": ort.__version__,
-        },
+    samples = run(localizers, dataset)
+    return {
         "photos": len(dataset.images),
         "unit": "process-CPU ms of a call; share: median over the photos of a stage's part in it",
         "calls": [
@@ -63,17 +51,6 @@ def main() -> None:
             for name, latencies in samples.items()
         ],
     }
-    text = to_markdown(record)
-    publish(record, HERE / "call_cost.json", MARKERS, text)
-
-
-def parse_arguments() -> argparse.Namespace:
-    """The command line."""
-    parser = make_parser(__doc__)
-    parser.add_argument("dataset", type=Path, help="folder of photos with annotations.json")
-    parser.add_argument("--models", nargs="+", default=["scene-text"], metavar="NAME[:SIDES]")
-    parser.add_argument("--photos", type=int, help="only that many photos, always the same ones")
-    return parser.parse_args()
 
 
 def load(models: Sequence[str]) -> dict[str, Localizer]:
@@ -86,20 +63,17 @@ def load(models: Sequence[str]) -> dict[str, Localizer]:
     return localizers
 
 
-def measure(
-    localizers: Mapping[str, Localizer], dataset: AnnotatedSet, seed: int = 0
-) -> dict[str, list[Latency]]:
+def run(localizers: Mapping[str, Localizer], dataset: AnnotatedSet) -> dict[str, list[Latency]]:
     """CPU time of every stage of every call, photo by photo, models in random order."""
     cv2.setNumThreads(1)
-    order = random.Random(seed)
     samples: dict[str, list[Latency]] = {name: [] for name in localizers}
     # The first call of a session plans its memory.
     first = read_colour(dataset, dataset.images[0])
     for localizer in localizers.values():
         localizer(first)
-    for image in dataset.images:
+    for image, names in in_turns(list(localizers), dataset.images, "photo"):
         frame = read_colour(dataset, image)
-        for name in order.sample(list(localizers), len(localizers)):
+        for name in names:
             samples[name].append(localizers[name](frame).latency_ms)
     return samples
 
@@ -120,34 +94,26 @@ def _share(shares: Sequence[float]) -> float:
     return round(statistics.median(shares), 4)
 
 
-def command_line(options: argparse.Namespace) -> str:
-    """The command with the names of folders, not where they lie here."""
-    words = ["python -m benchmarks.speed.call_cost", options.dataset.resolve().name]
-    words += ["--models", *map(without_folders, options.models)]
-    return " ".join([*words, *([f"--photos {options.photos}"] if options.photos else [])])
-
-
-def to_markdown(record: Mapping[str, Any]) -> str:
+def to_markdown(record: Record) -> str:
     """The command and the table."""
-    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
-    lines = [
-        f"`{record['command']}`",
-        "",
-        f"({record['date']}, {record['machine']['processor']}, one thread, {record['photos']} "
-        f"photos, {versions}; process-CPU ms, medians, each stage with its share of the call; "
-        "`call_cost.json` has quartiles. The stage `classify` only makes the result: nothing is "
-        "read.)",
-        "",
-        "| model | call | " + " | ".join(STAGES) + " |",
-        "|---" * (2 + len(STAGES)) + "|",
+    note = (
+        f"one thread, {record['photos']} photos, process-CPU ms, medians, each stage with its "
+        "share of the call. The stage `classify` only makes the result: nothing is read"
+    )
+    rows = [
+        [
+            call["name"],
+            f"{call['total']['median']:.2f}",
+            *(f"{of['median']:.2f} ({of['share']:.1%})" for of in call["stages"].values()),
+        ]
+        for call in record["calls"]
     ]
-    for call in record["calls"]:
-        stages = [call["stages"][stage] for stage in STAGES]
-        cells = [f"{stage['median']:.2f} ({stage['share']:.1%})" for stage in stages]
-        cells = [f"{call['total']['median']:.2f}", *cells]
-        lines.append(f"| {call['name']} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return f"{heading(record, note)}\n\n{table(('model', 'call', *STAGES), rows)}"
 
+
+BENCHMARK: Final = Benchmark(
+    __file__, __doc__, measure, to_markdown, add_arguments, markers="call-cost"
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

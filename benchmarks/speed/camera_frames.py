@@ -6,17 +6,16 @@
 The demo scene as MJPG (4:2:2), without and with the noise of a sensor, and as YUYV, at two sizes;
 both ways in turns, frame by frame, and the instructions of both on an emulated Cortex-A72. What
 OpenCV's own conversion of a camera's frame takes on top, a copy of the colour picture, is not
-counted. Every sample is written to camera_frames.json beside this file and, as a table, to
+counted. Quartiles are written to camera_frames.json beside this file and, as a table, to
 RESULTS.md.
 """
 
 from __future__ import annotations
 
-import statistics
+import argparse
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -27,17 +26,13 @@ from numpy.typing import NDArray
 
 from benchmarks.arm.calls import GUEST, count_calls, mark_calls
 from benchmarks.arm.emulator import CORES, Emulator
-from benchmarks.harness.console import make_parser, one_line_errors
-from benchmarks.harness.publish import RESULTS, publish, require_markers
-from benchmarks.harness.quartiles import spread
-from simrun.diagnostics.machine import read_machine
+from benchmarks.harness.benchmark import Benchmark, heading, in_turns, table
+from benchmarks.harness.record import Record, Samples, spread
 from simrun.images.read import Image, to_grey
 from simrun.sources.decode import find_decoder
 from simrun.sources.demo import draw_scene
 from simrun.sources.options import Size
 
-HERE: Final = Path(__file__).parent
-MARKERS: Final = "camera-frames"
 NOISE: Final = 4
 QUALITY: Final = 85
 """Of the JPEGs; it makes files about as large as cameras make them."""
@@ -55,32 +50,19 @@ BOARD: Final = "pi4"
 Way = Callable[[NDArray[np.uint8]], Image]
 
 
-@one_line_errors("camera_frames")
-def main() -> None:
-    """Measure, count and write."""
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Time and instructions of every case."""
     cv2.setNumThreads(1)
-    if sys.argv[1:] == [GUEST]:
-        mark_calls(marked_calls())
-        return
-    parser = make_parser(__doc__)
-    parser.add_argument("emulator", type=Path, help="folder that setup.sh filled")
-    emulator: Path = parser.parse_args().emulator
-    require_markers(RESULTS, MARKERS)
-    counts = count_calls(Emulator(emulator, BOARD), "benchmarks.speed.camera_frames")
+    counts = count_calls(Emulator(options.emulator, BOARD), "benchmarks.speed.camera_frames")
     rows = [
-        {"format": fourcc, "size": str(size), "noise": noise, **measure(fourcc, size, noise)}
+        {"format": fourcc, "size": str(size), "noise": noise, **time_ways(fourcc, size, noise)}
         for fourcc, size, noise in CASES
     ]
-    machine = read_machine()
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "processor": machine.cpu or machine.architecture,
+    return {
         "core": CORES[BOARD],
-        "opencv": cv2.__version__,
-        "unit": "ms of process-CPU time a frame, every sample; millions of arm64 instructions",
+        "unit": "ms of process-CPU time a frame; millions of arm64 instructions",
         "rows": [row | cost for row, cost in zip(rows, by_case(counts), strict=True)],
     }
-    publish(record, HERE / "camera_frames.json", MARKERS, to_markdown(record))
 
 
 def ways(fourcc: str, size: Size) -> dict[str, Way]:
@@ -104,18 +86,17 @@ def send(fourcc: str, size: Size, noise: int, moment: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.imencode(".jpg", scene, how)[1], np.uint8).reshape(1, -1)
 
 
-def measure(fourcc: str, size: Size, noise: int) -> dict[str, Any]:
+def time_ways(fourcc: str, size: Size, noise: int) -> dict[str, Any]:
     """CPU ms of every call, by the way, in turns."""
     both = ways(fourcc, size)
     frames = [send(fourcc, size, noise, moment) for moment in range(MOMENTS)]
-    samples: dict[str, list[float]] = {name: [] for name in both}
-    for i in range(ROUNDS + 1):
-        for frame in frames:
-            for name, way in both.items():
-                start = time.process_time()
-                way(frame)
-                if i:  # the first round finds its memory
-                    samples[name].append(round((time.process_time() - start) * 1000, 4))
+    samples = {name: Samples() for name in both}
+    for i, (frame, names) in enumerate(in_turns(list(both), frames * (1 + ROUNDS), "frame")):
+        for name in names:
+            start = time.process_time()
+            both[name](frame)
+            if i >= MOMENTS:  # the first round finds its memory
+                samples[name].append(round((time.process_time() - start) * 1000, 4))
     kib = sum(frame.nbytes for frame in frames) / MOMENTS / 1024
     return {"kib": round(kib, 1), "cpu_ms": samples}
 
@@ -136,36 +117,44 @@ def by_case(counts: Sequence[float]) -> list[dict[str, Any]]:
     ]
 
 
-def to_markdown(record: dict[str, Any]) -> str:
+def to_markdown(record: Record) -> str:
     """The table of a record."""
-    lines = [
-        f"`python -m benchmarks.speed.camera_frames FOLDER` ({record['date']}, "
-        f"{record['processor']}, OpenCV {record['opencv']}; "
+    note = (
         f"CPU ms a frame, medians and quartiles of "
-        f"{len(record['rows'][0]['cpu_ms']['grey'])} in turns; millions of instructions on an "
-        f"emulated {record['core']})",
-        "",
-        "| frame | KiB | by way of colour | straight to grey | ratio | instructions | ratio |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    lines += map(_row, record["rows"])
-    return "\n".join(lines)
+        f"{record['rows'][0]['cpu_ms']['grey']['n']} in turns; millions of instructions on an "
+        f"emulated {record['core']}"
+    )
+    heads = ["frame", "KiB", "by way of colour", "straight to grey", "ratio"]
+    rows = table([*heads, "instructions", "ratio"], map(_cells, record["rows"]))
+    return f"{heading(record, note)}\n\n{rows}"
 
 
-def _row(row: dict[str, Any]) -> str:
+def _cells(row: Record) -> list[str]:
     colour, grey = (row["cpu_ms"][way] for way in ("colour", "grey"))
     cost = row["instructions"]
-    cells = [
+    return [
         f"{row['format']} {row['size']}{', noise' if row['noise'] else ''}",
         f"{row['kib']:.0f}",
         spread(colour),
         spread(grey),
-        f"{statistics.median(grey) / statistics.median(colour):.2f}",
+        f"{grey['median'] / colour['median']:.2f}",
         f"{cost['colour']:.2f} to {cost['grey']:.2f}",
         f"{cost['grey'] / cost['colour']:.2f}",
     ]
-    return f"| {' | '.join(cells)} |"
 
+
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    lambda parser: parser.add_argument("emulator", type=Path, help="folder that setup.sh filled"),
+    markers="camera-frames",
+)
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] == [GUEST]:
+        cv2.setNumThreads(1)
+        mark_calls(marked_calls())
+    else:
+        BENCHMARK.main()

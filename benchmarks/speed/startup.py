@@ -7,25 +7,16 @@ Writes startup.json beside this file and the table of RESULTS.md.
 
 from __future__ import annotations
 
-import json
-import platform
-import statistics
+import argparse
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from benchmarks.harness.console import make_parser, one_line_errors
-from benchmarks.harness.publish import replace_between, require_markers
-from benchmarks.harness.quartiles import quartiles
+from benchmarks.harness.benchmark import Benchmark, heading, in_turns, table
+from benchmarks.harness.record import Record, Samples, spread
 
-ROUNDS = 15
-OUT = Path(__file__).with_name("startup.json")
-RESULTS = Path(__file__).parents[1] / "RESULTS.md"
-MARKERS = "startup"
-COMMANDS = {
+COMMANDS: Final = {
     "python -c pass": ["-c", "pass"],
     "simrun --help": ["-m", "simrun", "--help"],
     "simtool --help": ["-m", "simtool", "--help"],
@@ -34,56 +25,44 @@ COMMANDS = {
 }
 
 
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """Wall time of every command, many times over in turns."""
+    samples = {name: Samples() for name in COMMANDS}
+    for _, names in in_turns(list(COMMANDS), range(options.rounds)):
+        for name in names:
+            samples[name].append(seconds(COMMANDS[name]))
+    return {"seconds": samples}
+
+
 def seconds(arguments: list[str]) -> float:
     """Wall time of one process."""
     start = time.perf_counter()
-    subprocess.run(
-        [sys.executable, *arguments],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    quiet = subprocess.DEVNULL
+    subprocess.run([sys.executable, *arguments], check=True, stdout=quiet, stderr=quiet)
     return time.perf_counter() - start
 
 
-@one_line_errors("startup")
-def main() -> None:
-    """Run every command in turn, many times over, and compare medians."""
-    make_parser(__doc__).parse_args()
-    require_markers(RESULTS, MARKERS)
-    samples: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(ROUNDS):
-        for name, arguments in COMMANDS.items():
-            samples[name].append(seconds(arguments))
-    record: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "rounds": ROUNDS,
-        "seconds": samples,
-    }
-    OUT.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    text = to_markdown(record)
-    replace_between(RESULTS, MARKERS, text)
-    print(text)
-
-
-def to_markdown(record: dict[str, Any]) -> str:
+def to_markdown(record: Record) -> str:
     """The table of a record."""
-    lines = [
-        f"`python -m benchmarks.speed.startup` ({record['date']}, {record['machine']}, Python "
-        f"{record['python']}; medians of {record['rounds']} rounds in turns)",
-        "",
-        "| command | seconds (quartiles) | times a bare interpreter |",
-        "|---|---|---|",
+    times = record["seconds"]
+    bare = times["python -c pass"]
+    rows = [
+        (f"`{name}`", spread(of, 3), f"{of['median'] / bare['median']:.1f}")
+        for name, of in times.items()
     ]
-    bare = statistics.median(record["seconds"]["python -c pass"])
-    for name, samples in record["seconds"].items():
-        of = quartiles(samples)
-        times = f"{of['median']:.3f} ({of['lower']:.3f} to {of['upper']:.3f})"
-        lines.append(f"| `{name}` | {times} | {of['median'] / bare:.1f} |")
-    return "\n".join(lines)
+    heads = ("command", "seconds (quartiles)", "times a bare interpreter")
+    note = heading(record, f"medians of {bare['n']} rounds in turns")
+    return f"{note}\n\n{table(heads, rows)}"
 
+
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    lambda parser: parser.add_argument("--rounds", type=int, default=15),
+    markers="startup",
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

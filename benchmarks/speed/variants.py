@@ -20,14 +20,13 @@ own. Writes variants.json beside this file and the table of RESULTS.md.
 
 from __future__ import annotations
 
-import statistics
+import argparse
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +43,8 @@ from onnxruntime.quantization import (
 
 from benchmarks.arm.count import choose_photos, count, our_calls
 from benchmarks.arm.emulator import Emulator
-from benchmarks.harness.console import make_parser, one_line_errors
-from benchmarks.harness.publish import publish
-from benchmarks.harness.quartiles import spread
+from benchmarks.harness.benchmark import Benchmark, heading, in_turns, table
+from benchmarks.harness.record import Record, Samples, spread
 from simrun import Localizer
 from simrun.bundle.load import LOCALIZER_FILE, METADATA_KEY, Bundle, load_bundle
 from simrun.sources.demo import draw_scene
@@ -62,7 +60,6 @@ from simtool.export.pipeline import build_localizer, export_bundle
 from simtool.export.presets import with_defaults
 from simtool.export.writer import write_with_metadata
 
-HERE = Path(__file__).parent
 MODELS = ("mnist-lenet", "scene-text")
 BOARDS = ("pi4", "pi5")
 SIZE = (480, 640)
@@ -87,33 +84,32 @@ class Pictures(CalibrationDataReader):  # type: ignore[misc]
         return None if picture is None else {"image": picture[None, None]}
 
 
-@one_line_errors("variants")
-def main() -> None:
-    """Make the variants, measure and write."""
-    parser = make_parser(__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command line."""
     parser.add_argument("emulator", type=Path)
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--material", type=Path, required=True)
     parser.add_argument("--subset", type=int, default=80, help="photos that are scored")
-    options = parser.parse_args()
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """All figures of every variant, and what they were measured on."""
     dataset = load_annotations(options.dataset)
     with tempfile.TemporaryDirectory() as folder:
         bundles = make_variants(Path(folder), options.material)
-        record = measure(bundles, options.emulator, dataset, options.subset)
-    text = to_markdown(record)
-    publish(record, HERE / "variants.json", "variants", text)
+        return {
+            "dataset": dataset.name,
+            "photos": options.subset,
+            **measure_bundles(bundles, options.emulator, dataset, options.subset),
+        }
 
 
-def measure(
+def measure_bundles(
     bundles: list[Path], emulator: Path, dataset: AnnotatedSet, subset: int
 ) -> dict[str, Any]:
-    """All figures of every variant, and what they were measured on."""
+    """Figures of bundles, and of whole frames of some."""
     times = measure_times(bundles)
     return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "dataset": dataset.name,
-        "photos": subset,
-        "rounds": ROUNDS,
         "variants": [
             {
                 "model": path.parent.name,
@@ -221,17 +217,17 @@ def calibration_pictures(model: str, material: Path) -> Iterator[NDArray[np.uint
         yield compose(digits.images[:, 0], digits.labels, rng, clutter=40).image
 
 
-def measure_times(paths: list[Path]) -> dict[Path, list[float]]:
+def measure_times(paths: list[Path]) -> dict[Path, Samples]:
     """CPU milliseconds of the network, all bundles in turns."""
     localizers = {
         path: Localizer(load_bundle(path), classify=False, clock=time.process_time)
         for path in paths
     }
-    times: dict[Path, list[float]] = {path: [] for path in paths}
-    for turn in range(WARMUP + ROUNDS):
+    times = {path: Samples() for path in paths}
+    for turn, order in in_turns(paths, range(WARMUP + ROUNDS)):
         frame = draw_scene(turn * 0.1)
-        for path, localizer in localizers.items():
-            latency = localizer(frame).latency_ms
+        for path in order:
+            latency = localizers[path](frame).latency_ms
             if turn >= WARMUP:
                 times[path].append(round(latency.infer, 3))
     return times
@@ -272,49 +268,52 @@ def instructions(
     }
 
 
-def to_markdown(record: dict[str, Any]) -> str:
-    """A table, one row a variant; times are medians with quartiles."""
-    rows = [
-        f"({record['date']}, one thread, {record['rounds']} rounds in turns, frames of 640x480 on "
-        f"x86-64; px F1 of {record['photos']} photos of {record['dataset']})",
-        "",
-        "| model | variant | network on cortex-a72, M instructions | on cortex-a76 "
-        "| on x86-64, CPU ms | ratio | peak MiB | px F1 |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def to_markdown(record: Record) -> str:
+    """A table, one row a variant, and one of whole frames; times are medians with quartiles."""
     medians = {
-        (one["model"], one["variant"]): statistics.median(one["infer_cpu_ms"])
-        for one in record["variants"]
+        (one["model"], one["variant"]): one["infer_cpu_ms"]["median"] for one in record["variants"]
     }
-    for one in record["variants"]:
-        ratio = medians[one["model"], one["variant"]] / medians[one["model"], "dynamic"]
-        boards = " | ".join(f"{one['infer_minstr'][board]:.1f}" for board in BOARDS)
-        rows.append(
-            f"| {one['model']} | {one['variant']} | {boards} "
-            f"| {spread(one['infer_cpu_ms'])} | {ratio:.2f} | {one['peak_mib']:.0f} "
-            f"| {one['px_f1']:.3f} |"
-        )
-    return "\n".join([*rows, "", *frame_rows(record)])
-
-
-def frame_rows(record: dict[str, Any]) -> list[str]:
-    """A table of whole frames, one row a side."""
     rows = [
-        "Whole frames of scene-text, nothing read, M instructions:",
-        "",
-        "| side | cortex-a72, dynamic | int8 | cortex-a76, dynamic | int8 |",
-        "|---|---|---|---|---|",
-    ]
-    frames = {(one["side"], one["variant"]): one["minstr"] for one in record["frames"]}
-    for side in FRAME_SIDES:
-        cells = [
-            f"{frames[side, variant][board]:.1f}"
-            for board in BOARDS
-            for variant in ("dynamic", "int8")
+        [
+            one["model"],
+            one["variant"],
+            *(f"{one['infer_minstr'][board]:.1f}" for board in BOARDS),
+            spread(one["infer_cpu_ms"]),
+            f"{medians[one['model'], one['variant']] / medians[one['model'], 'dynamic']:.2f}",
+            f"{one['peak_mib']:.0f}",
+            f"{one['px_f1']:.3f}",
         ]
-        rows.append(f"| {side} | " + " | ".join(cells) + " |")
-    return rows
+        for one in record["variants"]
+    ]
+    heads = ["model", "variant", "network on cortex-a72, M instructions", "on cortex-a76"]
+    heads += ["on x86-64, CPU ms", "ratio", "peak MiB", "px F1"]
+    rounds = record["variants"][0]["infer_cpu_ms"]["n"]
+    note = (
+        f"one thread, {rounds} rounds in turns, frames of 640x480 on "
+        f"x86-64; px F1 of {record['photos']} photos of {record['dataset']}"
+    )
+    title = "Whole frames of scene-text, nothing read, M instructions:"
+    return "\n\n".join([heading(record, note), table(heads, rows), title, frames_table(record)])
 
+
+def frames_table(record: Record) -> str:
+    """A table of whole frames, one row a side."""
+    frames = {(one["side"], one["variant"]): one["minstr"] for one in record["frames"]}
+    rows = [
+        [
+            side,
+            *(
+                f"{frames[side, kind][board]:.1f}"
+                for board in BOARDS
+                for kind in ("dynamic", "int8")
+            ),
+        ]
+        for side in FRAME_SIDES
+    ]
+    return table(["side", "cortex-a72, dynamic", "int8", "cortex-a76, dynamic", "int8"], rows)
+
+
+BENCHMARK = Benchmark(__file__, __doc__, measure, to_markdown, add_arguments, markers="variants")
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import astuple
-from pathlib import Path
 
 import pytest
 
 from benchmarks.arm import estimate as module
 from benchmarks.arm.estimate import (
     CORES,
-    MARKERS,
     PUBLISHED,
-    RESULTS,
     Published,
     estimate,
     instructions_per_mac,
-    main,
-    to_markdown,
 )
-from benchmarks.harness.publish import require_markers
 
 PER_MAC = 0.5
 SLOW = Published("Pi 4", "net 1", "engine", gmac=4.0, ms=500.0, source="some")
@@ -45,37 +39,6 @@ def test_an_estimate_is_the_geometric_middle_of_its_boards_rates() -> None:
     assert astuple(estimate(800.0, "Pi 5", PER_MAC)) == pytest.approx((50, 50, 50))
 
 
-@pytest.mark.usefixtures("three_published")
-def test_the_table_has_a_row_a_published_network_and_a_row_a_detector() -> None:
-    infer = {"total": 200.0, "simd": 100.0}  # half an instruction a multiplication
-    call = {"name": "ours @ 640", "call": {"total": 800.0}, "stages": {"infer": infer}}
-    lines = to_markdown({"date": "2026-01-02", "calls": [call]}).splitlines()
-    assert lines[2].startswith("(2026-01-02's counts; 0.50 instructions a multiplication")
-    assert lines[4].count("|") == lines[5].count("|") == lines[6].count("|") == 6
-    assert lines[6:9] == [
-        "| Pi 4: some | net 1 | engine | 500 | 1.00 |",
-        "| Pi 4: some | net 2 | engine | 125 | 4.00 |",
-        "| Pi 5: more | net 1 | engine | 62.5 | 16.00 |",
-    ]
-    assert lines[10:] == [
-        "| detector | Pi 4: ms (range) | Pi 5: ms (range) |",
-        "|---|---|---|",
-        "| ours @ 640 | 400 (200 to 800) | 50 (50 to 50) |",
-    ]
-
-
-def test_the_table_of_the_results_is_that_of_the_counts_beside_the_module(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    results = tmp_path / "RESULTS.md"
-    before, after = require_markers(RESULTS, MARKERS)
-    results.write_text(f"{before}\nnothing yet\n{after}", encoding="utf-8")
-    monkeypatch.setattr(module, "RESULTS", results)
-    main()
-    assert results.read_text(encoding="utf-8") == RESULTS.read_text(encoding="utf-8")
-    assert capsys.readouterr().out.strip() in results.read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: f"{one.board} {one.network}")
 def test_a_published_network_lies_in_the_range_of_its_board(one: Published) -> None:
     guess = estimate(one.gmac * 1000 * PER_MAC, one.board, PER_MAC)
@@ -83,6 +46,11 @@ def test_a_published_network_lies_in_the_range_of_its_board(one: Published) -> N
     assert guess.least <= on_one_core * 1.0001
     assert on_one_core <= guess.most * 1.0001
     assert guess.least < guess.middle < guess.most
+
+
+@pytest.mark.usefixtures("three_published")
+def test_an_estimate_is_a_cell_with_its_range() -> None:
+    assert str(estimate(800.0, "Pi 4", PER_MAC)) == "400 (200 to 800)"
 
 
 def test_time_is_in_proportion_to_instructions() -> None:

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from benchmarks.arm.floor import multiplications, to_row
-from benchmarks.harness.console import BenchmarkError
+from benchmarks.arm.floor import least_simd, multiplications
 from simrun.bundle.load import load_bundle
 
 
@@ -30,7 +25,6 @@ def test_a_network_of_one_polarity_runs_twice_for_both() -> None:
     assert multiplications(load_bundle("mnist-lenet"), (h, w)) == 2 * one
 
 
-def test_counts_of_another_bundle_are_refused() -> None:
-    call: dict[str, Any] = {"name": "scene-text @ 320", "side": 320, "sha256": "0", "stages": {}}
-    with pytest.raises(BenchmarkError, match="another bundle"):
-        to_row(call)
+def test_the_least_is_a_quarter_of_the_multiplications_at_the_working_size() -> None:
+    by_hand = multiplications(load_bundle("scene-text"), (240, 320)) / 4e6
+    assert least_simd("scene-text", 320, (1280, 960)) == by_hand

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.publish import MarkerError, replace_between, require_markers
+from benchmarks.harness.markers import MarkerError, replace_between, require_markers
 
 
 def test_text_is_put_between_the_markers_and_nothing_else_changes(tmp_path: Path) -> None:

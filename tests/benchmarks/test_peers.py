@@ -11,8 +11,8 @@ import pytest
 
 from benchmarks.accuracy.peers.detector import Card, Frame, Quads
 from benchmarks.accuracy.peers.fronts import front, score_at
-from benchmarks.accuracy.peers.measure import describe, measure
-from benchmarks.accuracy.peers.ours import parse_ours, without_folders
+from benchmarks.accuracy.peers.measure import describe, run_all
+from benchmarks.accuracy.peers.ours import parse_ours
 from benchmarks.accuracy.peers.plot import family_styles
 from benchmarks.accuracy.peers.report import to_markdown
 from benchmarks.harness.console import BenchmarkError
@@ -38,8 +38,6 @@ def test_a_score_at_a_cost_lies_between_the_neighbours_and_nowhere_else() -> Non
 def test_bundles_are_given_with_sides_or_without() -> None:
     assert parse_ours("mnist-lenet") == [("mnist-lenet", None)]
     assert parse_ours("a/b:640,320") == [("a/b", 640), ("a/b", 320)]
-    assert without_folders("/a/b:640,320") == "b:640,320"
-    assert without_folders("/a/b") == "b"
     with pytest.raises(BenchmarkError, match="'mnist-lenet:x' is not NAME or NAME:640,320"):
         parse_ours("mnist-lenet:x")
 
@@ -73,7 +71,7 @@ def photos(tmp_path: Path) -> AnnotatedSet:
 @pytest.fixture
 def record(photos: AnnotatedSet) -> dict[str, Any]:
     """The record of a run with a detector that finds everything and one that finds nothing."""
-    runs = measure([Fixed("good", [SQUARE], ours=True), Fixed("blind", [])], photos)
+    runs = run_all([Fixed("good", [SQUARE], ours=True), Fixed("blind", [])], photos)
     return {
         "command": "python -m benchmarks.accuracy.peers photos",
         "date": "2026-01-01",
@@ -88,7 +86,7 @@ def record(photos: AnnotatedSet) -> dict[str, Any]:
 def test_every_detector_sees_every_photo_once_and_is_scored(
     photos: AnnotatedSet, record: dict[str, Any]
 ) -> None:
-    (run,) = measure([Fixed("good", [SQUARE])], photos)
+    (run,) = run_all([Fixed("good", [SQUARE])], photos)
     assert sorted(run.quads) == ["a.png", "b.png"]
     assert len(run.cpu_ms) == 2
     good, blind = (detector["figures"] for detector in record["detectors"])

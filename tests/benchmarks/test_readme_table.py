@@ -52,7 +52,7 @@ def test_another_figure_in_the_readme_is_found(records: dict[str, Any], tmp_path
     ("record", "list_", "path", "where"),
     [
         ("peers", "detectors", ("model", "sha256"), "peers/peers.json"),
-        ("arm", "calls", ("sha256",), "arm/instructions.json"),
+        ("arm", "calls", ("sha256",), "arm/count.json"),
     ],
 )
 def test_a_measurement_of_another_graph_than_the_shipped_one_is_refused(

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.endurance.soak import SIZES, LiveMix, Slope, fit
+from benchmarks.endurance.soak import SIZES, LiveMix, Slope, blocks, fit
+from benchmarks.harness.console import BenchmarkError
 from simrun.sources.base import Frame
 
 
@@ -16,7 +17,7 @@ def test_a_slope_is_found_after_the_warm_up_and_through_noise() -> None:
     seconds = np.arange(0, 1200, 2.0)
     noise = np.random.default_rng(1).normal(0, 0.2, len(seconds))
     warm_up = 40 * np.minimum(seconds / 200, 1)
-    found = fit(np.column_stack([seconds, 150 + warm_up + 12 * seconds / 3600 + noise]))
+    found = fit(blocks(np.column_stack([seconds, 150 + warm_up + 12 * seconds / 3600 + noise])))
     assert abs(found.mb_per_hour - 12) < 3 * found.standard_error
     assert found.standard_error < 0.5
     assert not found.is_flat
@@ -30,8 +31,8 @@ def test_flat_means_less_than_a_megabyte_an_hour_at_twice_the_error() -> None:
 
 
 def test_too_short_a_run_is_no_result() -> None:
-    with pytest.raises(SystemExit, match="let it run for longer"):
-        fit(np.ones((10, 2)))
+    with pytest.raises(BenchmarkError, match="let it run for longer"):
+        blocks(np.ones((10, 2)))
 
 
 def test_the_source_shows_every_size_and_reads_memory_when_asked(tmp_path: Path) -> None:

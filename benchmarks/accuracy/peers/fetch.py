@@ -16,9 +16,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness.benchmark import ROOT
 from benchmarks.harness.console import BenchmarkError, make_parser, one_line_errors
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,8 @@ import cv2
 import numpy as np
 
 from benchmarks.accuracy.peers.detector import Card, Detector, Frame
-from benchmarks.harness.quartiles import quartiles
+from benchmarks.harness.benchmark import in_turns
+from benchmarks.harness.record import quartiles
 from simrun.images.read import read_image
 from simtool.data.annotations import ALL, AnnotatedImage, AnnotatedSet, Corners
 from simtool.evaluation.text_metrics import Scores, score
@@ -29,27 +29,20 @@ class Run:
     """Predictions by base name of the photo."""
 
 
-def measure(
-    detectors: Sequence[Detector],
-    dataset: AnnotatedSet,
-    on_photo: Callable[[AnnotatedImage], None] = lambda _: None,
-    seed: int = 0,
-) -> list[Run]:
+def run_all(detectors: Sequence[Detector], dataset: AnnotatedSet) -> list[Run]:
     """Run all detectors over a data set.
 
     They take turns photo by photo in random order, so that whatever else the machine does, and
     whatever the one before left in the caches, falls on all alike.
     """
-    order = random.Random(seed)
     runs = [Run(detector.card) for detector in detectors]
-    for image in dataset.images:
+    for image, order in in_turns(range(len(detectors)), dataset.images, "photo"):
         frame = read_colour(dataset, image)
-        for i in order.sample(range(len(detectors)), len(detectors)):
+        for i in order:
             start = time.process_time_ns()
             quads = detectors[i].detect(frame)
             runs[i].cpu_ms.append((time.process_time_ns() - start) / 1e6)
             runs[i].quads[image.name] = [tuple((float(x), float(y)) for x, y in q) for q in quads]
-        on_photo(image)
     return runs
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 from benchmarks.accuracy.peers.detector import Card, Frame, ModelFile, Quads
 from benchmarks.harness.console import BenchmarkError
@@ -44,9 +43,3 @@ def parse_ours(text: str) -> list[tuple[str, int | None]]:
         return [(bundle, int(side)) for side in sides.split(",")]
     except ValueError as error:
         raise BenchmarkError(f"'{text}' is not NAME or NAME:640,320") from error
-
-
-def without_folders(text: str) -> str:
-    """`FOLDER/NAME:640,320` as `NAME:640,320`: a record does not tell where things lay."""
-    bundle, colon, sides = text.rpartition(":")
-    return f"{Path(bundle).name}:{sides}" if colon else Path(text).name

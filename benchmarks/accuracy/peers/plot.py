@@ -1,18 +1,11 @@
-"""Draw the fronts of a measurement: each score against the CPU time of a call.
-
-python -m benchmarks.accuracy.peers.plot [peers.json] [--out fronts.png]
-"""
+"""The fronts of a measurement as a plot: each score against the CPU time of a call."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.console import make_parser, one_line_errors
-
-HERE = Path(__file__).parent
 PANELS = {
     "px_F1": "px F1",
     "line_F1": "line F1",
@@ -26,16 +19,6 @@ OURS = ("#c1121f", "#f77f00", "#9d4edd", "#d62aa0")
 NETWORKS = ("#1d4e89", "#2a9d8f", "#6c757d")
 CLASSICAL = ("#8d99ae", "#a98467", "#7f8c4d")
 MARKERS = "s^Dv"
-
-
-@one_line_errors("plot")
-def main() -> None:
-    """Draw from the JSON of a run."""
-    parser = make_parser(__doc__)
-    parser.add_argument("record", type=Path, nargs="?", default=HERE / "peers.json")
-    parser.add_argument("--out", type=Path, default=HERE / "fronts.png")
-    options = parser.parse_args()
-    draw(json.loads(options.record.read_text(encoding="utf-8")), options.out)
 
 
 def draw(record: Mapping[str, Any], path: Path) -> None:
@@ -124,7 +107,3 @@ def family_styles(detectors: Sequence[Mapping[str, Any]]) -> dict[str, dict[str,
             "zorder": 3 if kind == "ours" else 2,
         }
     return styles
-
-
-if __name__ == "__main__":
-    main()

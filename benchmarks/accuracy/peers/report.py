@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from benchmarks.accuracy.peers.fronts import front, score_at
+from benchmarks.harness.benchmark import heading, table
+from benchmarks.harness.record import Record
 
 COLUMNS = {
     "px_F1": "px F1",
@@ -17,55 +18,46 @@ COLUMNS = {
 }
 """Figure -> its heading; flagged is better when it is low."""
 COMPARED = ("px_F1", "line_F1", "cov50", "recall_cov50")
+SHOWN_SIDES = (640, 320)
+"""Of detectors that are not ours: all are in the record and the plot."""
 REFERENCE = "PP-OCRv6 tiny @ 640"
-
-Record = Mapping[str, Any]
 
 
 def to_markdown(record: Record) -> str:
     """Tables of a measurement with the command that made it."""
-    machine = record["machine"]
-    lines = [
-        f"`{record['command']}`",
-        "",
-        f"({record['date']}, {machine['processor']}, one thread, {record['photos']} photos, "
-        f"ONNX Runtime {record['versions']['onnxruntime']}, OpenCV {record['versions']['opencv']}; "
-        "median process-CPU ms of a whole call, decoded frame to quads, detectors in random turns; "
-        "rotated quads, photos pooled; `peers/peers.json` has quartiles and every data set.)",
-        "",
-        *_main_table(record["detectors"]),
-        "",
-        *_equal_cost(record["detectors"]),
-    ]
+    note = (
+        f"one thread, {record['photos']} photos, median process-CPU ms of a whole call, decoded "
+        "frame to quads, detectors in random turns; rotated quads, photos pooled; "
+        "`accuracy/peers/peers.json` and the plot have every side"
+    )
+    bold = (
+        "Bold: no detector of the run is both as cheap and as good. x: CPU time over that of "
+        f"{REFERENCE}."
+    )
+    parts = [heading(record, note), bold, _main_table(record["detectors"])]
+    parts += _equal_cost(record["detectors"])
     if record["missing"]:
-        lines += ["", *(f"Not in this run: {reason}." for reason in record["missing"])]
-    lines += ["", "![Scores against CPU time](accuracy/peers/fronts.png)"]
-    return "\n".join(lines)
+        parts.append("\n".join(f"Not in this run: {reason}." for reason in record["missing"]))
+    return "\n\n".join([*parts, "![Scores against CPU time](accuracy/peers/fronts.png)"])
 
 
-def _main_table(detectors: Sequence[Record]) -> list[str]:
+def _main_table(detectors: Sequence[Record]) -> str:
     reference = [d["cpu_ms"]["median"] for d in detectors if d["name"] == REFERENCE]
     best = {
         figure: set(front([_point(d, figure) for d in detectors]))
         for figure in COLUMNS
         if "flagged" not in figure
     }
-    rows = [
-        "Bold: no detector of the run is both as cheap and as good. x: CPU time over that of "
-        f"{REFERENCE}.",
-        "",
-        "| detector | numbers | KB | CPU ms | x | " + " | ".join(COLUMNS.values()) + " |",
-        "|---" * (5 + len(COLUMNS)) + "|",
-    ]
+    rows = []
     for i, detector in enumerate(detectors):
+        if not detector["ours"] and detector["side"] not in SHOWN_SIDES:
+            continue
         model, cost = detector["model"], detector["cpu_ms"]["median"]
-        size = f"{model['numbers']:,} | {model['size'] / 1000:,.0f}" if model else "- | -"
+        size = [f"{model['numbers']:,}", f"{model['size'] / 1000:,.0f}"] if model else ["-", "-"]
         ratio = f"{cost / reference[0]:.2f}" if reference else "-"
         cells = [_cell(detector, figure, i in best.get(figure, ())) for figure in COLUMNS]
-        rows.append(
-            f"| {detector['name']} | {size} | {cost:.1f} | {ratio} | " + " | ".join(cells) + " |"
-        )
-    return rows
+        rows.append([detector["name"], *size, f"{cost:.1f}", ratio, *cells])
+    return table(["detector", "numbers", "KB", "CPU ms", "x", *COLUMNS.values()], rows)
 
 
 def _equal_cost(detectors: Sequence[Record]) -> list[str]:
@@ -74,21 +66,17 @@ def _equal_cost(detectors: Sequence[Record]) -> list[str]:
     ours = [d for d in detectors if d["ours"]]
     if not ours or not families:
         return []
-    rows = [
-        "At equal CPU time (a peer's score between its two nearest sides; - where it has none):",
-        "",
-        "| detector | CPU ms | " + " | ".join(COLUMNS[f] for f in COMPARED) + " |",
-        "|---" * (2 + len(COMPARED)) + "|",
-    ]
+    rows = []
     for detector in ours:
         cost = detector["cpu_ms"]["median"]
         own = [_cell(detector, figure, bold=False) for figure in COMPARED]
-        rows.append(f"| **{detector['name']}** | {cost:.1f} | " + " | ".join(own) + " |")
+        rows.append([f"**{detector['name']}**", f"{cost:.1f}", *own])
         for family in families:
             members = [d for d in detectors if d["family"] == family]
             cells = [_shrunk(members, figure, cost) for figure in COMPARED]
-            rows.append(f"| {family}, shrunk | {cost:.1f} | " + " | ".join(cells) + " |")
-    return rows
+            rows.append([f"{family}, shrunk", f"{cost:.1f}", *cells])
+    title = "At equal CPU time (a peer's score between its two nearest sides; - where it has none):"
+    return [title, table(["detector", "CPU ms", *(COLUMNS[f] for f in COMPARED)], rows)]
 
 
 def _shrunk(members: Sequence[Record], figure: str, cost: float) -> str:

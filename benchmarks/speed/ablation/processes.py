@@ -7,18 +7,20 @@ Started by torchrun, as it starts itself, it is one of the processes and prints 
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
 
+from benchmarks.harness.benchmark import PACKAGES, ROOT, Benchmark, heading, in_turns, table
 from benchmarks.harness.console import one_line_errors
+from benchmarks.harness.record import Record, Samples, spread
 from simtool.ablation.job import Job, ablate_job
 from simtool.ablation.measure import AblationOptions, Provenance
 from simtool.ablation.partition.choose import cut_halves
@@ -27,8 +29,6 @@ from simtool.data.tensors import to_tensors
 from simtool.distributed import joined
 from simtool.runs.checkpoint import read_checkpoint
 
-HERE: Final = Path(__file__).resolve()
-ROOT: Final = HERE.parents[2]
 IMAGES: Final = 30000
 ROUNDS: Final = 3
 
@@ -56,44 +56,60 @@ def work() -> None:
             print(json.dumps({"seconds": seconds, "cpu_s": cpu, "errors": errors}))
 
 
-def measure(processes: int) -> dict[str, Any]:
+def start(processes: int) -> dict[str, Any]:
     """One run of that many processes."""
     launcher = ("-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}")
     program = ("-m", "benchmarks.speed.ablation.processes")
-    done = subprocess.run(
-        [sys.executable, *launcher, *program],
-        check=True,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-    )
+    command = [sys.executable, *launcher, *program]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def main() -> None:
-    """Alternate, and write the record."""
-    samples: dict[str, list[dict[str, Any]]] = {"1": [], "2": []}
-    for _ in range(ROUNDS):
-        for processes, runs in samples.items():
-            runs.append(measure(int(processes)))
-    same = all(run["errors"] == samples["1"][0]["errors"] for s in samples.values() for run in s)
-    record = {
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """One and two processes in turns."""
+    runs: dict[int, list[dict[str, Any]]] = {1: [], 2: []}
+    for _, order in in_turns(list(runs), range(ROUNDS)):
+        for processes in order:
+            runs[processes].append(start(processes))
+    counts = [run["errors"] for some in runs.values() for run in some]
+    return {
         "images": IMAGES,
-        "load": os.getloadavg(),
-        "seconds": {n: [run["seconds"] for run in runs] for n, runs in samples.items()},
-        "cpu_s_of_the_leading_process": {
-            n: [run["cpu_s"] for run in runs] for n, runs in samples.items()
+        "processes": {
+            str(number): {
+                "seconds": Samples(run["seconds"] for run in some),
+                "cpu_s_of_the_leading_process": Samples(run["cpu_s"] for run in some),
+            }
+            for number, some in runs.items()
         },
-        "error_counts_the_same": same,
+        "error_counts_the_same": all(one == counts[0] for one in counts),
     }
-    HERE.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(record))
 
+
+def to_markdown(record: Record) -> str:
+    """A row a number of processes."""
+    same = "the same" if record["error_counts_the_same"] else "not the same"
+    rows = [
+        [number, spread(one["seconds"]), spread(one["cpu_s_of_the_leading_process"])]
+        for number, one in record["processes"].items()
+    ]
+    note = f"LeNet, {record['images']} images with the deletion curve; error counts are {same}"
+    heads = ["processes of one thread", "seconds", "processor seconds of the leading one"]
+    return f"{heading(record, note)}\n\n{table(heads, rows)}"
+
+
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    measure,
+    to_markdown,
+    markers="ablation-processes",
+    versions=(*PACKAGES, "torch"),
+)
 
 if __name__ == "__main__":
-    with one_line_errors("processes"):
-        if "RANK" in os.environ:
+    if "RANK" in os.environ:
+        with one_line_errors("processes"):
             work()
-        else:
-            main()
+    else:
+        BENCHMARK.main()

@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -19,6 +18,7 @@ import psutil
 import torch
 from torch import Tensor, nn
 
+from benchmarks.harness.benchmark import ROOT
 from benchmarks.harness.console import make_parser, one_line_errors
 from benchmarks.speed.ablation import nets
 from simrun.errors import SourceError
@@ -29,7 +29,6 @@ from simtool.runs.checkpoint import read_checkpoint
 
 CHUNK: Final = 32
 """Filters that the competitors put through the network together."""
-ROOT: Final = Path(__file__).resolve().parents[3]
 
 
 class Peak:

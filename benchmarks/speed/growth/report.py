@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.harness.benchmark import heading, table
+from benchmarks.harness.record import Record, spread
 from benchmarks.speed.growth.points import OURS, OWN_SIDE, PEER
 
-Record = Mapping[str, Any]
 Quantity = Callable[[Record], float]
 """A figure of a point."""
 Axes = Any
@@ -26,29 +27,26 @@ COLOURS: Final = {OURS: "#c1121f", PEER: "#1d4e89"}
 
 def to_markdown(record: Record) -> str:
     """Tables with the command that made them."""
-    machine = record["machine"]
-    versions = ", ".join(f"{name} {number}" for name, number in record["versions"].items())
-    return "\n".join(
-        [
-            f"`{record['command']}`",
-            "",
-            f"({record['date']}, {machine['processor']}, {machine['cores']} cores that others use "
-            f"too, wall over CPU time {crowding(record):.2f} in the median of one thread, Python "
-            f"{record['python']}, {versions}; {record['rounds']} rounds over all points in random "
-            "turns, each in a process of its own; median process-CPU ms (quartiles), peak resident "
-            "MiB of the process; `growth/growth.json` has every sample.)",
-            "",
-            *_pixels_table(record),
-            "",
-            *_lines_table(record),
-            "",
-            *_threads_table(record),
-            "",
-            *_slopes_table(record),
-            "",
-            "![Time and memory against pixels, regions and threads](speed/growth/growth.png)",
-        ]
+    note = (
+        f"{record['machine']['cores']} cores that others use too, wall over CPU time "
+        f"{crowding(record):.2f} in the median of one thread; {record['rounds']} rounds over all "
+        "points in random turns, each in a process of its own; median process-CPU ms (quartiles), "
+        "peak resident MiB of the process"
     )
+    titles = {
+        "The same poster at every size; at the detector's own side, and with no shrinking:": (
+            _pixels_table
+        ),
+        "Words on a page of 1920x1080, not shrunk; stages in CPU ms; the peer does not read:": (
+            _lines_table
+        ),
+        "Threads; wall ms, median (quartiles), on cores that others use too:": _threads_table,
+        "Slopes on logarithms: 1 is in proportion, 0 is not at all. Memory is what is above the "
+        f"imports and the frame. Large: from 640x480, or from {_MANY} regions.": _slopes_table,
+    }
+    parts = [part for title, make in titles.items() for part in (title, make(record))]
+    plot = "![Time and memory against pixels, regions and threads](speed/growth/growth.png)"
+    return "\n\n".join([heading(record, note), *parts, plot])
 
 
 def slope(xs: Sequence[float], ys: Sequence[float]) -> float:
@@ -158,74 +156,61 @@ def stage_cpu(name: str) -> Quantity:
     return lambda point: float(point["stages_cpu_ms"][name])
 
 
-def _pixels_table(record: Record) -> Iterator[str]:
-    yield "The same poster at every size; at the detector's own side, and with no shrinking:"
-    yield ""
+def _pixels_table(record: Record) -> str:
     names = detectors(record)
-    heads = [f"{n} @ {OWN_SIDE[n]}: CPU ms | MiB" for n in names]
-    heads += [f"{n} @ frame: CPU ms | MiB" for n in names]
-    yield "| frame | " + " | ".join(heads) + " |"
-    yield "|---" * (1 + 2 * len(heads)) + "|"
+    sides = [*(f"{n} @ {OWN_SIDE[n]}" for n in names), *(f"{n} @ frame" for n in names)]
     columns = [select(record, sweep, name) for sweep in ("frame", "side") for name in names]
-    for row in zip(*columns, strict=True):
-        cells = [f"{_cpu_text(point)} | {point['peak_mib']:.0f}" for point in row]
-        yield f"| {row[0]['width']}x{row[0]['height']} | " + " | ".join(cells) + " |"
+    rows = [
+        [f"{row[0]['width']}x{row[0]['height']}", *(cell for one in row for cell in _cost(one))]
+        for row in zip(*columns, strict=True)
+    ]
+    heads = [head for side in sides for head in (f"{side}: CPU ms", "MiB")]
+    return table(["frame", *heads], rows)
 
 
-def _lines_table(record: Record) -> Iterator[str]:
-    yield "Words on a page of 1920x1080, not shrunk; stages in CPU ms; the peer does not read:"
-    yield ""
-    yield (
-        f"| words | {OURS}: found | CPU ms | infer | regions | classify | MiB "
-        f"| {PEER}: found | CPU ms | MiB |"
-    )
-    yield "|---" * 10 + "|"
+def _lines_table(record: Record) -> str:
     peers = {point["lines"]: point for point in select(record, "lines", PEER)}
+    stages = ("infer", "regions", "classify")
+    rows = []
     for point in select(record, "lines", OURS):
-        stages = " | ".join(
-            f"{point['stages_cpu_ms'][stage]:.1f}" for stage in ("infer", "regions", "classify")
-        )
         peer = peers.get(point["lines"])
-        other = (
-            f"{peer['found']} | {_cpu_text(peer)} | {peer['peak_mib']:.0f}" if peer else "- | - | -"
-        )
-        yield (
-            f"| {point['lines']} | {point['found']} | {_cpu_text(point)} | {stages} "
-            f"| {point['peak_mib']:.0f} | {other} |"
-        )
+        cpu_ms, mib = _cost(point)
+        cells = [point["lines"], point["found"], cpu_ms]
+        cells += [f"{point['stages_cpu_ms'][stage]:.1f}" for stage in stages]
+        rows.append([*cells, mib, *([peer["found"], *_cost(peer)] if peer else "---")])
+    heads = ["words", f"{OURS}: found", "CPU ms", *stages, "MiB"]
+    return table([*heads, f"{PEER}: found", "CPU ms", "MiB"], rows)
 
 
-def _threads_table(record: Record) -> Iterator[str]:
-    yield "Threads; wall ms, median (quartiles), on cores that others use too:"
-    yield ""
-    yield "| detector | frame | threads | wall ms | CPU ms | MiB |"
-    yield "|---" * 6 + "|"
+def _threads_table(record: Record) -> str:
     points = [p for p in record["points"] if p["sweep"] == "threads"]
-    for point in sorted(points, key=lambda p: (p["detector"] != OURS, p["width"], p["threads"])):
-        wall = point["wall_ms"]
-        yield (
-            f"| {point['detector']} @ {point['side']} | {point['width']}x{point['height']} "
-            f"| {point['threads']} | {wall['median']:.1f} ({wall['lower']:.1f} to "
-            f"{wall['upper']:.1f}) | {_cpu_text(point)} | {point['peak_mib']:.0f} |"
-        )
+    rows = [
+        [
+            f"{point['detector']} @ {point['side']}",
+            f"{point['width']}x{point['height']}",
+            point["threads"],
+            spread(point["wall_ms"], 1),
+            *_cost(point),
+        ]
+        for point in sorted(points, key=lambda p: (p["detector"] != OURS, p["width"], p["threads"]))
+    ]
+    return table(["detector", "frame", "threads", "wall ms", "CPU ms", "MiB"], rows)
 
 
-def _slopes_table(record: Record) -> Iterator[str]:
-    yield (
-        "Slopes on logarithms: 1 is in proportion, 0 is not at all. Memory is what is above the "
-        f"imports and the frame. Large: from 640x480, or from {_MANY} regions."
-    )
-    yield ""
-    yield "| what | detector | slope | of the large |"
-    yield "|---" * 4 + "|"
+def _slopes_table(record: Record) -> str:
+    names = detectors(record)
+    cells: dict[str, dict[str, str]] = {}
     for one in slopes(record):
         large = "-" if one.large is None else _slope_text(one.large)
-        yield f"| {one.what} | {one.detector} | {_slope_text(one.whole)} | {large} |"
+        text = f"{_slope_text(one.whole)}, {large}"
+        cells.setdefault(one.what, {})[one.detector] = text
+    rows = [[what, *(of.get(name, "-") for name in names)] for what, of in cells.items()]
+    return table(["slope, and of the large", *names], rows)
 
 
-def _cpu_text(point: Record) -> str:
-    times = point["cpu_ms"]
-    return f"{times['median']:.1f} ({times['lower']:.1f} to {times['upper']:.1f})"
+def _cost(point: Record) -> tuple[str, str]:
+    """CPU time and memory as two cells."""
+    return spread(point["cpu_ms"], 1), f"{point['peak_mib']:.0f}"
 
 
 def _slope_text(value: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from simrun.bench.compare import compare, require_same_model
+from simrun.bench.compare import compare, require_comparable
 from simrun.bench.measure import Clocks, Feed, Kind, Series, measure
 from simrun.bench.record import Conditions, make_record, read_record, write_record
 from simrun.bench.report import to_markdown, to_ratios, to_table
@@ -52,7 +52,7 @@ def bench(
     bundle = load_bundle(settings.model or DEFAULT_MODEL)
     others = {path: read_record(path) for path in settings.compare or []}
     for path, other in others.items():
-        require_same_model(other, path, bundle.sha256)
+        require_comparable(other, path, bundle.sha256)
     record = _measure(settings, bundle, clocks or Clocks(), read_state)
     if settings.json is not None:
         write_record(record, settings.json)

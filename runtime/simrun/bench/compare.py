@@ -46,12 +46,17 @@ class Comparison:
     """Circumstances that are not the same, in words."""
 
 
-def require_same_model(other: Record, path: str, sha256: str) -> None:
-    """Refuse a record of another model; can be asked before anything is measured.
+def require_comparable(other: Record, path: str, sha256: str) -> None:
+    """Refuse a record that has no samples or another model; can be asked before it is measured.
 
     Raises:
-        UsageError: the other record is of another model.
+        UsageError: the other record is of another model, or holds figures alone.
     """
+    if any("samples" not in result for result in other["results"]):
+        raise UsageError(
+            f"--compare {path} holds figures without the samples that an interval is drawn from; "
+            "name a file as 'simrun bench --json' wrote it"
+        )
     there = other["model"]
     if there["sha256"] != sha256:
         raise UsageError(
@@ -71,7 +76,7 @@ def compare(here: Record, there: Record, path: str) -> Comparison:
     Raises:
         UsageError: they are of different models or frames, or have no kind of run in common.
     """
-    require_same_model(there, path, here["model"]["sha256"])
+    require_comparable(there, path, here["model"]["sha256"])
     for part in ("source", "model"):
         if here[part] != there[part]:
             raise UsageError(

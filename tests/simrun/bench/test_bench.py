@@ -430,6 +430,14 @@ def test_records_without_a_side_in_common_are_not_compared(record_file: Path) ->
         compare(here, there, "other.json")
 
 
+def test_a_record_without_samples_is_refused(record_file: Path) -> None:
+    here = read_record(str(record_file))
+    there = read_record(str(record_file))
+    del there["results"][0]["samples"]
+    with pytest.raises(UsageError, match=r"--compare other.json holds figures without the samples"):
+        compare(here, there, "other.json")
+
+
 def test_another_models_record_is_refused_before_anything_is_measured(
     record_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

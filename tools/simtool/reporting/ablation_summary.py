@@ -1,14 +1,16 @@
-"""An ablation as the JSON object that `simtool ablate` prints."""
+"""What `simtool ablate` prints of an ablation."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from simrun.errors import ModelError
 from simtool.ablation.record import AblationRecord
 from simtool.runs.folder import ABLATION_FILE
-from simtool.weighting.weigh import WeightingOptions, weigh, weigh_all
+from simtool.weighting.weigh import METHODS, WeightingOptions, weigh
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +47,17 @@ def _measurements(record: AblationRecord) -> dict[str, Any]:
 
 def _entropies(record: AblationRecord, background: str | None) -> dict[str, float | None]:
     """Entropy of every weighting over that of uniform weights, 0 to 1; None where undefined."""
-    weightings, impossible = weigh_all(record, background)
-    for title, why in impossible.items():
-        log.warning("no weighting '%s': %s", title, why)
-    return {title: round(w.relative_entropy, 4) for title, w in weightings.items()} | dict.fromkeys(
-        impossible
-    )
+    variants = {name: (name, WeightingOptions()) for name in METHODS}
+    variants["softmax, standardised"] = ("softmax", WeightingOptions(standardise=True))
+    entropies: dict[str, float | None] = {}
+    for title, (name, options) in variants.items():
+        try:
+            entropies[title] = _entropy(record, name, replace(options, background=background))
+        except ModelError as error:
+            log.warning("no weighting '%s': %s", title, error)
+            entropies[title] = None
+    return entropies
+
+
+def _entropy(record: AblationRecord, method: str, options: WeightingOptions) -> float:
+    return round(weigh(record, method, options).relative_entropy, 4)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,14 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from simrun.errors import SourceError
 from simrun.images.read import Image, read_image, to_bgr, to_channels
 from simrun.localization.preprocess import prepare
 from simtool.export.heatmap_graph import transform_trunk
 from simtool.nets.base import Classifier
 from simtool.weighting.weigh import Weighting
-
-log = logging.getLogger(__name__)
 
 SIDE: Final = 320
 """Working side of the pictures, in pixels."""
@@ -38,11 +34,9 @@ class PictureMaps:
 
 
 def map_pictures(
-    net: Classifier, weightings: Mapping[str, Weighting], paths: Sequence[Path]
+    net: Classifier, weightings: Mapping[str, Weighting], paths: list[Path]
 ) -> Iterator[PictureMaps]:
     """H = sum of w_i F_i of each picture, by each weighting; weights a class are summed up.
-
-    A picture that cannot be read is logged and passed over.
 
     Args:
         net: in evaluation mode.
@@ -50,15 +44,12 @@ def map_pictures(
         paths: of the pictures.
 
     Raises:
+        SourceError: a picture cannot be read.
         ModelError: the network cannot be cut at the layer.
     """
     trunk = transform_trunk(net.export_trunk(), "keep", net.spec.export_padding)
     for path in paths:
-        try:
-            picture = read_image(path)
-        except SourceError as error:
-            log.error("%s", error)  # noqa: TRY400 - the message says it all
-            continue
+        picture = read_image(path)
         working = prepare(to_channels(picture, net.spec.channels), SIDE).image
         responses = _responses(trunk, working)
         shown = working[0].transpose(1, 2, 0)[..., ::-1]

@@ -1,4 +1,4 @@
-"""A training run read back: its accuracy, filters and weights, and the paper's Figure 2."""
+"""What a training run came to: its accuracy, filters and weights, and the paper's Figure 2."""
 
 from __future__ import annotations
 
@@ -20,12 +20,21 @@ from simtool.reporting.figure2 import Comparison, compare, find_annotations, lis
 from simtool.reporting.heatmaps import PictureMaps, map_pictures
 from simtool.runs.checkpoint import read_checkpoint
 from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder
-from simtool.weighting.weigh import Weighting, weigh_all
+from simtool.weighting.weigh import Weighting, WeightingOptions, weigh
 
 log = logging.getLogger(__name__)
 
 _MOST_PICTURES: Final = 12
 """Pictures that are shown by each weighting: the page holds them all."""
+WEIGHTINGS: Final[tuple[tuple[str, str, WeightingOptions], ...]] = (
+    ("paper-printed", "paper-printed", WeightingOptions()),
+    ("paper-code", "paper-code", WeightingOptions()),
+    ("uniform", "uniform", WeightingOptions()),
+    ("softmax", "softmax", WeightingOptions()),
+    ("softmax, standardised", "softmax", WeightingOptions(standardise=True)),
+    ("signed", "signed", WeightingOptions()),
+)
+"""Title, method and options of each weighting that is shown."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class RunReport:
     record: AblationRecord
     checkpoint_sha256: str
     kernels: NDArray[np.float64] | None
-    """(K, I, h, w) of the convolution behind the ablated layer; None for a network from --model."""
+    """(K, I, h, w) of the convolution behind the ablated layer; None where they are too many."""
     weightings: Mapping[str, Weighting]
     """By title."""
     impossible: Mapping[str, str]
@@ -68,25 +77,29 @@ def read_run(folder: Path) -> RunReport:
     run = RunFolder.open(folder)
     checkpoint = read_checkpoint(folder)
     record = read_ablation(folder, checkpoint)
-    weightings, impossible = weigh_all(record)
-    config = run.config() if checkpoint.foreign is None else None
+    weightings, impossible = _weigh_all(record)
+    if checkpoint.foreign is not None:
+        return RunReport(
+            name=f"{checkpoint.net}, layer {record.layer}",
+            config=None,
+            history=(),
+            seeds=None,
+            record=record,
+            checkpoint_sha256=checkpoint.sha256,
+            kernels=None,
+            weightings=weightings,
+            impossible=impossible,
+        )
+    config = run.config()
     summary = folder.parent / SUMMARY_FILE
-    kernels, seeds = None, None
-    if config is not None:
-        kernels = _last_kernels(checkpoint.build().export_trunk(), record.filters)
-        seeds = read_json(summary) if summary.is_file() else None
     return RunReport(
-        name=(
-            f"{config.recipe.name}, seed {config.seed}"
-            if config
-            else f"{checkpoint.net}, layer {record.layer}"
-        ),
+        name=f"{config.recipe.name}, seed {config.seed}",
         config=config,
-        history=run.history(checkpoint.epoch) if config else (),
-        seeds=seeds,
+        history=run.history(checkpoint.epoch),
+        seeds=read_json(summary) if summary.is_file() else None,
         record=record,
         checkpoint_sha256=checkpoint.sha256,
-        kernels=kernels,
+        kernels=_last_kernels(checkpoint.build().export_trunk(), record.filters),
         weightings=weightings,
         impossible=impossible,
     )
@@ -100,7 +113,11 @@ def picture_maps(folder: Path, report: RunReport, pictures: Path) -> Iterator[Pi
         SourceError: there is no picture.
     """
     net = read_checkpoint(folder).build()
-    return map_pictures(net, report.weightings, list_pictures(pictures)[:_MOST_PICTURES])
+    for path in list_pictures(pictures)[:_MOST_PICTURES]:
+        try:
+            yield from map_pictures(net, report.weightings, [path])
+        except SourceError as error:
+            log.error("%s", error)  # noqa: TRY400 - the message says it all
 
 
 def compare_pictures(folder: Path, localizer: Localizer) -> Figure2:
@@ -118,6 +135,17 @@ def compare_pictures(folder: Path, localizer: Localizer) -> Figure2:
             log.error("%s", error)  # noqa: TRY400 - the message says it all
             bad[path.name] = str(error)
     return Figure2(localizer, tuple(comparisons), bad)
+
+
+def _weigh_all(record: AblationRecord) -> tuple[dict[str, Weighting], dict[str, str]]:
+    """Every weighting by title, and why the others cannot be made."""
+    weightings, impossible = {}, {}
+    for title, name, options in WEIGHTINGS:
+        try:
+            weightings[title] = weigh(record, name, options)
+        except ModelError as error:
+            impossible[title] = str(error)
+    return weightings, impossible
 
 
 def _last_kernels(trunk: nn.Module, filters: int) -> NDArray[np.float64]:

@@ -14,7 +14,6 @@ the share of background in the data does not matter. Eq. 1 as printed knows no s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
@@ -30,7 +29,6 @@ __all__ = [
     "Weighting",
     "WeightingOptions",
     "weigh",
-    "weigh_all",
     "weight_entropy",
     "weighting_options",
 ]
@@ -139,37 +137,11 @@ def weigh(record: AblationRecord, method: str, options: WeightingOptions) -> Wei
     )
 
 
-def weigh_all(
-    record: AblationRecord, background: str | None = None
-) -> tuple[dict[str, Weighting], dict[str, str]]:
-    """Every weighting by title, and by title why the others cannot be made.
-
-    Args:
-        record: of the ablation.
-        background: the class that means "nothing there", where the network has one.
-    """
-    weightings, impossible = {}, {}
-    for title, method, options in _titled():
-        try:
-            weightings[title] = weigh(record, method, replace(options, background=background))
-        except ModelError as error:
-            impossible[title] = str(error)
-    return weightings, impossible
-
-
 def weight_entropy(weights: Floats) -> float:
     """Entropy of |w| / sum |w| in nats, for weights (K,) not all zero."""
     shares = np.abs(weights) / np.abs(weights).sum()
     shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum())
-
-
-def _titled() -> Iterator[tuple[str, str, WeightingOptions]]:
-    """Title, method and options of each weighting that is worth comparing."""
-    for method in METHODS:
-        yield method, method, WeightingOptions()
-        if method == "softmax":
-            yield "softmax, standardised", method, WeightingOptions(standardise=True)
 
 
 def _relative(entropy: float, filters: int) -> float:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from benchmarks.harness.console import BenchmarkError
 
@@ -38,13 +36,3 @@ def replace_between(path: Path, name: str, text: str) -> None:
     """Put text between the markers of a file; raises as `require_markers`."""
     before, after = require_markers(path, name)
     path.write_text(f"{before}\n{text}\n{after}", encoding="utf-8")
-
-
-def publish(record: Mapping[str, Any], file: Path, name: str, text: str) -> None:
-    """Write a record as JSON, put its table between the markers of RESULTS.md, and print it.
-
-    Raises as `require_markers`.
-    """
-    file.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    replace_between(RESULTS, name, text)
-    print(text)

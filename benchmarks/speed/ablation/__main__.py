@@ -1,6 +1,6 @@
 """Ablation against one plain evaluation, captum and Ablation-CAM's loop, in one interleaved run.
 
-python -m benchmarks.speed.ablation.run      # writes ablation.json and ablation.png
+python -m benchmarks.speed.ablation      # writes ablation.json and ablation.png
 
 LeNet runs on MNIST where SIMTOOL_DATA names it, else on noise; the large networks run on noise of
 224x224 pixels. Every measurement is a process of its own with one thread. captum and the loop
@@ -10,24 +10,19 @@ seconds an image, which other work on the machine disturbs less than the clock.
 
 from __future__ import annotations
 
+import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from benchmarks.harness.console import one_line_errors
+from benchmarks.harness.benchmark import PACKAGES, ROOT, Benchmark, follow, heading, table
+from benchmarks.harness.record import Record, Samples
 
-HERE: Final = Path(__file__).parent
-ROOT: Final = HERE.parents[1]
 MEMORY_MB: Final = 512
 IMAGES: Final = {
     "lenet": {"plain": 60000, "ours": 60000, "captum": 3000, "cam loop": 200},
@@ -41,36 +36,26 @@ WIDTHS: Final = [("vgg:128", 100), ("vgg:256", 100)]
 
 def measure(name: str, method: str, images: int) -> dict[str, Any]:
     """One process; its seconds, processor seconds, peak MiB and harm by filter."""
-    command = [
-        sys.executable,
-        "-m",
-        "benchmarks.speed.ablation.worker",
-        name,
-        method,
-        str(images),
-        str(MEMORY_MB),
-    ]
-    print(name, method, images, end=" ", flush=True)
+    program = ["-m", "benchmarks.speed.ablation.worker"]
+    command = [sys.executable, *program, name, method, str(images), str(MEMORY_MB)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(f"{result['seconds']:.2f} s, {result['peak_mb']:.0f} MiB", flush=True)
     return result
 
 
 def compare(name: str) -> dict[str, Any]:
     """All methods in turn, several rounds; medians per image, and whether the results agree."""
     samples: dict[str, list[dict[str, Any]]] = {method: [] for method in IMAGES[name]}
-    for _ in range(ROUNDS[name]):
+    for _ in follow(range(ROUNDS[name]), f"{name}, round"):
         for method, images in IMAGES[name].items():
             samples[method].append(measure(name, method, images))
     rows = {}
     for method, runs in samples.items():
-        seconds = [run["seconds"] for run in runs]
         cpu = statistics.median(run["cpu_s"] for run in runs)
         rows[method] = {
             "images": IMAGES[name][method],
-            "seconds": seconds,
-            "cpu_s": [run["cpu_s"] for run in runs],
+            "seconds": Samples(run["seconds"] for run in runs),
+            "cpu_s": Samples(run["cpu_s"] for run in runs),
             "cpu_ms_per_image": 1000 * cpu / IMAGES[name][method],
             "peak_mb": max(run["peak_mb"] for run in runs),
         }
@@ -92,7 +77,7 @@ def compare(name: str) -> dict[str, Any]:
 def scaling(results: dict[str, Any]) -> list[dict[str, Any]]:
     """Processor seconds of ours by images and filters."""
     points = []
-    for name, images in [*SWEEP, *WIDTHS]:
+    for name, images in follow([*SWEEP, *WIDTHS], "point"):
         filters = int(name.partition(":")[2] or 512)
         plain = measure(name, "plain", min(images, 100))["cpu_s"] * images / min(images, 100)
         seconds = measure(name, "ours", images)["cpu_s"]
@@ -106,8 +91,12 @@ def scaling(results: dict[str, Any]) -> list[dict[str, Any]]:
     return points
 
 
-def plot(points: list[dict[str, Any]]) -> None:
+def draw(record: Record, path: Path) -> None:
     """Seconds against filters times images."""
+    # Not pyplot: it would look for a display.
+    from matplotlib.figure import Figure
+
+    points = record["scaling"]
     figure = Figure(figsize=(5, 3.4), layout="constrained")
     axis = figure.subplots()
     for name, marker in (("vgg", "o"), ("resnet", "s")):
@@ -119,27 +108,58 @@ def plot(points: list[dict[str, Any]]) -> None:
     axis.set_xlim(left=0)
     axis.set_ylim(bottom=0)
     axis.legend()
-    figure.savefig(HERE / "ablation.png", dpi=120)
+    figure.savefig(path, dpi=120)
 
 
-@one_line_errors("ablation")
-def main() -> None:
-    """Run everything and write the record."""
-    results: dict[str, Any] = {name: compare(name) for name in IMAGES}
-    points = scaling(results)
-    record = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg(),
-        "versions": {name: version(name) for name in ("torch", "captum")},
-        "memory_mb": MEMORY_MB,
-        "results": results,
-        "scaling": points,
-    }
-    (HERE / "ablation.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    plot(points)
+NETWORKS: Final = {
+    "lenet": "LeNet, 16 filters at 14x14",
+    "vgg": "VGG-like, 512 at 7x7",
+    "resnet": "ResNet-18-like, 512 at 7x7",
+}
+METHODS: Final = {
+    "plain": "one plain evaluation",
+    "ours": "ours, all criteria, intervals",
+    "captum": "captum",
+    "cam loop": "Ablation-CAM's loop",
+}
 
+
+def compare_all(options: argparse.Namespace) -> dict[str, Any]:
+    """Every method on every network, and how ours grows."""
+    results = {name: compare(name) for name in IMAGES}
+    return {"memory_mb": MEMORY_MB, "results": results, "scaling": scaling(results)}
+
+
+def to_markdown(record: Record) -> str:
+    """A row a method, a column a network: time and, in brackets, times ours; memory."""
+    results = record["results"]
+    rows = [[METHODS[name], *(_cell(results[net], name) for net in NETWORKS)] for name in METHODS]
+    note = (
+        "one thread each; processor ms an image, since other work disturbs the clock, and in "
+        "brackets times ours; peak MiB on top of the network and the pictures, for ours under "
+        f"`--memory-mb {record['memory_mb']}`"
+    )
+    plot = "![Processor seconds against filters times images](speed/ablation/ablation.png)"
+    return "\n\n".join([heading(record, note), table(["method", *NETWORKS.values()], rows), plot])
+
+
+def _cell(result: Record, method: str) -> str:
+    one = result["methods"][method]
+    cost, own = one["cpu_ms_per_image"], result["methods"]["ours"]["cpu_ms_per_image"]
+    text = f"{cost:.3f}" if cost < 10 else f"{cost:.0f}"
+    times = f"{cost / own:.{2 if cost < 10 * own else 0}f}"
+    return f"{text} ({times}), {one['peak_mb']:.0f} MiB of {one['images']} images"
+
+
+BENCHMARK: Final = Benchmark(
+    __file__,
+    __doc__,
+    compare_all,
+    to_markdown,
+    markers="ablation",
+    plot=("ablation.png", draw),
+    versions=(*PACKAGES, "torch", "captum"),
+)
 
 if __name__ == "__main__":
-    main()
+    BENCHMARK.main()
