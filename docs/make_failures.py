@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from simrun import Localizer
 from simrun.errors import SimError
 from simrun.images.read import Image
-from simtool.data.text.canvas import IGNORE, STRIDE, Scene, SceneConfig, SceneMaterials
+from simtool.data.labels import STRIDE
+from simtool.data.text.canvas import Scene, SceneConfig, SceneMaterials
 from simtool.data.text.material import load_materials
 from simtool.data.text.scenes import make_scene
 from simtool.data.text.textures import random_texture
@@ -50,7 +51,7 @@ class Outcome:
     def readable(self) -> int:
         """Cells of text that can be read."""
         labels = self.scene.labels
-        return int(((labels > 0) & (labels != IGNORE) & (self.scene.heights >= READABLE_PX)).sum())
+        return int(((labels > 0) & (self.scene.heights >= READABLE_PX)).sum())
 
     @property
     def false_cells(self) -> int:
@@ -71,13 +72,13 @@ def judge(scene: Scene, localizer: Localizer) -> Outcome:
     """Localize one scene and compare with what the generator put there."""
     regions = localizer(scene.image).regions
     quads = tuple(np.array(region.quad, np.float32) for region in regions)
-    text = (scene.labels > 0) & (scene.labels != IGNORE)
+    text = scene.labels > 0
     found = np.zeros(text.shape, bool)
     false = []
     for quad in quads:
         cells = cover(quad, text.shape)
         found |= cells
-        counted = scene.labels[cells] != IGNORE
+        counted = scene.labels[cells] >= 0
         false.append(bool(counted.any()) and not text[cells].any())
     return Outcome(scene, quads, tuple(false), text & ~found & (scene.heights >= READABLE_PX))
 

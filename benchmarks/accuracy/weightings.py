@@ -41,7 +41,7 @@ from simtool.ablation.partition.choose import cut_halves
 from simtool.ablation.record import AblationRecord
 from simtool.data import LabelledImages, load_split
 from simtool.data.annotations import AnnotatedSet, load_annotations
-from simtool.data.dataset import IGNORE
+from simtool.data.labels import IGNORE
 from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE
 from simtool.export.geometry import trunk_geometry

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from simrun.errors import ModelError
-from simtool.ablation.criteria import CRITERIA, IGNORE, Units
+from simtool.ablation.criteria import CRITERIA, Units
+from simtool.data.labels import IGNORE
 
 LN2 = math.log(2)
 ZERO = [LN2, 0.0, 0.0]

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from simrun.errors import ModelError, UsageError
-from simtool.ablation.measure import CRITERIA, IGNORE, AblationOptions, Provenance, ablate
+from simtool.ablation.measure import CRITERIA, AblationOptions, Provenance, ablate
 from simtool.ablation.record import AblationRecord
+from simtool.data.labels import IGNORE
 from simtool.weighting.weigh import WeightingOptions, weigh
 from tests.simtool.tiny import tiny_head, tiny_trunk
 

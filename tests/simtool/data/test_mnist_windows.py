@@ -7,7 +7,8 @@ import pytest
 
 from simtool.ablation.record import AblationRecord
 from simtool.data import load_split, mnist_windows
-from simtool.data.mnist_windows import AWAY, JITTER, NOTHING, SIDE, cut_windows
+from simtool.data.labels import NOTHING
+from simtool.data.mnist_windows import AWAY, JITTER, SIDE, cut_windows
 from tests.conftest import ROOT
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simtool.ablation.bootstrap import HALVINGS, half_members, poisson_counts
-from simtool.ablation.criteria import CRITERIA, IGNORE, Units
+from simtool.ablation.criteria import CRITERIA, Units
 from simtool.ablation.record import CriterionRecord
+from simtool.data.labels import IGNORE
 
 Floats = NDArray[np.float64]
 

@@ -20,9 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from simrun.errors import ModelError
-
-IGNORE: Final = -100
-"""Label of a position that is not counted."""
+from simtool.data.labels import IGNORE
 
 
 @dataclass(frozen=True)

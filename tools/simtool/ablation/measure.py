@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from simrun.errors import ModelError, UsageError
 from simtool.ablation.accumulate import Batch, Sums, floats, rows
-from simtool.ablation.criteria import CRITERIA, IGNORE, Units
+from simtool.ablation.criteria import CRITERIA, Units
 from simtool.ablation.memory import OutOfMemoryError, memory_errors, peak_bytes
 from simtool.ablation.partition.choose import cut_halves
 from simtool.ablation.partition.graph import Baseline, Cut
@@ -25,7 +25,7 @@ from simtool.ablation.record import AblationRecord, Stability
 from simtool.ablation.stability import split_half
 from simtool.distributed import ALONE, Peers
 
-__all__ = ["CRITERIA", "IGNORE", "AblationOptions", "Provenance", "ablate", "ablate_cut"]
+__all__ = ["CRITERIA", "AblationOptions", "Provenance", "ablate", "ablate_cut"]
 
 log = logging.getLogger(__name__)
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
-
-IGNORE: Final = -100
-"""Dense label of a position that does not count."""
+from simtool.data.labels import IGNORE
 
 
 @dataclass(frozen=True, eq=False)

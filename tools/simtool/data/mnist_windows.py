@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from simtool.data.canvases import free_place, lay, strew
 from simtool.data.dataset import LabelledImages
+from simtool.data.labels import NOTHING
 from simtool.data.mnist import CLASSES, SPLITS, load_mnist
 
 SIDE: Final = 33
 """Of a window, in pixels; odd, so that it has a middle."""
-NOTHING: Final = "nothing"
 JITTER: Final = 2
 """A digit's window is off its middle by at most this on either axis: half a cell of stride 4."""
 AWAY: Final = 5

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from simrun.errors import ModelError
 from simtool.data import LabelledImages
-from simtool.data.dataset import IGNORE
+from simtool.data.labels import IGNORE
 from simtool.export.heatmap_graph import LocalizerGraph, Readout
 from simtool.files import thinning_step
 from simtool.weighting.weigh import Weighting

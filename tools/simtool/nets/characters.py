@@ -7,7 +7,7 @@ from typing import Final
 
 from torch import nn
 
-from simtool.data.text.glyphs import CHARACTERS
+from simtool.data.labels import CHARACTERS
 from simtool.nets.base import NetSpec, SplitNet
 
 SPEC: Final = NetSpec(

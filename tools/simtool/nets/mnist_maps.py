@@ -8,15 +8,15 @@ from typing import Final
 
 from torch import Tensor, nn
 
+from simtool.data.labels import NOTHING
 from simtool.nets.base import NetSpec, SplitNet
 
-BACKGROUND: Final = "nothing"
 SPEC: Final = NetSpec(
     name="maps",
-    classes=(*"0123456789", BACKGROUND),
+    classes=(*"0123456789", NOTHING),
     layer="trunk.relu5",
     crop_size=33,
-    background=BACKGROUND,
+    background=NOTHING,
     subtract_background=False,
 )
 _CHANNELS: Final = (12, 16, 16, 16, 24)

@@ -13,7 +13,7 @@ from typing import Final
 from torch import nn
 
 from simtool.data.dataset import Variant
-from simtool.data.objects.reading import NOTHING
+from simtool.data.labels import NOTHING
 from simtool.nets.base import NetSpec, SplitNet
 from simtool.nets.blocks import Residual, initialise
 

@@ -15,6 +15,7 @@ from typing import Final
 
 from torch import nn
 
+from simtool.data.labels import NO_TEXT, STRIDE, TEXT_CLASSES
 from simtool.nets.base import NetSpec, SplitNet
 from simtool.nets.blocks import Context, Residual, initialise
 
@@ -25,16 +26,14 @@ CONTEXT_CHANNELS: Final = 24
 DILATIONS: Final = (1, 2, 4, 4, 1)
 """Of the blocks there. They grow by no more than a factor of two and end in a small one: a large
 dilation last leaves a grid of its own period in F."""
-STRIDE: Final = 4
-"""Pixels between neighbouring cells of F; cell (i, j) is centred on pixel (4 i, 4 j)."""
 
 SPEC: Final = NetSpec(
     name="scene-text",
-    classes=("no text", "text"),
+    classes=TEXT_CLASSES,
     layer="trunk.detail",
     crop_size=9 + 2 * STRIDE * (3 + 2 * sum(DILATIONS)),
     export_padding="same",
-    background="no text",
+    background=NO_TEXT,
     both_polarities=True,
     half_trunk=True,
 )

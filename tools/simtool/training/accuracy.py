@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from simtool.data import LabelledImages
-from simtool.data.dataset import IGNORE
+from simtool.data.labels import IGNORE
 from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE, Peers
 from simtool.nets.layers import evaluating

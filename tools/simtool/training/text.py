@@ -19,8 +19,7 @@ from torch.nn import functional
 
 from simrun.errors import ModelError, UsageError
 from simrun.progress import Advance, progress
-from simtool.data.dataset import IGNORE
-from simtool.data.text import canvas
+from simtool.data.labels import IGNORE
 from simtool.data.text.store import SceneBatch, SceneStore
 from simtool.nets import SplitNet, build_net
 from simtool.runs.checkpoint import Checkpoint, load_optimizer, load_weights, optimizer_tensors
@@ -242,8 +241,7 @@ def validate(net: SplitNet, scenes: SceneStore, batch: int) -> Validation:
         with torch.inference_mode():
             logits = net(images)
         odds = (logits[:, 1] - logits[:, 0]).clamp(-_REACH + 1e-3, _REACH - 1e-3).numpy()
-        text = (read.labels > 0) & (read.labels != canvas.IGNORE)
-        for row, chosen in enumerate((read.labels == 0, text)):
+        for row, chosen in enumerate((read.labels == 0, read.labels > 0)):
             histograms[row] += np.histogram(odds[chosen], _BINS, (-_REACH, _REACH))[0]
     return _figures(histograms)
 

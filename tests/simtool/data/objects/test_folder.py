@@ -21,7 +21,7 @@ from simtool.commands.export_run import ExportRequest, export_run
 from simtool.commands.train_run import train_run
 from simtool.data import load_split
 from simtool.data.annotations import load_annotations
-from simtool.data.dataset import IGNORE
+from simtool.data.labels import IGNORE
 from simtool.data.objects import splits
 from simtool.data.objects.canvases import write_canvases
 from simtool.data.objects.cutout import SIDE, cut_out, is_coloured

@@ -16,8 +16,8 @@ from simrun.images.read import Image
 from simrun.localizer import Localizer
 from simrun.recognition.crops import character_crops
 from simtool.commands.export_run import ExportRequest, export_run
-from simtool.data.dataset import IGNORE
-from simtool.data.text import canvas, splits
+from simtool.data.labels import IGNORE, STRIDE
+from simtool.data.text import splits
 from simtool.data.text.blocks import Block
 from simtool.data.text.canvas import Canvas, SceneConfig, SceneMaterials
 from simtool.data.text.characters import glyphs
@@ -28,7 +28,6 @@ from simtool.data.text.store import SceneStore, StoreRecipe, build_store
 from simtool.data.text.textures import random_texture
 from simtool.export.heatmap_scale import best_threshold, fit_slope
 from simtool.nets import build_net
-from simtool.nets.scene_text import STRIDE
 from simtool.runs.checkpoint import read_checkpoint
 from simtool.runs.folder import RunFolder
 from simtool.runs.recipes import RECIPES, SceneRecipe, recipe_from_json
@@ -91,9 +90,9 @@ def test_labels_lie_on_what_was_drawn(materials: SceneMaterials) -> None:
     shift = np.array([[1, 0, 12], [0, 1, 20], [0, 0, 1]], np.float64)
     label(scene, Block(line.ink, [line]), shift)
     height, width = line.ink.shape
-    named = {CLASS_NAMES[c] for c in np.unique(scene.labels) if c != canvas.IGNORE}
+    named = {CLASS_NAMES[c] for c in np.unique(scene.labels) if c != IGNORE}
     assert named == {"no text", "H", "I"}
-    rows, columns = np.nonzero((scene.labels > 0) & (scene.labels != canvas.IGNORE))
+    rows, columns = np.nonzero((scene.labels > 0) & (scene.labels != IGNORE))
     assert (STRIDE * rows).min() >= 20
     assert (STRIDE * rows).max() <= 20 + height
     assert (STRIDE * columns).min() >= 12 - STRIDE
@@ -141,6 +140,17 @@ def test_store_goes_on_and_refuses_another_recipe(
         build_store(tmp_path / "s", dataclasses.replace(recipe, seed=1), lambda: materials, 4)
     with pytest.raises(SourceError, match="fewer than 9 scenes"):
         SceneStore(tmp_path / "s", 9)
+
+
+def test_scenes_of_former_labels_are_refused(materials: SceneMaterials, tmp_path: Path) -> None:
+    recipe = StoreRecipe(CONFIG, 0, "material", shard=4)
+    build_store(tmp_path / "s", recipe, lambda: materials, 4)
+    written = tmp_path / "s" / "recipe.json"
+    former = json.loads(written.read_text())
+    del former["schema"]
+    written.write_text(json.dumps(former))
+    with pytest.raises(SourceError, match="another recipe"):
+        build_store(tmp_path / "s", recipe, lambda: materials, 4)
 
 
 def test_crops_of_characters_are_bright_and_of_one_character_each(
@@ -221,7 +231,7 @@ def test_characters_become_one_class(store: SceneStore) -> None:
     batch = store.read(np.arange(8))
     _, labels, _ = to_tensors(batch)
     assert set(labels.flatten().tolist()) <= {0, 1, IGNORE}
-    assert np.array_equal(labels.numpy() == IGNORE, batch.labels == canvas.IGNORE)
+    assert np.array_equal(labels.numpy() == IGNORE, batch.labels == IGNORE)
 
 
 def test_slope_and_threshold_of_two_normal_classes() -> None:

@@ -16,8 +16,9 @@ import numpy as np
 from simrun.errors import SourceError
 from simtool.data.dataset import Variant
 from simtool.data.image_folder import Channels
+from simtool.data.labels import NOTHING
 from simtool.data.objects.cutout import Pixels
-from simtool.data.objects.reading import HELD_OUT, NOTHING, CutOuts, read_cutouts, read_photos
+from simtool.data.objects.reading import HELD_OUT, CutOuts, read_cutouts, read_photos
 from simtool.data.text.textures import MATERIALS, random_texture
 from simtool.files import write_atomic
 

@@ -25,6 +25,7 @@ from simrun.errors import SourceError
 from simrun.images.read import IMAGE_SUFFIXES, read_image
 from simrun.progress import progress
 from simtool.data.image_folder import Channels, ImageFolder
+from simtool.data.labels import NOTHING
 from simtool.data.objects.cutout import Pixels, cut_out, in_channels, is_coloured
 from simtool.files import thinning_step
 
@@ -45,9 +46,6 @@ _PHOTO_SIDE: Final = 512
 _LEAST_PHOTO: Final = 64
 _LOOKED_AT: Final = 50
 """Pictures that decide between grey and colour."""
-
-NOTHING: Final = "nothing"
-"""The last class of every such network."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.progress import progress
-from simtool.data.dataset import IGNORE, LabelledImages
+from simtool.data.dataset import LabelledImages
+from simtool.data.labels import IGNORE, STRIDE
 from simtool.data.objects.cutout import SIDE, Pixels
 from simtool.data.objects.material import Material
 from simtool.data.text.background import random_crop
@@ -42,8 +43,6 @@ _HELD_OUT_SEED: Final = 1_000_003
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels."""
-STRIDE: Final = 4
-"""Pixels between neighbouring cells of F; cell (i, j) is centred on pixel (4 i, 4 j)."""
 
 
 @dataclass(frozen=True)

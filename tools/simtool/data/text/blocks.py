@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from simtool.data.labels import CHARACTERS
 from simtool.data.text.canvas import Canvas, Grey, SceneMaterials
-from simtool.data.text.glyphs import CHARACTERS, Face, Line, digit_line, render_line
+from simtool.data.text.glyphs import Face, Line, digit_line, render_line
 
 
 @dataclass(frozen=True, slots=True)

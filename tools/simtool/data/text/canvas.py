@@ -12,12 +12,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from simtool.data.labels import STRIDE
 from simtool.data.text.glyphs import Face
 
-STRIDE: Final = 4
-"""Pixels between neighbouring labels: the network's own."""
-IGNORE: Final = 255
-"""Label of a position that does not count."""
 MAX_TEXT_HEIGHT: Final = 130.0
 
 Grey = NDArray[np.uint8]
@@ -61,13 +58,14 @@ class Scene:
 
     Attributes:
         image: (size, size) uint8.
-        labels: (size / 4, size / 4) uint8; cell (i, j) tells about pixel (4 i, 4 j): a class
-            index of `glyphs.CLASS_NAMES` (0 is "no text"), or `IGNORE`.
+        labels: (size / 4, size / 4) int8; cell (i, j) tells about pixel (4 i, 4 j): a class
+            index of `glyphs.CLASS_NAMES` (0 is "no text"), or
+            `labels.IGNORE`.
         heights: the same shape, float16: height of the text labelled there in pixels, 0 elsewhere.
     """
 
     image: Grey
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.int8]
     heights: NDArray[np.float16]
 
 
@@ -99,6 +97,6 @@ class Canvas:
         cells = config.size // STRIDE
         self.image = image
         self.config = config
-        self.labels = np.zeros((cells, cells), np.uint8)
+        self.labels = np.zeros((cells, cells), np.int8)
         self.heights = np.zeros((cells, cells), np.float32)
         self.taken = np.zeros((cells, cells), np.uint8)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from simrun.errors import SourceError
 from simtool.data.dataset import LabelledImages
+from simtool.data.labels import CHARACTERS
 from simtool.data.text.crops import digit_crop, glyph_crop
 from simtool.data.text.glyphs import Face
 from simtool.data.text.material import latin_packages, load_digits
-from simtool.nets.characters import SPEC
 
 GLYPHS: Final = {"train": 90_000, "test": 8_000}
 DIGITS: Final = {"train": 12_000, "test": 0}
@@ -52,7 +52,7 @@ def load_characters(split: str, folder: Path | None) -> LabelledImages:
         digits = load_digits(folder, "train").subset(slice(DIGITS[split]))
         crops = np.concatenate([crops, np.stack([digit_crop(i[0]) for i in digits.images])])
         labels = np.concatenate([labels, digits.labels])
-    return LabelledImages(crops[:, np.newaxis], labels, SPEC.classes, split)
+    return LabelledImages(crops[:, np.newaxis], labels, tuple(CHARACTERS), split)
 
 
 def glyphs(

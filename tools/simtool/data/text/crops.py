@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.recognition.crops import character_crops
-from simtool.data.text.glyphs import CHARACTERS, Face, render_line
+from simtool.data.labels import CHARACTERS
+from simtool.data.text.glyphs import Face, render_line
 
 SIDE: Final = 28
 # A lower-case l is an upper-case I in most sans faces: no classifier of single crops can tell them.

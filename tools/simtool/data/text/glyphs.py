@@ -13,9 +13,10 @@ from fontTools.ttLib import TTFont, TTLibError
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-CHARACTERS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+from simtool.data.labels import CHARACTERS, NO_TEXT
+
 OTHER_CHARACTER: Final = len(CHARACTERS) + 1
-CLASS_NAMES: Final = ("no text", *CHARACTERS, "other")
+CLASS_NAMES: Final = (NO_TEXT, *CHARACTERS, "other")
 """Training classes; index 0 is "no text", the last one any character outside 0-9, A-Z (case is
 folded).
 """

@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from simtool.data.labels import IGNORE, STRIDE
 from simtool.data.text.blocks import Block
-from simtool.data.text.canvas import IGNORE, STRIDE, Canvas
+from simtool.data.text.canvas import Canvas
 
 
 def label(canvas: Canvas, block: Block, warp: NDArray[np.float64]) -> None:
@@ -53,7 +54,7 @@ def moved(points: NDArray[np.float32], warp: NDArray[np.float64]) -> NDArray[np.
 
 
 def fill(
-    grid: NDArray[np.uint8] | NDArray[np.float32],
+    grid: NDArray[np.uint8] | NDArray[np.int8] | NDArray[np.float32],
     points: NDArray[np.float64],
     value: float,
 ) -> None:

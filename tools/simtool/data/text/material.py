@@ -11,10 +11,11 @@ import numpy as np
 
 from simrun.errors import SourceError
 from simtool.data.dataset import LabelledImages
+from simtool.data.labels import CHARACTERS
 from simtool.data.mnist import load_mnist
 from simtool.data.text.canvas import SceneMaterials
 from simtool.data.text.fetch import read_record
-from simtool.data.text.glyphs import CHARACTERS, Face, find_faces
+from simtool.data.text.glyphs import Face, find_faces
 from simtool.data.text.photos import load_photos
 
 LETTERS: Final = CHARACTERS + CHARACTERS.lower()

@@ -17,10 +17,10 @@ import numpy as np
 
 from simrun.errors import SourceError
 from simtool.data.dataset import LabelledImages
+from simtool.data.labels import TEXT_CLASSES
 from simtool.data.text.canvas import SceneConfig
 from simtool.data.text.material import load_materials, material_sha256
 from simtool.data.text.store import SceneStore, StoreRecipe, build_store
-from simtool.nets.scene_text import SPEC
 
 CONFIG: Final = SceneConfig()
 HELD_OUT_SEED: Final = 1_000_003
@@ -56,7 +56,7 @@ def scenes_sha256(folder: Path | None, seed: int, count: int) -> str:
 
 
 def load_scenes(split: str, folder: Path | None) -> LabelledImages:
-    """Scenes with a label every four pixels: 0 "no text", 1 text, or `dataset.IGNORE`.
+    """Scenes with a label every four pixels: 0 "no text", 1 text, or `labels.IGNORE`.
 
     Args:
         split: `test`, the held-out scenes, or `train`, as many of seed 0.
@@ -74,4 +74,4 @@ def load_scenes(split: str, folder: Path | None) -> LabelledImages:
 def labelled_images(scenes: SceneStore, split: str) -> LabelledImages:
     """All scenes of a store, in memory."""
     batch = scenes.read(np.arange(len(scenes)))
-    return LabelledImages(batch.images[:, np.newaxis], batch.text_labels(), SPEC.classes, split)
+    return LabelledImages(batch.images[:, np.newaxis], batch.text_labels(), TEXT_CLASSES, split)

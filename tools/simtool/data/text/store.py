@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from simrun.errors import SourceError
 from simrun.files import output_errors
 from simrun.progress import progress
-from simtool.data.dataset import IGNORE
-from simtool.data.text import canvas
 from simtool.data.text.canvas import SceneConfig, SceneMaterials
 from simtool.data.text.scenes import make_scene
 
+SCENES_SCHEMA: Final = "similarnet-scenes/2"
+"""Scenes without a schema have labels of another type: they are not read as if they were these."""
 RECIPE_FILE: Final = "recipe.json"
 SHARD: Final = 500
 """Scenes in a file."""
@@ -36,16 +36,14 @@ class SceneBatch:
 
     images: NDArray[np.uint8]
     """(N, S, S)"""
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.int8]
     """(N, S / 4, S / 4); see `canvas.Scene`."""
     heights: NDArray[np.float16]
     """(N, S / 4, S / 4), pixels."""
 
     def text_labels(self) -> NDArray[np.int64]:
-        """(N, S / 4, S / 4): 0 "no text", 1 text of any class, or `dataset.IGNORE`."""
-        labels = (self.labels > 0).astype(np.int64)
-        labels[self.labels == canvas.IGNORE] = IGNORE
-        return labels
+        """(N, S / 4, S / 4): 0 "no text", 1 text of any class, or `labels.IGNORE`."""
+        return np.minimum(self.labels, 1).astype(np.int64)
 
 
 class SceneStore:
@@ -95,7 +93,8 @@ class StoreRecipe:
 
     def to_json(self) -> dict[str, Any]:
         """The content of recipe.json."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        facts = {"schema": SCENES_SCHEMA, **asdict(self)}
+        return json.loads(json.dumps(facts))  # type: ignore[no-any-return]
 
 
 def build_store(
