@@ -61,26 +61,26 @@ def to_ratios(comparison: Comparison, name: str) -> str:
     return "\n".join(lines)
 
 
-def describe_machine(machine: Record) -> str:
+def _describe_machine(machine: Record) -> str:
     """The computer in a line."""
     cores = "1 core" if machine["cores"] == 1 else f"{machine['cores']} cores"
     parts = [machine["board"], machine["cpu"], cores, machine["architecture"]]
     return ", ".join(part for part in parts if part)
 
 
-def describe_state(state: Record) -> str:
+def _describe_state(state: Record) -> str:
     """The state of the computer in a line; what it does not say is left out."""
     parts = [
         _if_known(state["temperature_c"], "{:.1f} °C"),
         _if_known(state["clock_mhz"], "{} MHz"),
         _if_known(state["governor"], "governor {}"),
-        describe_throttling(state),
+        _describe_throttling(state),
         f"load {state['load']:.2f}",
     ]
     return ", ".join(part for part in parts if part)
 
 
-def describe_throttling(state: Record) -> str:
+def _describe_throttling(state: Record) -> str:
     """What holds the computer back."""
     if state["throttled"] is None:
         return "throttling not told"
@@ -92,9 +92,9 @@ def _heading(record: Record) -> Iterator[str]:
     reads = "finds and reads" if model["classify"] else "finds only"
     yield f"model    {model['name']} ({model['sha256'][:12]}), {reads}"
     yield f"source   {source['name']}, {source['width']}x{source['height']}"
-    yield f"machine  {describe_machine(record['machine'])}"
+    yield f"machine  {_describe_machine(record['machine'])}"
     for when in ("before", "after"):
-        yield f"{when:8} {describe_state(record['state'][when])}"
+        yield f"{when:8} {_describe_state(record['state'][when])}"
     session, versions = record["session"], record["versions"]
     yield (
         f"session  {session['provider']} of ONNX Runtime {versions['onnxruntime']}, spinning "
@@ -149,7 +149,7 @@ def _speedups(record: Record) -> Iterator[str]:
 def _cells(record: Record, result: Record) -> list[str]:
     total, source, state = result["stages_ms"]["total"], record["source"], record["state"]
     return [
-        describe_machine(record["machine"]),
+        _describe_machine(record["machine"]),
         f"{record['model']['name']} {record['model']['sha256'][:8]}",
         f"{source['width']}x{source['height']}",
         str(result["side"]),
@@ -161,7 +161,7 @@ def _cells(record: Record, result: Record) -> list[str]:
         _if_known(result["missed"], "{:.1%}", "-"),
         _if_known(record["memory"]["peak_mib"], "{:.0f}", "-"),
         " to ".join(_if_known(state[w]["temperature_c"], "{:.0f}", "-") for w in state),
-        describe_throttling(state["after"]),
+        _describe_throttling(state["after"]),
         f"{state['before']['load']:.1f}",
         record["versions"]["onnxruntime"],
         record["date"][:10],

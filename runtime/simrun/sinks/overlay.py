@@ -21,18 +21,10 @@ def draw_overlay(frame: Image, result: Result) -> Image:
     """A copy of the frame, (H, W, 3) BGR, with heatmap, quads and labels drawn on it."""
     picture = to_bgr(frame)
     if result.heatmap is not None:
-        picture = blend_heatmap(picture, result.heatmap)
+        picture = _blend_heatmap(picture, result.heatmap)
     for region in result.regions:
         _draw_region(picture, region)
     return picture
-
-
-def blend_heatmap(picture: Image, heatmap: Heatmap) -> Image:
-    """Lay a heatmap over a BGR picture: the hotter, the less of the picture is left."""
-    heat = heat_over_frame(heatmap, picture.shape[:2]).clip(0, 1)
-    colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
-    opacity = (heat * _HEAT_OPACITY)[:, :, None]
-    return np.asarray(picture * (1 - opacity) + colours * opacity, np.uint8)
 
 
 def heat_over_frame(heatmap: Heatmap, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -48,6 +40,14 @@ def heat_over_frame(heatmap: Heatmap, shape: tuple[int, ...]) -> NDArray[np.floa
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     heat = cv2.warpAffine(heatmap.values.max(axis=0), matrix, (shape[1], shape[0]), flags=flags)
     return np.asarray(heat, np.float32)
+
+
+def _blend_heatmap(picture: Image, heatmap: Heatmap) -> Image:
+    """Lay a heatmap over a BGR picture: the hotter, the less of the picture is left."""
+    heat = heat_over_frame(heatmap, picture.shape[:2]).clip(0, 1)
+    colours = cv2.applyColorMap((heat * 255).astype(np.uint8), cv2.COLORMAP_TURBO)
+    opacity = (heat * _HEAT_OPACITY)[:, :, None]
+    return np.asarray(picture * (1 - opacity) + colours * opacity, np.uint8)
 
 
 def _draw_region(picture: Image, region: Region) -> None:

@@ -1,6 +1,6 @@
 "use strict";
 // Readings, graph and counts from the server's events. The picture is an image that shows itself,
-// with heatmap and quads drawn into it by the server: see pictures.py.
+// with heatmap and quads drawn into it by the server: see mjpeg.py.
 
 const STAGES = ["capture", "preprocess", "infer", "regions", "classify"];
 const HISTORY = 150;
@@ -185,17 +185,19 @@ function drawCounts() {
     counts.push(["Unreadable", status.bad]);
   }
   if (status.lost_sinks) counts.push(["Lost outputs", status.lost_sinks]);
-  const items = [...counts, ["Running", duration(status.uptime_s)]].flatMap(([name, value]) => [
-    make("dt", "", name),
-    make("dd", "", typeof value === "number" ? value.toLocaleString("en") : value),
-  ]);
-  const pairs = [];
-  for (let i = 0; i < items.length; i += 2) {
+  counts.push(["Running", duration(status.uptime_s)]);
+  const pairs = counts.map(([name, value]) => {
     const pair = make("div");
-    pair.append(items[i], items[i + 1]);
-    pairs.push(pair);
-  }
+    pair.append(make("dt", "", name), make("dd", "", typeof value === "number" ? value.toLocaleString("en") : value));
+    return pair;
+  });
   at("counts").replaceChildren(...pairs);
+}
+
+function setPictureFailed(failed) {
+  if (failed === pictureFailed) return;
+  pictureFailed = failed;
+  drawState();
 }
 
 // --- events ---
@@ -262,12 +264,6 @@ at("view").addEventListener("change", () => {
   showPicture();
   remember();
 });
-function setPictureFailed(failed) {
-  if (failed === pictureFailed) return;
-  pictureFailed = failed;
-  drawState();
-}
-
 at("picture").addEventListener("load", () => setPictureFailed(false));
 at("picture").addEventListener("error", () => {
   if (document.hidden || !at("picture").hasAttribute("src")) return;
