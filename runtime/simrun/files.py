@@ -1,4 +1,4 @@
-"""Outputs: what is there is kept unless told otherwise, and a failure names its file."""
+"""Names of files as text; outputs: what is there is kept, and a failure names its file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from simrun.errors import OutputError
+
+
+def readable(name: str) -> str:
+    """The name of a file as text that any output takes: bytes that are no UTF-8 become `\\xNN`."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def in_one_line(text: str) -> str:
+    """A message with names in it, readable and without control characters."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in readable(text))
 
 
 @contextmanager

@@ -2,64 +2,120 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import struct
+import stat
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
-from simrun.images.declared_size import declared_size, is_jpeg, is_png
+from simrun.images.chunks import holds_more, is_cut_short, orientation
+from simrun.images.declared_size import declared_size, is_jpeg, is_known
+from simrun.images.depth import Image, to_uint8
 
-Image = NDArray[np.uint8]
-"""(H, W) grey or (H, W, 3) BGR."""
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Image",
+    "Note",
+    "check_frame",
+    "read_image",
+    "to_bgr",
+    "to_channels",
+    "to_grey",
+    "to_rgb",
+]
 
 IMAGE_SUFFIXES: Final = frozenset(
-    {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm", ".pbm"}
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif"),
+        *(".pgm", ".ppm", ".pbm"),
+    }
+)
+HEIF_SUFFIXES: Final = frozenset({".heic", ".heif", ".hif", ".avif"})
+"""What phones write; not read here."""
+HEIF_ADVICE: Final = (
+    "HEIC and AVIF are not read: make them JPEG, with heif-convert (apt install "
+    "libheif-examples) or the Python package pillow-heif"
 )
 MAX_MEGAPIXELS: Final = 256
 """Larger pictures are refused: decoded they would take most of a small computer's memory."""
+MAX_BYTES: Final = 1 << 30
+"""Larger files are refused: it is more than so many pixels take with nothing compressed."""
 
+_HEAD_BYTES: Final = 4096
+"""What is read of a file to see whether it is a picture at all."""
+_HEIF: Final = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"avif")
 _PLAUSIBLE_MEGAPIXELS: Final = 16
 _MOST_PIXELS_PER_BYTE: Final = 10_000
 """Of a file with more pixels than the constant above; an empty page as PNG has 8000 at most."""
-_BAND: Final = 64
-"""Rows that are worked on at a time where intermediate values take more memory than a picture."""
+_TURN: Final[dict[int, Callable[[Image], NDArray[np.uint8]]]] = {
+    2: lambda image: image[:, ::-1],
+    3: lambda image: image[::-1, ::-1],
+    4: lambda image: image[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image.swapaxes(0, 1)[:, ::-1],
+    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
+    8: lambda image: image.swapaxes(0, 1)[::-1],
+}
+"""By EXIF's orientation: what brings the picture upright."""
+
+_log = logging.getLogger(__name__)
 
 
-def read_image(path: str | os.PathLike[str]) -> Image:
+class Note(StrEnum):
+    """Something about a picture that is no fault, and that its reader should know."""
+
+    STRETCHED = "more than 8 bits, stretched from the range in use to 0..255"
+    FIRST_ONLY = "several pictures in one file, the first is read"
+
+
+def _log_note(path: Path, note: Note) -> None:
+    _log.info("%s: %s", path, note)
+
+
+def read_image(
+    path: str | os.PathLike[str], note: Callable[[Path, Note], None] = _log_note
+) -> Image:
     """Read a picture as uint8, (H, W) or (H, W, 3) BGR.
 
-    EXIF orientation is applied, 16 bits become 8, CMYK becomes BGR, and transparent pixels show
-    the white ground that a viewer would put behind them.
+    EXIF orientation is applied, 16 bits and floats become 8 (`depth.to_uint8`), CMYK becomes BGR,
+    and transparent pixels show the white ground that a viewer would put behind them. What follows
+    the end of a JPEG is ignored.
+
+    Args:
+        path: the file.
+        note: is told what the reader should know; the log is, where it is not given.
 
     Raises:
-        SourceError: the file is missing, empty, cut short, too large or not a picture.
+        SourceError: the file is missing, empty, cut short, too large, no file or not a picture.
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        data = _content(path)
+        if is_cut_short(data):
+            raise SourceError(f"{path} is cut short: the end of the picture is missing")
+        _refuse_size(path, data)
+        image, stretched = to_uint8(_decode(path, data))
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
-    if not data:
-        raise SourceError(f"{path} is empty (0 bytes)")
-    if _is_cut_short(data):
-        raise SourceError(f"{path} is cut short: the end of the picture is missing")
-    _refuse_size(path, data)
-    # Only PNG and its kin carry alpha, and only IMREAD_UNCHANGED keeps it, at the price of EXIF.
-    flags = cv2.IMREAD_COLOR if is_jpeg(data) else cv2.IMREAD_UNCHANGED
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        if image is None or image.size == 0:
-            raise SourceError(f"{path} is not a picture that OpenCV can decode")
-        return check_frame(_to_uint8_bgr(np.asarray(image)))
+    except ValueError as error:
+        raise SourceError(f"cannot read {str(path)!r}: {error}") from error
     except cv2.error as error:
         raise SourceError(f"cannot decode {path}: {_one_line(error)}") from error
     except MemoryError as error:
         raise SourceError(f"{path} takes more memory than there is; shrink it first") from error
+    if stretched:
+        note(path, Note.STRETCHED)
+    if holds_more(data):
+        note(path, Note.FIRST_ONLY)
+    turn = None if is_jpeg(data) else _TURN.get(orientation(data))
+    return check_frame(image if turn is None else np.ascontiguousarray(turn(image)))
 
 
 def to_grey(image: Image) -> Image:
@@ -104,32 +160,53 @@ def check_frame(frame: object) -> Image:
     raise SourceError(f"a frame must be uint8 (H, W) or (H, W, 3) with pixels in it, not {got}")
 
 
-def _is_cut_short(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end: decoders fill the rest with grey and go on."""
-    if is_jpeg(data):
-        # Within a scan 0xFF is always escaped, so an end marker must follow the last scan header.
-        return data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda") or b"\xff\xda" not in data
-    return is_png(data) and not _has_png_end(data)
+def _content(path: Path) -> bytes:
+    """All of a file, once its beginning is that of a picture.
 
-
-def _has_png_end(data: bytes) -> bool:
-    """Whether the chunks of a PNG lead to the last one.
-
-    OpenCV 5 makes room for as many bytes as a chunk claims to have, up to 4 GB, before it reads.
+    Raises:
+        OSError: it cannot be opened or read.
+        SourceError: it is no regular file, empty, too large, or nothing that is read.
     """
-    at = 8
-    while at + 12 <= len(data):
-        length, kind = struct.unpack_from(">I4s", data, at)
-        if kind == b"IEND":
-            return True
-        at += 12 + length
-    return False
+    # A pipe without a writer would block, a device might give bytes for ever.
+    with open(path, "rb", opener=_open_at_once) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise SourceError(f"{path} is no file: it is a pipe, a socket or a device")
+        if about.st_size > MAX_BYTES:
+            raise SourceError(
+                f"{path} has {about.st_size / 1e9:.1f} GB; at most {MAX_BYTES / 1e9:.1f} are read"
+            )
+        return _checked_content(path, file)
+
+
+def _open_at_once(name: str, flags: int) -> int:
+    return os.open(name, flags | os.O_NONBLOCK)
+
+
+def _checked_content(path: Path, file: BinaryIO) -> bytes:
+    head = file.read(_HEAD_BYTES)
+    if not head:
+        raise SourceError(f"{path} is empty (0 bytes)")
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF:
+        raise SourceError(f"{path} is not a picture of a kind that is read: {HEIF_ADVICE}")
+    if not is_known(head):
+        raise SourceError(f"{path} is not a picture of a kind that is read")
+    return head + file.read(MAX_BYTES)
+
+
+def _decode(path: Path, data: bytes) -> NDArray[Any]:
+    # Only PNG and its kin carry alpha, and only IMREAD_UNCHANGED keeps it, at the price of EXIF.
+    flags = cv2.IMREAD_COLOR if is_jpeg(data) else cv2.IMREAD_UNCHANGED
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    if image is None or image.size == 0:
+        raise SourceError(f"{path} is not a picture that OpenCV {cv2.__version__} can decode")
+    return np.asarray(image)
 
 
 def _refuse_size(path: Path, data: bytes) -> None:
     size = declared_size(data)
     if size is None:
-        raise SourceError(f"{path} is not a picture of a kind that is read, or its header is bad")
+        raise SourceError(f"{path} is cut short or damaged: its header is bad")
     pixels = size[0] * size[1]
     if pixels > MAX_MEGAPIXELS * 1e6:
         raise SourceError(
@@ -141,37 +218,6 @@ def _refuse_size(path: Path, data: bytes) -> None:
             f"{path} claims {size[0]}x{size[1]} pixels in {len(data)} bytes: it is cut short or "
             "its header is damaged"
         )
-
-
-def _to_uint8_bgr(image: NDArray[Any]) -> Image:
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    elif image.dtype != np.uint8:
-        image = _stretch(image)
-    if image.ndim == 3 and image.shape[2] == 1:
-        image = image[:, :, 0]
-    if image.ndim == 3 and image.shape[2] == 4:
-        image = _over_white(image)
-    return np.ascontiguousarray(image, np.uint8)
-
-
-def _over_white(image: NDArray[Any]) -> Image:
-    """A (H, W, 4) BGRA picture on a white ground."""
-    flat = np.empty((*image.shape[:2], 3), np.uint8)
-    for top in range(0, len(image), _BAND):
-        band = image[top : top + _BAND].astype(np.uint16)
-        colour, alpha = band[:, :, :3], band[:, :, 3:]
-        flat[top : top + _BAND] = (colour * alpha + 255 * (255 - alpha) + 127) // 255
-    return flat
-
-
-def _stretch(image: NDArray[Any]) -> Image:
-    """Other numbers, floating ones above all, with the lowest at 0 and the highest at 255."""
-    finite = np.nan_to_num(image.astype(np.float64), posinf=0.0, neginf=0.0)
-    # Within -1..1 first: the difference of two of the largest floats is infinite.
-    finite /= max(float(np.abs(finite).max()), 1e-300)
-    low, high = float(finite.min()), float(finite.max())
-    return ((finite - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
 
 
 def _one_line(error: cv2.error) -> str:

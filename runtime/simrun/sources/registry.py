@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from simrun.errors import SourceError, UsageError
-from simrun.images.read import IMAGE_SUFFIXES
+from simrun.images.read import HEIF_ADVICE, HEIF_SUFFIXES, IMAGE_SUFFIXES
 from simrun.sources.base import Source
 from simrun.sources.devices.gstreamer import PREFIX
 from simrun.sources.devices.network import is_url
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 DEFAULTS: Final = SourceOptions()
 
 VIDEO_SUFFIXES: Final = frozenset(
-    {".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"}
+    {
+        *(".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"),
+        *(".mts", ".m2ts", ".3gp", ".flv", ".ogv", ".vob", ".mxf", ".dv", ".mjpg", ".mjpeg"),
+        *(".h264", ".264", ".h265", ".265", ".hevc"),
+    }
 )
 
 
@@ -45,6 +49,8 @@ def open_source(spec: str, options: SourceOptions = DEFAULTS) -> Source:
     path = Path(spec)
     if not path.exists():
         raise SourceError(f"no such file or folder: {spec}")
+    if path.suffix.lower() in HEIF_SUFFIXES:
+        raise SourceError(f"{spec} cannot be read: {HEIF_ADVICE}")
     raise SourceError(
         f"cannot tell what {spec} is: neither a folder, a picture "
         f"({', '.join(sorted(IMAGE_SUFFIXES))}) nor a clip ({', '.join(sorted(VIDEO_SUFFIXES))})"

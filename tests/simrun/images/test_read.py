@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import os
+import socket
 import struct
 from pathlib import Path
 
@@ -13,7 +15,15 @@ from PIL import Image as Pillow
 
 from simrun.errors import SourceError
 from simrun.images.declared_size import declared_size
-from simrun.images.read import check_frame, read_image, to_bgr, to_channels, to_grey, to_rgb
+from simrun.images.read import (
+    Note,
+    check_frame,
+    read_image,
+    to_bgr,
+    to_channels,
+    to_grey,
+    to_rgb,
+)
 
 
 def gradient(height: int = 24, width: int = 40) -> np.ndarray:
@@ -97,7 +107,9 @@ def test_exif_orientation_turns_the_picture(tmp_path: Path) -> None:
     [
         (b"", "is empty (0 bytes)"),
         (b"hello, this is text", "is not a picture"),
-        (b"GIF89a" + b"\1" * 50, "is not a picture of a kind that is read"),
+        (b"GIF89a" + b"\1" * 50, "is not a picture that OpenCV"),
+        (b"8BPS" + b"\1" * 50, "is not a picture of a kind that is read"),
+        (b"\0\0\0\x18ftypheic" + b"\0" * 50, "pillow-heif"),
         (encode(".bmp", gradient())[:20], "its header is bad"),
         (encode(".jpg", gradient())[:-20], "is cut short"),
         (encode(".jpg", gradient())[:30], "is cut short"),
@@ -258,3 +270,242 @@ def test_a_network_sees_rgb_or_grey_of_a_colour_or_grey_picture() -> None:
     np.testing.assert_array_equal(to_rgb(gradient()), np.dstack([gradient()] * 3))
     np.testing.assert_array_equal(to_channels(blue, 3), to_rgb(blue))
     np.testing.assert_array_equal(to_channels(blue, 1), to_grey(blue))
+
+
+def turned(mode: str, number: int) -> tuple[Pillow.Image, Pillow.Exif]:
+    """A picture with another grey in each quarter, and EXIF that says how it lies."""
+    image = Pillow.new("L", (40, 24), 20)
+    for box, level in (((0, 0, 20, 12), 90), ((20, 0, 40, 12), 160), ((0, 12, 20, 24), 230)):
+        image.paste(level, box)
+    exif = Pillow.Exif()
+    exif[0x0112] = number
+    return image.convert(mode), exif
+
+
+UPRIGHT = {
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).T,
+    8: np.rot90,
+}
+"""The table of the EXIF standard: what row 0 and column 0 of the stored picture are."""
+
+
+@pytest.mark.parametrize("number", UPRIGHT)
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "JPEG", "TIFF"])
+def test_every_orientation_of_every_format(
+    tmp_path: Path, kind: str, mode: str, number: int
+) -> None:
+    if kind == "JPEG" and mode == "RGBA":
+        pytest.skip("JPEG has no alpha")
+    image, exif = turned(mode, number)
+    path = tmp_path / "turned.png"
+    options: dict[str, object] = {"lossless": True} if kind == "WEBP" else {}
+    path.write_bytes(as_bytes(image, kind, exif=exif, **options))
+    expected = UPRIGHT[number](np.asarray(image.convert("L")))
+    got = to_grey(read_image(path))
+    assert got.shape == expected.shape
+    # JPEG blurs where two greys meet.
+    np.testing.assert_allclose(got[3::6, 3::6], expected[3::6, 3::6], atol=12)
+
+
+@pytest.mark.parametrize("exif", [b"", b"Exif", b"II*\0", b"MM\0*\0\0\0\x08\0\x09\x01\x12"])
+def test_damaged_exif_turns_nothing(tmp_path: Path, exif: bytes) -> None:
+    path = tmp_path / "a.webp"
+    image, _ = turned("RGB", 1)
+    content = as_bytes(image, "WEBP", exif=b"x" * len(exif) or b"x", lossless=True)
+    path.write_bytes(content.replace(b"x" * len(exif), exif) if exif else content)
+    assert read_image(path).shape == (24, 40, 3)
+
+
+class TestDepth:
+    """More than eight bits: what is in use becomes visible, and is said."""
+
+    scene = np.clip(gradient().astype(np.float64) * 0.6 + 13, 0, 255).astype(np.uint8)
+
+    def read(self, tmp_path: Path, image: np.ndarray, suffix: str = ".png") -> tuple:
+        path = tmp_path / f"deep{suffix}"
+        path.write_bytes(encode(suffix, image))
+        notes: list[Note] = []
+        return read_image(path, lambda _, note: notes.append(note)), notes
+
+    def test_eight_bits_written_as_sixteen_are_those_eight(self, tmp_path: Path) -> None:
+        for scene in (self.scene, self.scene // 9, np.full_like(self.scene, 7)):
+            image, notes = self.read(tmp_path, scene.astype(np.uint16) * 257)
+            np.testing.assert_array_equal(image, scene)
+            assert notes == []
+
+    @pytest.mark.parametrize("suffix", [".png", ".tiff", ".pgm"])
+    @pytest.mark.parametrize(
+        ("scale", "offset"),
+        [(4, 0), (16, 0), (64, 0), (4, 29000), (1, 65000), (1, 0)],
+        ids=["10 bits", "12 bits", "14 bits", "thermal", "bright", "8 bits in 16"],
+    )
+    def test_fewer_bits_in_sixteen_are_stretched(
+        self, tmp_path: Path, suffix: str, scale: int, offset: int
+    ) -> None:
+        deep = self.scene.astype(np.uint16) * scale + offset
+        image, notes = self.read(tmp_path, deep, suffix)
+        assert (image.min(), image.max()) == (0, 255)
+        assert np.corrcoef(image.ravel(), self.scene.ravel())[0, 1] > 0.999
+        assert notes == [Note.STRETCHED]
+
+    def test_dead_pixels_do_not_count(self, tmp_path: Path) -> None:
+        deep = np.tile(self.scene.astype(np.uint16) * 4 + 29000, (20, 20))
+        deep[3, 5], deep[40, 7] = 0, 65535
+        image, notes = self.read(tmp_path, deep)
+        assert np.corrcoef(image[50:].ravel(), deep[50:].ravel())[0, 1] > 0.999
+        assert notes == [Note.STRETCHED]
+
+    def test_colour_and_alpha(self, tmp_path: Path) -> None:
+        colour = np.dstack([self.scene, self.scene[::-1], self.scene]).astype(np.uint16) * 16
+        clear = np.full((24, 40, 1), 65535, np.uint16)
+        plain, _ = self.read(tmp_path, colour)
+        opaque, notes = self.read(tmp_path, np.concatenate([colour, clear], axis=2))
+        np.testing.assert_array_equal(plain, opaque)
+        assert notes == [Note.STRETCHED]
+
+    @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int16, np.int32, np.int8])
+    def test_negative_numbers(self, tmp_path: Path, kind: type[np.number]) -> None:
+        numbers = (self.scene.astype(np.float64) - 100).astype(kind)
+        image, notes = self.read(tmp_path, numbers, ".tiff")
+        assert (image.min(), image.max()) == (0, 255)
+        assert notes == [Note.STRETCHED]
+
+    def test_infinite_values_and_nan_take_no_range_from_the_others(self, tmp_path: Path) -> None:
+        real = np.tile(self.scene.astype(np.float32) - 100, (20, 20))
+        real[0, :6] = (np.nan, np.inf, -np.inf, np.nan, 3e38, -3e38)
+        with np.errstate(all="raise"):
+            image, _ = self.read(tmp_path, real, ".tiff")
+        assert image[0, 1] == 255
+        assert image[0, 2] == 0
+        assert image[0, 0] == 0
+        assert np.corrcoef(image[1:].ravel(), real[1:].ravel())[0, 1] > 0.999
+
+    @pytest.mark.parametrize("value", [0, 7.5, np.nan, np.inf])
+    def test_a_picture_of_one_number(self, tmp_path: Path, value: float) -> None:
+        image, _ = self.read(tmp_path, np.full((9, 9), value, np.float32), ".tiff")
+        assert len(np.unique(image)) == 1
+
+
+class TestWhatFollows:
+    """A complete JPEG with something behind it is complete."""
+
+    jpeg = encode(".jpg", cv2.resize(gradient(), (200, 120)))
+
+    @pytest.mark.parametrize(
+        "tail",
+        [
+            b"\0" * 9,
+            b"ftypmp42" + bytes(range(256)) * 20,
+            b"\xff\xda\xff\xc0" * 5,
+            b"\xff\xd8\xff" + b"x" * 99,
+        ],
+    )
+    @pytest.mark.parametrize("progressive", [False, True])
+    def test_a_film_behind_the_end(self, tmp_path: Path, tail: bytes, progressive: bool) -> None:
+        image = Pillow.fromarray(cv2.resize(gradient(), (200, 120)))
+        whole = as_bytes(image, "JPEG", progressive=progressive)
+        path = tmp_path / "motion.jpg"
+        path.write_bytes(whole)
+        expected = read_image(path)
+        path.write_bytes(whole + tail)
+        np.testing.assert_array_equal(read_image(path), expected)
+
+    def test_cut_anywhere_is_cut_short(self, tmp_path: Path) -> None:
+        path = tmp_path / "cut.jpg"
+        for end in range(4, len(self.jpeg) - 1, 7):
+            path.write_bytes(self.jpeg[:end])
+            with pytest.raises(SourceError, match="cut short"):
+                read_image(path)
+
+    def test_a_preview_with_an_end_of_its_own_is_not_the_end(self, tmp_path: Path) -> None:
+        preview = b"\xff\xe1" + struct.pack(">H", len(self.jpeg) + 2) + self.jpeg
+        path = tmp_path / "preview.jpg"
+        path.write_bytes(self.jpeg[:2] + preview + self.jpeg[2:])
+        assert read_image(path).shape == (120, 200, 3)
+        path.write_bytes(self.jpeg[:2] + preview + self.jpeg[2:-40])
+        with pytest.raises(SourceError, match="cut short"):
+            read_image(path)
+
+
+class TestSeveral:
+    """Of several pictures in one file the first is read, and it is said."""
+
+    @pytest.mark.parametrize(
+        ("kind", "count"),
+        [(kind, count) for kind in ("PNG", "WEBP", "TIFF", "GIF") for count in (1, 2)],
+    )
+    def test_the_first_is_read(self, tmp_path: Path, kind: str, count: int) -> None:
+        pictures = [Pillow.new("L", (40, 24), level) for level in (200, 30)]
+        more: dict[str, object] = {"save_all": True, "append_images": pictures[1:count]}
+        options: dict[str, object] = {"lossless": True} if kind == "WEBP" else {}
+        path = tmp_path / "several.png"
+        path.write_bytes(as_bytes(pictures[0], kind, **options, **(more if count > 1 else {})))
+        notes: list[Note] = []
+        image = read_image(path, lambda _, note: notes.append(note))
+        assert to_grey(image).mean() == pytest.approx(200, abs=3)
+        assert notes == [Note.FIRST_ONLY] * (count - 1)
+
+
+@pytest.mark.parametrize(
+    "mode", ["1", "P", "PA", "LA", "RGBA", "CMYK", "L", "I;16", "F"], ids=lambda mode: mode
+)
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "WEBP", "GIF"])
+def test_every_pixel_format(tmp_path: Path, mode: str, kind: str) -> None:
+    """Grey levels come as they are, on white where there is alpha."""
+    scene = Pillow.fromarray(np.repeat(np.uint8([[0, 255]]), 8, axis=1).repeat(9, axis=0))
+    if mode in ("I;16", "F"):
+        numbers = np.asarray(scene).astype(np.uint16 if mode == "I;16" else np.float32)
+        image = Pillow.fromarray(numbers * (257 if mode == "I;16" else 1))
+    else:
+        image = (scene.convert("LA") if mode == "PA" else scene).convert(mode)
+    path = tmp_path / "pixels.png"
+    try:
+        path.write_bytes(as_bytes(image, kind))
+    except (OSError, ValueError):
+        pytest.skip(f"{kind} holds no {mode}")
+    np.testing.assert_allclose(to_grey(read_image(path)), np.asarray(scene), atol=4)
+
+
+class TestWhatIsNoPlainFile:
+    """A pipe, a device, a socket, a huge file: refused at once, without reading."""
+
+    def test_a_pipe_without_a_writer(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "a.jpg")
+        with pytest.raises(SourceError, match="is no file"):
+            read_image(tmp_path / "a.jpg")
+
+    def test_a_link_to_a_device(self, tmp_path: Path) -> None:
+        (tmp_path / "a.jpg").symlink_to("/dev/zero")
+        with pytest.raises(SourceError, match="is no file"):
+            read_image(tmp_path / "a.jpg")
+
+    def test_a_socket_a_broken_link_and_a_loop(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind("a.jpg")
+            Path("b.jpg").symlink_to("nowhere")
+            Path("c.jpg").symlink_to("c.jpg")
+            for name in "abc":
+                with pytest.raises(SourceError, match="cannot read"):
+                    read_image(Path(f"{name}.jpg"))
+
+    @pytest.mark.parametrize("head", [b"", b"\xff\xd8\xff"])
+    def test_a_file_of_eight_gigabytes(self, tmp_path: Path, head: bytes) -> None:
+        path = tmp_path / "a.jpg"
+        path.write_bytes(head)
+        os.truncate(path, 8 << 30)
+        with pytest.raises(SourceError, match=r"has 8\.6 GB"):
+            read_image(path)
+
+    def test_a_name_with_a_null_byte(self) -> None:
+        with pytest.raises(SourceError, match="null"):
+            read_image("a\0b.jpg")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import os
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,12 +15,13 @@ import numpy as np
 import pytest
 
 from simrun.errors import SourceError
-from simrun.images.read import Image
+from simrun.images.read import Image, Note
 from simrun.sources import BadFrame, Frame
 from simrun.sources.demo import LENGTH, RATE, DemoStream
 from simrun.sources.live.clock import SystemClock
 from simrun.sources.registry import open_camera, open_demo, open_source
 from simrun.sources.video import ClipSource
+from tests.simrun.conftest import Run
 from tests.simrun.live_fakes import picture
 
 
@@ -108,6 +111,74 @@ class TestPictures:
     def test_what_is_no_source(self, tmp_path: Path, name: str, message: str) -> None:
         (tmp_path / "odd.xyz").write_text("?")
         with pytest.raises(SourceError, match=message):
+            open_source(str(tmp_path / name))
+
+    def test_names_that_are_not_utf8_are_escaped_and_the_run_goes_on(
+        self, tmp_path: Path, simrun: Run
+    ) -> None:
+        folder = os.fsencode(tmp_path) + b"/n\xff"
+        os.mkdir(folder)  # noqa: PTH102 - bytes
+        good = cv2.imencode(".png", picture())[1].tobytes()
+        for name, content in ((b"a.png", good), (b"caf\xe9.png", good), (b"d\n\xe9.png", b"")):
+            Path(os.fsdecode(folder + b"/" + name)).write_bytes(content)
+        out, table = tmp_path / "o.jsonl", tmp_path / "o.csv"
+        where = os.fsdecode(folder)
+        code, _, err = simrun("--source", where, "--jsonl", out, "--csv", table)
+        head, *lines = map(json.loads, out.read_text(encoding="utf-8").splitlines())
+        assert code == 4
+        assert head["source"] == f"{tmp_path}/n\\xff"
+        assert [Path(line["file"]).name for line in lines] == [
+            "a.png",
+            "caf\\xe9.png",
+            "d\n\\xe9.png",
+        ]
+        assert lines[2]["error"].endswith("d\\x0a\\xe9.png is empty (0 bytes)")
+        assert "caf\\xe9.png" in table.read_text(encoding="utf-8")
+        assert "d\\x0a\\xe9.png is empty" in err
+
+    def test_odd_members_of_a_folder_end_nothing(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        cv2.imwrite(str(tmp_path / "a.png"), picture())
+        os.mkfifo(tmp_path / "b.png")
+        (tmp_path / "c.png").symlink_to("/dev/zero")
+        (tmp_path / "d.png").symlink_to("nowhere")
+        (tmp_path / "e.png").touch()
+        os.truncate(tmp_path / "e.png", 8 << 30)
+        (tmp_path / "f.png").mkdir()
+        for name in ("._a.png", "notes.txt", "x.txt", "IMG_1.HEIC", "README"):
+            (tmp_path / name).write_text("?")
+        for suffix in (".jfif", ".jpe", ".JPG"):
+            jpeg = cv2.imencode(".jpg", picture())[1].tobytes()
+            (tmp_path / f"z{suffix}").write_bytes(jpeg)
+        frames = list(open_source(str(tmp_path)))
+        assert [Path(f.file or "").name for f in frames if isinstance(f, BadFrame)] == [
+            f"{name}.png" for name in "bcde"
+        ]
+        assert sum(isinstance(f, Frame) for f in frames) == 4
+        (line,) = [text for text in caplog.messages if "left alone" in text]
+        assert "8 pictures; left alone: 2 .txt" in line
+        for part in ("1 hidden", "1 folder", "1 .heic", "1 without a suffix", "pillow-heif"):
+            assert part in line
+
+    def test_what_is_said_of_a_picture_is_said_once_and_counted(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level("INFO")
+        deep = np.arange(600, dtype=np.uint16).reshape(20, 30)
+        for name in "abc":
+            cv2.imwrite(str(tmp_path / f"{name}.png"), deep)
+        assert len(list(open_source(str(tmp_path)))) == 3
+        assert [m.split(": ")[-2:] for m in caplog.messages if "stretched" in m] == [
+            [str(tmp_path / "a.png"), str(Note.STRETCHED)],
+            ["3 pictures in all", str(Note.STRETCHED)],
+        ]
+
+    @pytest.mark.parametrize("name", ["a.heic", "a.HEIF", "a.avif"])
+    def test_heif_says_what_reads_it(self, tmp_path: Path, name: str) -> None:
+        (tmp_path / name).write_bytes(b"?")
+        with pytest.raises(SourceError, match="pillow-heif"):
             open_source(str(tmp_path / name))
 
     def test_closing_ends_the_iteration(self, tmp_path: Path) -> None:
