@@ -32,9 +32,13 @@ class SourceError(SimError):
 
 
 class OutputError(SimError):
-    """A result cannot be written."""
+    """A result cannot be written; it may be that a later one can."""
 
     exit_code = 5
+
+
+class OutputGoneError(OutputError):
+    """No result can be written any more: the reader of a pipe has left, a window is closed."""
 
 
 def first_line(error: BaseException) -> str:

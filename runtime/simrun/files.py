@@ -3,11 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
+from typing import Final
 
 from simrun.errors import OutputError
+
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+
+
+class Existing(Enum):
+    """What becomes of an output that is there already when a run starts."""
+
+    REFUSE = "refuse"
+    """It is kept, and the run does not start."""
+    APPEND = "append"
+    """The run goes on behind it."""
+    OVERWRITE = "overwrite"
+    """It gives way."""
+
+
+def printable_name(name: str) -> str:
+    r"""The name of a file as valid Unicode: bytes that are not UTF-8 become `\xNN`.
+
+    Python keeps such bytes as halves of surrogate pairs, which JSON readers and terminals refuse.
+    """
+    return name if name.isascii() else _SURROGATE.sub(_escape, name)
+
+
+def _escape(half: re.Match[str]) -> str:
+    code = ord(half[0])
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def readable(name: str) -> str:
@@ -31,17 +60,33 @@ def output_errors(what: str) -> Iterator[None]:
         raise OutputError(f"cannot write {what}: {error.strerror or error}") from error
 
 
-def refuse_existing(path: Path, *, overwrite: bool) -> None:
+def refuse_existing(path: Path, *, overwrite: bool, ways: str = "or add --overwrite") -> None:
     """Keep what is there unless told otherwise.
+
+    Args:
+        path: a file or folder that is about to be written.
+        overwrite: it may be there.
+        ways: what the user can do about it, for the message.
 
     Raises:
         OutputError: `path` is a file, or a folder with something in it, and `overwrite` is false.
     """
     with output_errors(str(path)):
-        taken = any(path.iterdir()) if path.is_dir() else path.exists()
+        # A pipe or a device holds nothing that could be lost.
+        nothing = path.is_fifo() or path.is_char_device()
+        taken = any(path.iterdir()) if path.is_dir() else path.exists() and not nothing
     if taken and not overwrite:
         kind = "a folder that is not empty" if path.is_dir() else "there already"
-        raise OutputError(f"{path} is {kind}; name another or add --overwrite")
+        raise OutputError(f"{path} is {kind}; name another {ways}")
+
+
+def refuse_unless_told(path: Path, existing: Existing) -> None:
+    """Keep what is there unless told to go on with it or to replace it.
+
+    Raises as `refuse_existing`.
+    """
+    told = existing is not Existing.REFUSE
+    refuse_existing(path, overwrite=told, ways="or add --append or --overwrite")
 
 
 def replace_file(path: Path, content: bytes) -> None:

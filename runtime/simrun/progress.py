@@ -1,4 +1,4 @@
-"""How far long work is: a bar on a terminal, a line of the log every ten seconds elsewhere."""
+"""How far long work is: a bar on a terminal, a line of the log now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def progress(
     total: int | None,
     *,
     bar: bool = True,
+    every_s: float = LINE_EVERY_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Advance]:
     """Show on stderr how many of `total` steps are done; log lines appear above the bar.
@@ -34,6 +35,7 @@ def progress(
         what: names the steps.
         total: None where nobody knows it: there is no bar then.
         bar: false where other lines go to the same terminal.
+        every_s: between two lines where there is no bar.
         clock: seconds.
     """
     if bar and total and total > 1 and sys.stderr.isatty() and _log.isEnabledFor(logging.INFO):
@@ -46,7 +48,7 @@ def progress(
         nonlocal done, told_s
         done += steps
         now_s = clock()
-        if now_s >= told_s + LINE_EVERY_S:
+        if now_s >= told_s + every_s:
             told_s = now_s
             _log.info("%s: %d%s", what, done, f" of {total}" if total else "")
 

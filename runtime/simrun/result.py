@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simrun.files import printable_name
+
 SCHEMA: Final = "simrun/1"
+
+
+def iso_time(unix_s: float) -> str:
+    """A moment in seconds since 1970 as ISO 8601 in local time, with its distance from UTC."""
+    return datetime.fromtimestamp(unix_s, UTC).astimezone().isoformat(timespec="milliseconds")
+
 
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
@@ -110,6 +119,8 @@ class Result:
     file: str | None = None
     time_s: float = 0.0
     """Seconds since the start of the source."""
+    taken_s: float | None = None
+    """When the frame was taken, or read from a file, in seconds since 1970; None if unknown."""
     heatmap: Heatmap | None = field(default=None, repr=False, compare=False)
     """The map behind the regions, for overlays; not part of the JSON."""
 
@@ -117,7 +128,8 @@ class Result:
         """The result as one JSON object: a line of `--jsonl`."""
         return {
             "frame": self.frame,
-            "file": self.file,
+            "file": None if self.file is None else printable_name(self.file),
+            "time": None if self.taken_s is None else iso_time(self.taken_s),
             "time_s": round(self.time_s, 4),
             "width": self.width,
             "height": self.height,

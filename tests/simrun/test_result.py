@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from simrun.result import STAGES, Heatmap, Latency, Region, Result
 
@@ -46,6 +48,18 @@ def test_latencies_are_told_to_a_microsecond_and_are_zero_before_a_frame() -> No
 
 def test_a_time_is_told_to_a_tenth_of_a_millisecond() -> None:
     assert Result(4, 4, (), Latency(), time_s=1.234567).to_json()["time_s"] == 1.2346
+
+
+def test_a_moment_is_told_in_local_time_with_its_distance_from_utc(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kathmandu")
+    time.tzset()
+    told = Result(4, 4, (), Latency(), taken_s=1_796_037_300.25).to_json()["time"]
+    monkeypatch.undo()
+    time.tzset()
+    assert told == "2026-11-30T17:00:00.250+05:45"
+    assert Result(4, 4, (), Latency()).to_json()["time"] is None
 
 
 def test_results_are_the_same_whatever_map_is_kept_with_them() -> None:

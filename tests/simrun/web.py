@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from simrun.files import Existing
 from simrun.images.read import Image
 from simrun.result import Heatmap, Latency, Region, Result
 from simrun.sinks.registry import SinkContext, StreamInfo
@@ -212,7 +213,7 @@ def open_page(
 ) -> Iterator[Page]:
     clock = Clock()
     stats = RunStats(clock)
-    context = SinkContext(INFO, False, stats, lambda: None, token)
+    context = SinkContext(INFO, Existing.REFUSE, stats, lambda: None, token=token)
     sink = PageSink(target, context, limits=limits)
     try:
         yield Page(sink, stats, clock, int(sink.url.rstrip("/").rpartition(":")[2]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import typer
@@ -15,10 +15,12 @@ from simrun.errors import SourceError, UsageError
 from simrun.progress import progress
 
 if TYPE_CHECKING:
+    from simrun.files import Existing
     from simrun.localizer import Localizer
     from simrun.result import Result
     from simrun.run.loop import Frames
     from simrun.service.notify import Notifier
+    from simrun.sinks.rotation import Rotation
     from simrun.sources import Source
     from simrun.stats import RunStats, StatsSnapshot
 
@@ -26,6 +28,19 @@ if TYPE_CHECKING:
 
 _LIVE_HOLD: Final = 2
 """Most of the flicker goes for one frame of delay: benchmarks/accuracy/flicker.py."""
+
+_LINE_EVERY_S: Final = 60.0
+"""Between two lines of progress: a run may go on for months."""
+
+
+@dataclass(frozen=True)
+class _Outputs:
+    """What is written, and how files and folders are treated."""
+
+    wanted: list[tuple[str, str]]
+    """Kind and target of each."""
+    existing: Existing
+    rotation: Rotation | None
 
 
 def execute(settings: Settings) -> None:
@@ -39,13 +54,13 @@ def execute(settings: Settings) -> None:
         Stopped: the process was asked to end; every output is complete.
     """
     open_it = source_opener(settings)
-    wanted = _wanted_sinks(settings)
+    outputs = _outputs(settings)
     from simrun.run.signals import Stopped, StopSignals
     from simrun.service.notify import open_notifier
     from simrun.sinks.registry import need_colour
 
     localizer = load_localizer(settings)
-    colour = localizer.meta.channels > 1 or need_colour(wanted)
+    colour = localizer.meta.channels > 1 or need_colour(outputs.wanted)
     notifier = open_notifier()
     notifier.ready()
     try:
@@ -53,7 +68,7 @@ def execute(settings: Settings) -> None:
             with signals.interruptible():
                 source = open_it(colour)
             with closing(source):
-                stats = _work(settings, source, localizer, wanted, signals.guard, notifier)
+                stats = _work(settings, source, localizer, outputs, signals.guard, notifier)
     except Stopped:
         typer.echo("simrun: interrupted; what was written is complete", err=True)
         raise
@@ -102,7 +117,7 @@ def _work(
     settings: Settings,
     source: Source,
     localizer: Localizer,
-    wanted: list[tuple[str, str]],
+    outputs: _Outputs,
     guard: Guard,
     notifier: Notifier,
 ) -> RunStats:
@@ -113,13 +128,15 @@ def _work(
 
     stats = RunStats()
     info = StreamInfo(localizer.meta.name, localizer.bundle.sha256, source.name, source.rate)
-    context = SinkContext(info, settings.overwrite, stats, source.close, settings.token)
-    sinks = open_sinks(wanted, context)
+    context = SinkContext(
+        info, outputs.existing, stats, source.close, outputs.rotation, settings.token
+    )
+    sinks = open_sinks(outputs.wanted, context)
     length, most = source.length, settings.max_frames
     length = min(length or most, most) if most else length
     # A bar between lines of results on the same terminal would be in their way.
-    mixed = sys.stdout.isatty() and ("jsonl", "-") in wanted
-    with progress("frames", length, bar=not mixed) as advance:
+    mixed = sys.stdout.isatty() and ("jsonl", "-") in outputs.wanted
+    with progress("frames", length, bar=not mixed, every_s=_LINE_EVERY_S) as advance:
         return run(
             source,
             localizer,
@@ -145,6 +162,18 @@ def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:
 
     default = _LIVE_HOLD if source.live else 0
     return Tracker(default if settings.hold is None else settings.hold)
+
+
+def _outputs(settings: Settings) -> _Outputs:
+    """What is asked of the outputs. Raises UsageError where that makes no sense."""
+    from simrun.service.notify import in_service
+    from simrun.sinks.rotation import parse_rotation
+
+    return _Outputs(
+        wanted=_wanted_sinks(settings),
+        existing=settings.existing(in_service=in_service()),
+        rotation=None if settings.rotate is None else parse_rotation(settings.rotate),
+    )
 
 
 def _wanted_sinks(settings: Settings) -> list[tuple[str, str]]:

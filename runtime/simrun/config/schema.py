@@ -11,6 +11,8 @@ from typing import Annotated, Final
 
 import typer
 
+from simrun.errors import UsageError
+from simrun.files import Existing
 from simrun.sources.options import SourceOptions, parse_raw, parse_size
 
 _SOURCE: Final = SourceOptions()
@@ -156,9 +158,35 @@ class Settings:
             "machine can read command lines: better in the environment, SIMRUN_TOKEN.",
         ),
     ] = None
+    rotate: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE|daily[:KEEP]",
+            help="Begin a new file (JSON lines, CSV, clip, folder of overlays) at this size, 100M "
+            "say, or each day, and keep so many old ones, 7 if not given.",
+        ),
+    ] = None
+    append: Annotated[
+        bool,
+        typer.Option(
+            "--append", help="Go on with outputs that are there already, as a service does."
+        ),
+    ] = False
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace outputs that are there already.")
     ] = False
+
+    def existing(self, *, in_service: bool) -> Existing:
+        """What becomes of outputs that are there already.
+
+        Raises:
+            UsageError: two things at once are asked for.
+        """
+        if self.append and self.overwrite:
+            raise UsageError("--append keeps what --overwrite replaces; give one of them")
+        if self.overwrite:
+            return Existing.OVERWRITE
+        return Existing.APPEND if self.append or in_service else Existing.REFUSE
 
     def source_options(self) -> SourceOptions:
         """What is asked of the source.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -36,6 +37,7 @@ def run(
     max_frames: int | None = None,
     guard: Callable[[Frames], Frames] = _as_they_are,
     on_frame: Callable[[RunStats], None] = lambda _: None,
+    wall_clock: Callable[[], float] = time.time,
 ) -> RunStats:
     """Process frames until the source ends, or `max_frames` of them.
 
@@ -52,6 +54,7 @@ def run(
         max_frames: stop after this many good frames.
         guard: wraps the frames, to end the run between two of them: `StopSignals.guard`.
         on_frame: called after each frame, for a display of progress.
+        wall_clock: seconds since 1970.
 
     Raises:
         SourceError: the source failed for good.
@@ -64,12 +67,14 @@ def run(
     done = 0
     try:
         for frame in guard(source):
+            now_s = wall_clock()
             if isinstance(frame, BadFrame):
+                frame = replace(frame, taken_s=now_s)
                 _log.error("%s", frame.error)
                 stats.add_bad()
                 outlets.write_bad(frame)
             else:
-                result = track(_with_origin(localizer(frame.image), frame))
+                result = track(_with_origin(localizer(frame.image), frame, now_s))
                 stats.add(result)
                 outlets.write(frame, result)
                 done += 1
@@ -84,11 +89,12 @@ def run(
     return stats
 
 
-def _with_origin(result: Result, frame: Frame) -> Result:
+def _with_origin(result: Result, frame: Frame, now_s: float) -> Result:
     return replace(
         result,
         frame=frame.index,
         file=frame.file,
         time_s=frame.time_s,
+        taken_s=now_s - frame.capture_s,
         latency_ms=result.latency_ms.after_capture(frame.capture_s),
     )

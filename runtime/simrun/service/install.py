@@ -26,6 +26,7 @@ from simrun.errors import OutputError, UsageError
 from simrun.files import output_errors, replace_file
 from simrun.inference.providers import find_provider
 from simrun.service.unit import UnitPlan, unit_text
+from simrun.sinks.rotation import parse_rotation
 
 UNIT_FOLDER: Final = Path("/etc/systemd/system")
 OUTPUT_FILES: Final = ("jsonl", "csv", "save", "crops")
@@ -164,7 +165,10 @@ def _check_name(name: str, user: str | None, watchdog_s: float) -> None:
 
 
 def _check_outputs(settings: Settings, folder: Path) -> None:
-    """Every file of results has to lie in the service's own folder, and to survive a restart."""
+    """Every file of results has to lie in the service's own folder."""
+    settings.existing(in_service=True)
+    if settings.rotate is not None:
+        parse_rotation(settings.rotate)
     if settings.show:
         raise UsageError("--show needs a screen, which a service does not have; leave it out")
     targets = [(kind, getattr(settings, kind)) for kind in OUTPUT_FILES]
@@ -177,10 +181,10 @@ def _check_outputs(settings: Settings, folder: Path) -> None:
             raise UsageError(
                 f"--{kind} is {target}; a service writes below {folder} only: give a relative name"
             )
-        if not settings.overwrite:
+        if kind == "save" and Path(target).suffix.lower() == ".mp4":
             raise UsageError(
-                f"--{kind} {target} would end the service when it is started again, because what "
-                "is there is kept: add --overwrite, or use --jsonl - and read the journal"
+                f"--{kind} {target} can be read only once it is complete, which a power cut would "
+                f"prevent: name it {Path(target).with_suffix('.mkv')}"
             )
 
 

@@ -96,6 +96,12 @@ class Notifier:
             self._deaf = True
 
 
+def in_service(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether a service manager started this very process."""
+    mine = environment.get("SYSTEMD_EXEC_PID") == str(os.getpid())
+    return mine or bool(environment.get("NOTIFY_SOCKET"))
+
+
 def open_notifier(environment: Mapping[str, str] = os.environ) -> Notifier:
     """The notifier for the socket that the environment names, or one that is silent."""
     address = environment.get("NOTIFY_SOCKET", "")

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
-from simrun.result import Result
+from simrun.files import Existing, printable_name
+from simrun.result import Result, iso_time
+from simrun.sinks.rotation import Rotation
 from simrun.sources.base import BadFrame, Frame
 from simrun.stats import RunStats
+from simrun.version import __version__
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,18 @@ class StreamInfo:
     source: str
     rate: float | None
     """Frames per second of the source, where it has a pace of its own."""
+    started_s: float = field(default_factory=time.time)
+    """When the run began, in seconds since 1970."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What the header of the results tells of a run."""
+        return {
+            "version": __version__,
+            "model": self.model,
+            "model_sha256": self.model_sha256,
+            "source": printable_name(self.source),
+            "started": iso_time(self.started_s),
+        }
 
 
 @dataclass(frozen=True)
@@ -27,12 +43,14 @@ class SinkContext:
     """What a sink may need to open."""
 
     info: StreamInfo
-    overwrite: bool
-    """Replace what is there already."""
+    existing: Existing
+    """What becomes of files and folders that are there already."""
     stats: RunStats
     """Counts of the run, for displays."""
     quit: Callable[[], None]
     """Ends the run after the frame in work."""
+    rotation: Rotation | None = None
+    """When files and folders are set aside for new ones; None: never."""
     token: str | None = None
     """What clients of a page must know; None leaves it to the page."""
 
@@ -44,7 +62,8 @@ class Sink(Protocol):
         """Take one frame.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputGoneError: neither this one nor any other can be written.
+            OutputError: it cannot be written; the next call tries anew.
         """
         ...
 
@@ -54,4 +73,13 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Complete the output; may be called more than once. Raises as `write`."""
+        ...
+
+
+@runtime_checkable
+class Reopening(Protocol):
+    """A sink whose files may be renamed under it, as rotation does."""
+
+    def reopen(self) -> None:
+        """Let go of the file, so that the next frame opens what has its name then."""
         ...

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Final
 
 from simrun.errors import UsageError
-from simrun.files import output_errors, refuse_existing
+from simrun.files import Existing, output_errors, refuse_unless_told, replace_file
 from simrun.images.jpeg import encode_jpeg
 from simrun.images.read import Image
 from simrun.recognition.crops import rectify
 from simrun.result import Region, Result
+from simrun.sinks.names import start_prefix
 from simrun.sources.base import BadFrame, Frame
 
 _BETTER: Final = 0.02
@@ -27,7 +28,7 @@ _MAX_HEIGHT: Final = 256
 _MAX_LABEL: Final = 40
 """Characters of a label in a file's name."""
 _JPEG_QUALITY: Final = 95
-_OURS: Final = re.compile(r"(track-\d+|frame-\d+-\d+)(-.*)?\.jpg")
+_OURS: Final = re.compile(r"((?:\d{8}T\d{6}Z(?:\.\d+)?-)?(?:track-\d+|frame-\d+-\d+))(-.*)?\.jpg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,29 +43,40 @@ class CropsSink:
     """A JPEG a track, `track-000012-EXIT.jpg`, or a region, `frame-000017-0-EXIT.jpg`.
 
     Labels lose what has no place in a file's name. Held regions are not cut out: the frame in
-    hand does not show them.
+    hand does not show them. A run that goes on with a folder puts its start in front,
+    `20261130T181502Z-track-000012-EXIT.jpg`: tracks are counted from 0 at each start.
     """
 
-    def __init__(self, folder: Path, *, keep: int = 10_000, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        existing: Existing = Existing.REFUSE,
+        *,
+        started_s: float = 0.0,
+        keep: int = 10_000,
+    ) -> None:
         """Make the folder, or take over the crops in it.
 
         Args:
             folder: where the pictures go.
+            existing: what becomes of crops of an earlier run. They count and are the first to go;
+                with `OVERWRITE` they also give way to a new one of the same number.
+            started_s: when the run began, in seconds since 1970, for the names.
             keep: pictures in the folder at most; about 5 KB each.
-            overwrite: the folder may hold crops of an earlier run. They count, are the first to
-                go, and give way to a new one of the same number.
 
         Raises:
             UsageError: `keep` is not positive.
-            OutputError: the folder is not empty and `overwrite` is false, or it cannot be made.
+            OutputError: the folder is not empty and is to be kept, or it cannot be made.
         """
         if keep < 1:
             raise UsageError(f"{keep} crops cannot be kept; at least 1 must be")
-        refuse_existing(folder, overwrite=overwrite)
+        refuse_unless_told(folder, existing)
         self._folder, self._keep = folder, keep
         with output_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
             self._kept = _found_in(folder)
+            append = existing is Existing.APPEND
+            self._prefix = start_prefix(folder, started_s) if append else ""
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write the crops that are new, or better than what their tracks have.
@@ -76,7 +88,8 @@ class CropsSink:
             if region.held:
                 continue
             tracked = region.track is not None
-            key = f"track-{region.track:06d}" if tracked else f"frame-{frame.index:06d}-{number}"
+            name = f"track-{region.track:06d}" if tracked else f"frame-{frame.index:06d}-{number}"
+            key = self._prefix + name
             kept = self._kept.get(key)
             if kept is None or region.score >= kept.score + _BETTER:
                 self._replace(key, region, rectify(frame.image, region.quad, _MAX_HEIGHT))
@@ -90,21 +103,22 @@ class CropsSink:
     def _replace(self, key: str, region: Region, crop: Image) -> None:
         """Write a crop, complete or not at all, in place of an older one of the same key."""
         name = f"{key}{_suffix(region.label)}.jpg"
-        path = self._folder / name
-        part = self._folder / ".crop.part"
-        data = encode_jpeg(crop, _JPEG_QUALITY)
+        path, data = self._folder / name, encode_jpeg(crop, _JPEG_QUALITY)
         with output_errors(str(path)):
-            try:
-                part.write_bytes(data)
-                # First the old one: where names have no case, its name may be the new one's.
-                if old := self._kept.pop(key, None):
-                    self._delete(old)
-                part.replace(path)
-            finally:
-                part.unlink(missing_ok=True)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # On the disk before it has its name: a rename alone may survive a power cut without
+            # what was written.
+            replace_file(path, data)
+            if (old := self._kept.pop(key, None)) and not self._is(old, path):
+                self._delete(old)
             self._kept[key] = _Kept(name, region.score)
             while len(self._kept) > self._keep:
                 self._delete(self._kept.pop(next(iter(self._kept))))
+
+    def _is(self, kept: _Kept, path: Path) -> bool:
+        """Whether a crop is that file. Not by name: there are file systems without case."""
+        there = self._folder / kept.name
+        return there.exists() and there.samefile(path)
 
     def _delete(self, kept: _Kept) -> None:
         (self._folder / kept.name).unlink(missing_ok=True)

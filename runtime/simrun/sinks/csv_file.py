@@ -3,58 +3,111 @@
 from __future__ import annotations
 
 import csv
+import io
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from simrun.files import output_errors, refuse_existing
+from simrun.errors import OutputError
+from simrun.files import Existing, output_errors
 from simrun.result import STAGES, Result
+from simrun.sinks.base import StreamInfo
+from simrun.sinks.line_file import LineFile
+from simrun.sinks.rotation import Rotation
 from simrun.sources.base import BadFrame, Frame
 
 _FRAME: Final = ("frame", "file", "time_s", "width", "height")
 _QUAD: Final = ("x0", "y0", "x1", "y1", "x2", "y2", "x3", "y3")
 _BOX: Final = ("left", "top", "right", "bottom")
 _REGION: Final = ("score", "label", "label_score", "track", "held")
+_TIMES: Final = ("time", "started")
+_COLUMNS: Final = (
+    *_FRAME, *_QUAD, *_BOX, *_REGION, *(f"{stage}_ms" for stage in STAGES), "error", *_TIMES
+)  # fmt: skip
+
+_FORMULA: Final = re.compile(r"[=+\-@\t\r]")
+_NUMBER: Final = re.compile(r"[+-]?\d+([.,]\d+)?")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class CsvSink:
     """A row a region; a frame without regions has one row with those fields empty."""
 
-    def __init__(self, target: str, *, overwrite: bool = False) -> None:
-        """Open the file and write the column names.
+    def __init__(
+        self,
+        target: str,
+        info: StreamInfo,
+        existing: Existing = Existing.REFUSE,
+        rotation: Rotation | None = None,
+    ) -> None:
+        """Open the file and write the column names, where it is empty.
 
         Raises:
-            OutputError: the file is there already or cannot be written.
+            OutputError: the file is there already and is to be kept, has other columns, or cannot
+                be written.
         """
-        self._path = Path(target)
-        refuse_existing(self._path, overwrite=overwrite)
-        with output_errors(target):
-            self._out = self._path.open("w", encoding="utf-8", newline="")
-        self._rows = csv.writer(self._out)
-        self._row(*_FRAME, *_QUAD, *_BOX, *_REGION, *(f"{s}_ms" for s in STAGES), "error")
+        self._started = info.to_json()["started"]
+        names = _rows([_COLUMNS])
+        if existing is Existing.APPEND:
+            _check_columns(Path(target), names)
+        self._lines = LineFile(
+            target, existing, lambda empty: names if empty else b"", rotation=rotation
+        )
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write a row for each region of the frame."""
         data = result.to_json()
         head = [data[name] for name in _FRAME]
-        tail = [*(data["latency_ms"][stage] for stage in STAGES), None]
-        for region in data["regions"]:
-            quad = [value for corner in region["quad"] for value in corner]
-            self._row(*head, *quad, *region["box"], *(region.get(n) for n in _REGION), *tail)
-        if not data["regions"]:
-            self._row(*head, *[None] * len((*_QUAD, *_BOX, *_REGION)), *tail)
+        stages = (data["latency_ms"][stage] for stage in STAGES)
+        tail = [*stages, None, data["time"], self._started]
+        regions = [
+            [*(v for corner in r["quad"] for v in corner), *r["box"], *map(r.get, _REGION)]
+            for r in data["regions"]
+        ]
+        nothing = [None] * len((*_QUAD, *_BOX, *_REGION))
+        self._lines.write(_rows([[*head, *region, *tail] for region in regions or [nothing]]))
 
     def write_bad(self, frame: BadFrame) -> None:
-        """Write a row with nothing but the error."""
-        blank = [None] * (3 + len((*_QUAD, *_BOX, *_REGION, *STAGES)))
-        self._row(frame.index, frame.file, *blank, frame.error)
+        """Write a row with nothing but the error and the times."""
+        data = {**frame.to_json(), "started": self._started}
+        self._lines.write(_rows([[data.get(name) for name in _COLUMNS]]))
+
+    def reopen(self) -> None:
+        """Go on in what has the file's name by the next frame."""
+        self._lines.reopen()
 
     def close(self) -> None:
         """Close the file."""
-        if not self._out.closed:
-            with output_errors(str(self._path)):
-                self._out.close()
+        self._lines.close()
 
-    def _row(self, *values: Any) -> None:  # noqa: ANN401 - whatever csv can print
-        with output_errors(str(self._path)):
-            self._rows.writerow(values)
-            self._out.flush()
+
+def _rows(rows: Sequence[Sequence[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401 - whatever csv can print
+    """The value; a text that a spreadsheet would run as a formula gets an apostrophe in front.
+
+    A row is one line: control characters are escaped.
+    """
+    if not isinstance(value, str):
+        return value
+    if _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        value = "'" + value
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", value)
+
+
+def _check_columns(path: Path, names: bytes) -> None:
+    with output_errors(str(path)):
+        if not path.is_file() or not path.stat().st_size:
+            return
+        with path.open("rb") as file:
+            there = file.readline(4 * len(names))
+    # A power cut may have left the beginning alone.
+    if there != names and not names.startswith(there):
+        raise OutputError(
+            f"{path} has other columns than this run writes; name another or add --overwrite"
+        )

@@ -1,62 +1,66 @@
-"""Results as JSON lines: a header, then one object a frame."""
+"""Results as JSON lines: a header at each start, then one object a frame."""
 
 from __future__ import annotations
 
 import json
-import sys
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from simrun.files import output_errors, refuse_existing
+from simrun.files import Existing
 from simrun.result import SCHEMA, Result
 from simrun.sinks.base import StreamInfo
+from simrun.sinks.line_file import LineFile, Lines, StandardOutput
+from simrun.sinks.rotation import Rotation
 from simrun.sources.base import BadFrame, Frame
 
 
 class JsonlSink:
     """Writes each line as soon as its frame is done."""
 
-    def __init__(self, target: str, info: StreamInfo, *, overwrite: bool = False) -> None:
+    def __init__(
+        self,
+        target: str,
+        info: StreamInfo,
+        existing: Existing = Existing.REFUSE,
+        rotation: Rotation | None = None,
+    ) -> None:
         """Open the file, or standard output for `-`, and write the header.
 
         Raises:
-            OutputError: the file is there already or cannot be written.
+            OutputError: the file is there already and is to be kept, or it cannot be written.
         """
-        self._name = "standard output" if target == "-" else target
-        self._own = target != "-"
-        if self._own:
-            refuse_existing(Path(target), overwrite=overwrite)
-        with output_errors(self._name):
-            # Open as long as the sink is: close() is its end.
-            self._out: TextIO = (
-                Path(target).open("w", encoding="utf-8")  # noqa: SIM115
-                if self._own
-                else sys.stdout
-            )
-        self._line(
-            {
-                "schema": SCHEMA,
-                "model": info.model,
-                "model_sha256": info.model_sha256,
-                "source": info.source,
-            }
+        header = _line({"schema": SCHEMA, **info.to_json()})
+        self._lines: Lines = (
+            StandardOutput(header)
+            if target == "-"
+            else LineFile(target, existing, lambda _: header, is_half=_is_half, rotation=rotation)
         )
 
     def write(self, frame: Frame, result: Result) -> None:
         """Write one result line."""
-        self._line(result.to_json())
+        self._lines.write(_line(result.to_json()))
 
     def write_bad(self, frame: BadFrame) -> None:
         """Write one line with an `error` in place of the regions."""
-        self._line(frame.to_json())
+        self._lines.write(_line(frame.to_json()))
+
+    def reopen(self) -> None:
+        """Go on in what has the file's name by the next frame."""
+        self._lines.reopen()
 
     def close(self) -> None:
         """Close the file; standard output stays open."""
-        if self._own and not self._out.closed:
-            with output_errors(self._name):
-                self._out.close()
+        self._lines.close()
 
-    def _line(self, data: dict[str, Any]) -> None:
-        with output_errors(self._name):
-            self._out.write(json.dumps(data, ensure_ascii=False) + "\n")
-            self._out.flush()
+
+def _line(data: dict[str, Any]) -> bytes:
+    text = json.dumps(data, ensure_ascii=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _is_half(rest: bytes) -> bool:
+    """Whether this is the beginning of one of our lines, and not all of it."""
+    try:
+        json.loads(rest)
+    except ValueError:
+        return rest.startswith(b'{"')
+    return False

@@ -182,8 +182,7 @@ class MqttSink:
         info, counts = self._context.info, self._context.stats.snapshot()
         message = _dumps(
             {
-                "model": info.model,
-                "source": info.source,
+                **info.to_json(),
                 "uptime_s": round(counts.uptime_s, 1),
                 "frames": counts.frames,
                 "bad": counts.bad,

@@ -61,25 +61,25 @@ def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[
 def _jsonl(target: str, context: SinkContext) -> Sink:
     from simrun.sinks.jsonl import JsonlSink
 
-    return JsonlSink(target, context.info, overwrite=context.overwrite)
+    return JsonlSink(target, context.info, context.existing, context.rotation)
 
 
 def _csv(target: str, context: SinkContext) -> Sink:
     from simrun.sinks.csv_file import CsvSink
 
-    return CsvSink(target, overwrite=context.overwrite)
+    return CsvSink(target, context.info, context.existing, context.rotation)
 
 
 def _save(target: str, context: SinkContext) -> Sink:
     from simrun.sinks.save import open_save
 
-    return open_save(target, context.info, overwrite=context.overwrite)
+    return open_save(target, context.info, context.existing, context.rotation)
 
 
 def _crops(target: str, context: SinkContext) -> Sink:
     from simrun.sinks.crops import CropsSink
 
-    return CropsSink(Path(target), overwrite=context.overwrite)
+    return CropsSink(Path(target), context.existing, started_s=context.info.started_s)
 
 
 def _show(_: str, context: SinkContext) -> Sink:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from simrun.files import printable_name
+from simrun.result import iso_time
 from simrun.stats import SourceStats
 
 if TYPE_CHECKING:
@@ -38,10 +40,17 @@ class BadFrame:
     file: str | None
     error: str
     """One line: what is wrong with it."""
+    taken_s: float | None = None
+    """When it was taken, or read from a file, in seconds since 1970; None if unknown."""
 
     def to_json(self) -> dict[str, Any]:
         """What stands in the place of a result in a JSON line."""
-        return {"frame": self.index, "file": self.file, "error": self.error}
+        return {
+            "frame": self.index,
+            "file": None if self.file is None else printable_name(self.file),
+            "time": None if self.taken_s is None else iso_time(self.taken_s),
+            "error": printable_name(self.error),
+        }
 
 
 class Source(Protocol):

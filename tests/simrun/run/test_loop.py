@@ -92,10 +92,10 @@ class FakeSink:
 
 def test_a_result_tells_the_frame_that_it_is_of() -> None:
     sink = FakeSink()
-    run(FakeSource([frame(7)]), LOCALIZER, [sink])
-    assert sink.results == [
-        Result(64, 48, (), Latency(capture=500.0, infer=3.0, total=504.0), 7, "7.png", 1.75)
-    ]
+    run(FakeSource([frame(7)]), LOCALIZER, [sink], wall_clock=lambda: 1000.0)
+    latency = Latency(capture=500.0, infer=3.0, total=504.0)
+    # It was taken before it was handed over.
+    assert sink.results == [Result(64, 48, (), latency, 7, "7.png", 1.75, 999.5)]
 
 
 def test_what_is_tracked_is_what_is_written_and_counted() -> None:
@@ -117,9 +117,11 @@ def test_a_frame_that_cannot_be_read_is_told_and_passed_over(
 ) -> None:
     sink = FakeSink()
     with caplog.at_level(logging.ERROR):
-        stats = run(FakeSource([frame(0), BAD, frame(2)]), LOCALIZER, [sink])
+        stats = run(
+            FakeSource([frame(0), BAD, frame(2)]), LOCALIZER, [sink], wall_clock=lambda: 1000.0
+        )
     assert [result.frame for result in sink.results] == [0, 2]
-    assert sink.bad == [BAD]
+    assert sink.bad == [replace(BAD, taken_s=1000.0)]
     assert caplog.messages == [BAD.error]
     assert (stats.snapshot().frames, stats.snapshot().bad) == (2, 1)
 

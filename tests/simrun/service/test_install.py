@@ -87,9 +87,9 @@ def test_the_path_of_the_program_keeps_its_dollar() -> None:
 
 
 def test_a_camera_becomes_a_unit() -> None:
-    text = unit_text(_plan("--camera", "0", "--jsonl", "r.jsonl", "--overwrite", "--no-classify"))
+    text = unit_text(_plan("--camera", "0", "--jsonl", "r.jsonl", "--no-classify"))
     assert _setting(text, "ExecStart") == [
-        "/opt/simrun/bin/simrun --camera=0 --no-classify --jsonl=r.jsonl --overwrite"
+        "/opt/simrun/bin/simrun --camera=0 --no-classify --jsonl=r.jsonl"
     ]
     for line in (
         "Type=notify",
@@ -179,7 +179,9 @@ def test_the_environment_of_the_installer_is_no_part_of_it(
     ("arguments", "message"),
     [
         (["--source", "rtsp://me:hunter2@cam/1"], "--source holds a secret"),
-        (["--camera", "0", "--jsonl", "r.jsonl"], "--jsonl r.jsonl would end the service"),
+        (["--camera", "0", "--append", "--overwrite"], "--append keeps what --overwrite"),
+        (["--camera", "0", "--rotate", "weekly"], "--rotate is 'weekly'"),
+        (["--camera", "0", "--save", "r.mp4"], "--save r.mp4 can be read only once it is complete"),
         (["--camera", "0", "--csv", "/srv/r.csv", "--overwrite"], "--csv is /srv/r.csv; "),
         (["--camera", "0", "--save", "../x", "--overwrite"], "--save is ../x; "),
         (["--camera", "0", "--show"], "--show needs a screen"),
@@ -194,7 +196,7 @@ def test_a_run_that_cannot_be_a_service_is_refused(arguments: list[str], message
 
 
 def test_results_may_go_to_the_services_own_folder() -> None:
-    arguments = ("--demo", "--jsonl", "/var/lib/porch/r.jsonl", "--overwrite")
+    arguments = ("--demo", "--jsonl", "/var/lib/porch/r.jsonl")
     assert _plan(*arguments, name="porch").arguments[1] == "--jsonl=/var/lib/porch/r.jsonl"
 
 

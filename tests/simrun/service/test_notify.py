@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +14,7 @@ import pytest
 
 from simrun.result import Latency, Result
 from simrun.run.loop import Frames
-from simrun.service.notify import Notifier, open_notifier
+from simrun.service.notify import Notifier, in_service, open_notifier
 from simrun.sources import BadFrame, Frame
 from simrun.stats import RunStats, SourceStats
 from tests.simrun.clock import Clock
@@ -128,6 +131,34 @@ def test_without_a_socket_nothing_is_sent(
 ) -> None:
     monkeypatch.delattr(socket, "socket")
     open_notifier(environment).ready()
+
+
+def test_a_service_is_told_from_what_its_manager_says_of_this_process() -> None:
+    assert in_service({"NOTIFY_SOCKET": "/run/systemd/notify"})
+    assert in_service({"SYSTEMD_EXEC_PID": str(os.getpid())})  # Type=simple
+    assert not in_service({"SYSTEMD_EXEC_PID": "1", "INVOCATION_ID": "0" * 32})  # of our shell
+    assert not in_service({})
+
+
+def test_a_service_goes_on_behind_what_its_last_start_wrote(
+    simrun: Run, manager: Manager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    outputs = [f"--sink={kind}={tmp_path / kind}" for kind in ("jsonl", "csv", "save", "crops")]
+    run = ("--demo", "--model", STROKES, "--max-frames", 2, *outputs)
+    assert [simrun(*run)[0] for _ in range(2)] == [0, 0]
+    lines = [json.loads(line) for line in (tmp_path / "jsonl").read_text().splitlines()]
+    assert [line.get("frame") for line in lines] == [None, 0, 1, None, 0, 1]
+    assert all(lines[at]["started"] <= lines[at + 1]["time"] for at in (0, 3))
+    with (tmp_path / "csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(dict.fromkeys(row["started"] for row in rows)) == [
+        lines[0]["started"],
+        lines[3]["started"],
+    ]
+    assert len(list((tmp_path / "save").iterdir())) == 4
+    assert simrun(*run, "--overwrite")[0] == 0
+    assert len((tmp_path / "jsonl").read_text().splitlines()) == 3
 
 
 def test_an_address_in_the_abstract_namespace(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from simrun.errors import OutputError, UsageError
+from simrun.files import Existing
 from simrun.images.read import Image
 from simrun.result import Latency, Region, Result
 from simrun.sinks.crops import CropsSink
@@ -80,11 +81,8 @@ def test_a_track_has_the_crop_of_its_best_score(tmp_path: Path) -> None:
 def test_a_slowly_rising_score_costs_few_writes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writes: list[Path] = []
-    plain = Path.write_bytes
-    monkeypatch.setattr(
-        Path, "write_bytes", lambda path, data: (writes.append(path), plain(path, data))[1]
-    )
+    writes: list[int] = []
+    monkeypatch.setattr(os, "fsync", writes.append)
     sink = CropsSink(tmp_path / "crops")
     for step in range(1001):
         sink.write(frame(), result(track(0, step / 1000)))
@@ -146,7 +144,7 @@ def test_crops_of_an_earlier_run_count_and_go_first(tmp_path: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     with pytest.raises(OutputError, match="a folder that is not empty"):
         CropsSink(folder)
-    again = CropsSink(folder, keep=3, overwrite=True)
+    again = CropsSink(folder, Existing.OVERWRITE, keep=3)
     again.write(frame(), result(track(0, 0.3, "NEW")))
     assert names(folder) == [
         "notes.txt",
@@ -188,13 +186,42 @@ def test_a_full_disk_is_told_and_leaves_the_crop_that_was_there(
     sink = CropsSink(tmp_path / "crops")
     sink.write(frame(), result(track(0, 0.5, "A")))
 
-    def full(path: Path, data: bytes) -> int:
+    def full(fd: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.raises(OutputError, match=r"cannot write .*track-000000-B.jpg: No space left"):
-        sink.write(frame(), result(track(0, 0.9, "B")))
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OutputError, match=r"cannot write .*track-000000-B.jpg: No space left"):
+            sink.write(frame(), result(track(0, 0.9, "B")))
     assert names(tmp_path / "crops") == ["track-000000-A.jpg"]
+    sink.write(frame(), result(track(0, 0.9, "B")))
+    assert names(tmp_path / "crops") == ["track-000000-B.jpg"]
+
+
+def test_a_start_never_uses_the_name_of_an_earlier_crop(tmp_path: Path) -> None:
+    folder = tmp_path / "crops"
+    for started_s in (1_796_037_300.0, 1_796_037_300.9, 1_796_033_700.0):
+        sink = CropsSink(folder, Existing.APPEND, started_s=started_s)
+        sink.write(frame(), result(track(0, 0.9, "A"), track(None, 0.9)))
+    assert names(folder) == [
+        "20261130T101500Z-frame-000000-1.jpg",
+        "20261130T101500Z-track-000000-A.jpg",
+        "20261130T111500Z-frame-000000-1.jpg",
+        "20261130T111500Z-track-000000-A.jpg",
+        "20261130T111500Z.2-frame-000000-1.jpg",
+        "20261130T111500Z.2-track-000000-A.jpg",
+    ]
+    last = CropsSink(folder, Existing.APPEND, started_s=1_796_050_000.0, keep=2)
+    last.write(frame(), result(track(0, 0.9, "A")))
+    assert len(names(folder)) == 2
+
+
+def test_a_folder_that_was_taken_away_is_made_again(tmp_path: Path) -> None:
+    folder = tmp_path / "crops"
+    sink = CropsSink(folder)
+    folder.rmdir()
+    sink.write(frame(), result(track(0, 0.9)))
+    assert names(folder) == ["track-000000.jpg"]
 
 
 def test_nothing_can_be_kept_in_less_than_one(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 
 from simrun.errors import UsageError
+from simrun.files import Existing
 from simrun.result import Latency, Region, Result
 from simrun.sinks.mqtt import PENDING, STATS_S, MqttSink
 from simrun.sinks.registry import SinkContext, StreamInfo
@@ -29,7 +30,7 @@ from tests.simrun.conftest import STROKES
 from tests.simrun.mosquitto import PATIENCE_S, Listener, Mosquitto
 
 CONTEXT = SinkContext(
-    StreamInfo("strokes", "ab" * 32, "demo", 10.0), False, RunStats(), lambda: None
+    StreamInfo("strokes", "ab" * 32, "demo", 10.0), Existing.REFUSE, RunStats(), lambda: None
 )
 FRAME = Frame(np.zeros((48, 64), np.uint8), 3, 0.25)
 QUAD = ((1.0, 2.0), (11.0, 2.0), (11.0, 7.0), (1.0, 7.0))
@@ -100,6 +101,7 @@ def test_a_run_is_announced_told_and_ended(broker: Mosquitto, log: Log, listen: 
     assert json.loads(listener.next("results").payload) == {
         "frame": 4,
         "file": "c.png",
+        "time": None,
         "error": "c.png is empty",
     }
     sink.close()

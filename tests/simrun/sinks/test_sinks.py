@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +12,19 @@ import cv2
 import numpy as np
 import pytest
 
+from simrun import __version__
 from simrun.errors import OutputError
-from simrun.result import Latency, Region, Result
+from simrun.files import Existing
+from simrun.result import Latency, Region, Result, iso_time
 from simrun.sinks.csv_file import CsvSink
 from simrun.sinks.jsonl import JsonlSink
 from simrun.sinks.registry import StreamInfo
+from simrun.sinks.rotation import Rotation
 from simrun.sinks.save import ClipSink, PictureSink, open_save
 from simrun.sources import BadFrame, Frame
 
-INFO = StreamInfo("strokes", "ab" * 32, "demo", 10.0)
+STARTED_S = 1_796_037_300.0
+INFO = StreamInfo("strokes", "ab" * 32, "demo", 10.0, STARTED_S)
 FRAME = Frame(np.full((48, 64, 3), 90, np.uint8), 3, 0.25, file="pics/a,b.png")
 QUAD = ((1.0, 2.0), (11.04, 2.0), (11.0, 7.0), (1.0, 7.0))
 RESULT = Result(
@@ -30,8 +35,9 @@ RESULT = Result(
     frame=3,
     file="pics/a,b.png",
     time_s=0.25,
+    taken_s=STARTED_S + 2.5,
 )
-BAD = BadFrame(4, "pics/c.png", "pics/c.png is empty (0 bytes)")
+BAD = BadFrame(4, "pics/c.png", "pics/c.png is empty (0 bytes)", STARTED_S + 3)
 
 
 def test_json_lines_have_the_documented_form(tmp_path: Path) -> None:
@@ -43,6 +49,8 @@ def test_json_lines_have_the_documented_form(tmp_path: Path) -> None:
     header, line, bad = (json.loads(text) for text in target.read_text().splitlines())
     assert header == {
         "schema": "simrun/1",
+        "version": __version__,
+        "started": iso_time(STARTED_S),
         "model": "strokes",
         "model_sha256": "ab" * 32,
         "source": "demo",
@@ -50,6 +58,7 @@ def test_json_lines_have_the_documented_form(tmp_path: Path) -> None:
     assert line == {
         "frame": 3,
         "file": "pics/a,b.png",
+        "time": iso_time(STARTED_S + 2.5),
         "time_s": 0.25,
         "width": 64,
         "height": 48,
@@ -80,12 +89,17 @@ def test_json_lines_have_the_documented_form(tmp_path: Path) -> None:
             "total": 15,
         },
     }
-    assert bad == {"frame": 4, "file": "pics/c.png", "error": BAD.error}
+    assert bad == {
+        "frame": 4,
+        "file": "pics/c.png",
+        "time": iso_time(STARTED_S + 3),
+        "error": BAD.error,
+    }
 
 
 def test_csv_has_a_row_a_region_and_keeps_empty_and_bad_frames(tmp_path: Path) -> None:
     target = tmp_path / "out.csv"
-    sink = CsvSink(str(target))
+    sink = CsvSink(str(target), INFO)
     sink.write(FRAME, RESULT)
     sink.write(FRAME, replace(RESULT, regions=()))
     sink.write_bad(BAD)
@@ -97,6 +111,39 @@ def test_csv_has_a_row_a_region_and_keeps_empty_and_bad_frames(tmp_path: Path) -
     assert rows[0]["file"] == "pics/a,b.png"
     assert (rows[0]["x1"], rows[0]["bottom"], rows[0]["total_ms"]) == ("11.0", "7.0", "15")
     assert (rows[3]["frame"], rows[3]["error"]) == ("4", BAD.error)
+    assert [row["started"] for row in rows] == [iso_time(STARTED_S)] * 4
+    assert [row["time"] for row in rows] == [iso_time(STARTED_S + d) for d in (2.5, 2.5, 2.5, 3)]
+
+
+def test_a_label_or_a_name_is_never_a_formula(tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    labels = ("=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-x", "\t=1", "-12", "+4.5", "a-b", "x\ny")
+    sink = CsvSink(str(target), INFO)
+    for label in labels:
+        region = Region(QUAD, 0.5, label)
+        sink.write(FRAME, replace(RESULT, regions=(region,), file="=evil.png"))
+    sink.close()
+    with target.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["file"] for row in rows} == {"'=evil.png"}
+    assert [row["label"] for row in rows] == [
+        *("'=1+1", "'@SUM(A1)", "'+cmd|' /C calc'!A0", "'-x", "'\\x09=1"),
+        *("-12", "+4.5", "a-b", "x\\x0ay"),
+    ]
+
+
+def test_names_of_other_bytes_are_escaped(tmp_path: Path) -> None:
+    jsonl, rows = tmp_path / "out.jsonl", tmp_path / "out.csv"
+    name = os.fsdecode(b"pics/caf\xe9.png")
+    for sink in (JsonlSink(str(jsonl), INFO), CsvSink(str(rows), INFO)):
+        sink.write(replace(FRAME, file=name), replace(RESULT, file=name))
+        sink.write_bad(replace(BAD, file=name, error=f"{name} is empty"))
+        sink.close()
+    lines = [json.loads(line) for line in jsonl.read_text("utf-8").splitlines()]
+    escaped = "pics/caf\\xe9.png"
+    assert [line.get("file") for line in lines] == [None, escaped, escaped]
+    assert lines[2]["error"] == f"{escaped} is empty"
+    assert rows.read_text("utf-8").count(escaped) == 4
 
 
 def test_a_full_disk_is_told() -> None:
@@ -104,22 +151,26 @@ def test_a_full_disk_is_told() -> None:
     if not Path(sink_target).exists():
         pytest.skip("this system has no /dev/full")
     with pytest.raises(OutputError, match="cannot write /dev/full: No space left"):
-        JsonlSink(sink_target, INFO, overwrite=True)
+        JsonlSink(sink_target, INFO, Existing.OVERWRITE)
     with pytest.raises(OutputError, match="No space left"):
-        CsvSink(sink_target, overwrite=True)
+        CsvSink(sink_target, INFO, Existing.OVERWRITE)
 
 
 def test_what_is_there_is_kept_unless_told_otherwise(tmp_path: Path) -> None:
     target = tmp_path / "out.jsonl"
     target.write_text("precious")
-    with pytest.raises(OutputError, match=r"there already; name another or add --overwrite"):
+    with pytest.raises(
+        OutputError, match=r"there already; name another or add --append or --overwrite"
+    ):
         JsonlSink(str(target), INFO)
-    with pytest.raises(OutputError, match=r"there already; name another or add --overwrite"):
-        CsvSink(str(target))
+    with pytest.raises(
+        OutputError, match=r"there already; name another or add --append or --overwrite"
+    ):
+        CsvSink(str(target), INFO)
     with pytest.raises(OutputError, match="a folder that is not empty"):
         PictureSink(tmp_path)
     assert target.read_text() == "precious"
-    JsonlSink(str(target), INFO, overwrite=True).close()
+    JsonlSink(str(target), INFO, Existing.OVERWRITE).close()
     assert "schema" in target.read_text()
 
 
@@ -155,44 +206,161 @@ def test_pictures_of_a_camera_leave_nothing_in_memory(tmp_path: Path) -> None:
     assert not sink._used
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "avi"])
-def test_a_clip_holds_every_frame_and_appears_when_complete(tmp_path: Path, suffix: str) -> None:
+def frames_in(path: Path) -> int:
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    count = 0
+    while capture.read()[0]:
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "avi"])
+def test_a_clip_holds_every_frame(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"clip.{suffix}"
     sink = open_save(str(target), INFO)
     for _ in range(5):
         sink.write(FRAME, RESULT)
     sink.write(replace(FRAME, image=np.zeros((20, 99), np.uint8)), RESULT)
-    assert not target.exists()
     sink.close()
     sink.close()
+    assert frames_in(target) == 6
     capture = cv2.VideoCapture(str(target), cv2.CAP_FFMPEG)
-    count = 0
-    while capture.read()[0]:
-        count += 1
-    assert count == 6
     assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10)
     assert [path.name for path in tmp_path.iterdir()] == [target.name]
 
 
-def test_a_clip_that_lost_frames_on_the_way_to_the_disk_is_no_clip(
+@pytest.mark.parametrize("suffix", ["mkv", "avi"])
+def test_a_clip_in_the_making_can_be_read_if_the_run_is_killed(tmp_path: Path, suffix: str) -> None:
+    target, copy = tmp_path / f"clip.{suffix}", tmp_path / f"copy.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    sink = open_save(str(target), INFO)
+    for step in range(150):
+        sink.write(replace(FRAME, image=np.roll(noise, step, 1)), RESULT)
+    copy.write_bytes(target.read_bytes())  # as it lies there when nobody completes it
+    sink.close()
+    assert frames_in(copy) >= 75
+
+
+def test_of_a_clip_that_lost_frames_what_is_left_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sink = ClipSink(tmp_path / "clip.avi", 10.0)
+    target = tmp_path / "clip.avi"
+    sink = ClipSink(target, 10.0)
     for _ in range(5):
         sink.write(FRAME, RESULT)
-    part = tmp_path / ".clip.part.avi"
     release = cv2.VideoWriter.release
 
     class CutShort:
         def release(self) -> None:
             release(writer)
-            part.write_bytes(part.read_bytes()[:6000])
+            os.truncate(target, 7000)
 
     writer = sink._writer
     monkeypatch.setattr(sink, "_writer", CutShort())
-    with pytest.raises(OutputError, match="not all of 5 frames reached the disk"):
+    with pytest.raises(OutputError, match=r"not all of 5 frames reached .*; what did is kept"):
         sink.close()
-    assert list(tmp_path.iterdir()) == []
+    assert 0 < frames_in(target) < 5
+
+
+class Disk:
+    """Stands in for `os.statvfs`."""
+
+    f_frsize, f_bavail, f_flag = 4096, 1 << 20, 0
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    disk = Disk()
+    monkeypatch.setattr(os, "statvfs", lambda _: disk)
+    return disk
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [({"f_bavail": 1000}, "less than 6 MiB are free"), ({"f_flag": os.ST_RDONLY}, "read only")],
+)
+def test_a_clip_ends_before_the_disk_does_and_another_begins_once_there_is_room(
+    tmp_path: Path, disk: Disk, trouble: dict[str, int], message: str
+) -> None:
+    target = tmp_path / "clip.mkv"
+    sink = ClipSink(target, 10.0)
+    for _ in range(5):
+        sink.write(FRAME, RESULT)
+    vars(disk).update(trouble)
+    for _ in range(2):
+        with pytest.raises(OutputError, match=message):
+            sink.write(FRAME, RESULT)
+    assert frames_in(target) == 5
+    vars(disk).clear()
+    sink.write(FRAME, RESULT)
+    sink.close()
+    assert (frames_in(tmp_path / "clip.000001.mkv"), frames_in(target)) == (5, 1)
+
+
+def test_a_start_keeps_the_clips_of_those_before(tmp_path: Path) -> None:
+    target = tmp_path / "clip.mkv"
+    for count in (3, 2, 1):
+        sink = ClipSink(target, 10.0, Existing.APPEND)
+        for _ in range(count):
+            sink.write(FRAME, RESULT)
+        sink.close()
+    counts = {path.name: frames_in(path) for path in tmp_path.iterdir()}
+    assert counts == {"clip.000001.mkv": 3, "clip.000002.mkv": 2, "clip.mkv": 1}
+    ClipSink(target, 10.0, Existing.OVERWRITE).write(FRAME, RESULT)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_clip_that_is_renamed_or_deleted_is_followed_by_another(tmp_path: Path) -> None:
+    target, moved = tmp_path / "clip.mkv", tmp_path / "moved.mkv"
+    sink = ClipSink(target, 10.0)
+    sink.write(FRAME, RESULT)
+    target.rename(moved)
+    sink.write(FRAME, RESULT)
+    target.unlink()
+    for _ in range(2):
+        sink.write(FRAME, RESULT)
+    sink.reopen()
+    sink.write(FRAME, RESULT)
+    sink.close()
+    counts = {path.name: frames_in(path) for path in tmp_path.iterdir()}
+    assert counts == {"moved.mkv": 1, "clip.000001.mkv": 2, "clip.mkv": 1}
+
+
+def test_clips_are_rotated_by_size(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    sink = ClipSink(tmp_path / "clip.avi", 10.0, rotation=Rotation(1 << 20, keep=2))
+    for step in range(60):
+        sink.write(replace(FRAME, image=np.roll(noise, step, 1)), RESULT)
+    sink.close()
+    sizes = {path.name: path.stat().st_size for path in tmp_path.iterdir()}
+    assert len(sizes) == 3
+    assert "clip.avi" in sizes
+    assert max(sizes.values()) < 2 << 20
+
+
+def test_pictures_of_starts_do_not_replace_one_another(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    for started_s in (STARTED_S, STARTED_S, STARTED_S - 3600):  # the clock stands, then jumps back
+        info = replace(INFO, started_s=started_s)
+        sink = open_save(str(folder), info, Existing.APPEND)
+        sink.write(replace(FRAME, file=None), RESULT)
+        sink.close()
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "20261130T101500Z-frame-000003.jpg",
+        "20261130T111500Z-frame-000003.jpg",
+        "20261130T111500Z.2-frame-000003.jpg",
+    ]
+
+
+def test_folders_of_pictures_are_rotated_by_size(tmp_path: Path) -> None:
+    sink = PictureSink(tmp_path / "out", rotation=Rotation(4000, keep=2))
+    for index in range(40):
+        sink.write(replace(FRAME, file=None, index=index), RESULT)
+    folders = sorted(tmp_path.iterdir())
+    assert len(folders) == 3
+    for folder in folders:
+        assert 0 < sum(path.stat().st_size for path in folder.iterdir()) <= 4000
+    assert (tmp_path / "out" / "frame-000039.jpg").exists()
 
 
 def test_a_clip_without_frames_leaves_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,32 +29,54 @@ class Predictions:
 def read_predictions(path: Path) -> Predictions:
     """Read a file of JSON lines; lines without a file (header, camera frames) do not count.
 
+    A file to which several runs were appended has a header for each; a picture's line of a later
+    run takes the place of an earlier run's.
+
     Raises:
-        SourceError: the file cannot be read, a line is not such an object, or a picture has two.
+        SourceError: the file cannot be read, a line is not such an object, a picture has two within
+            a run, or the runs were of different models.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        # Not splitlines(): a name may hold one of Unicode's other ends of line.
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise SourceError(f"cannot read {path}: {reason}") from error
-    quads: dict[str, tuple[Corners, ...]] = {}
-    errors: dict[str, str] = {}
-    latency, sha256 = [], None
+    rows, sha256 = _last_rows(path, lines)
+    regions = {n: at for n, at in rows.items() if "error" not in at[1] and "regions" in at[1]}
+    return Predictions(
+        quads={n: _quads(row["regions"], where) for n, (where, row) in regions.items()},
+        errors={n: str(row["error"]) for n, (_, row) in rows.items() if "error" in row},
+        latency_ms=tuple(ms for _, row in regions.values() for ms in _total_ms(row)),
+        model_sha256=sha256,
+    )
+
+
+def _last_rows(
+    path: Path, lines: Sequence[str]
+) -> tuple[dict[str, tuple[str, dict[str, Any]]], str | None]:
+    """Each picture's row of the last run that has it, with where it is; and the runs' model."""
+    rows: dict[str, tuple[str, dict[str, Any]]] = {}
+    seen: set[str] = set()
+    sha256: str | None = None
     for number, line in enumerate(lines, start=1):
         where = f"{path}, line {number}"
         row = _object(line, where)
-        sha256 = row.get("model_sha256", sha256)
+        if "model_sha256" in row:
+            if sha256 not in (None, row["model_sha256"]):
+                raise SourceError(
+                    f"{where}: a run of another model than those before; split the file"
+                )
+            sha256 = row["model_sha256"]
+            seen.clear()
         if not row.get("file"):
             continue
         name = Path(str(row["file"])).name
-        if name in quads or name in errors:
+        if name in seen:
             raise SourceError(f"{where}: a second line for {name}; one picture, one line")
-        if "error" in row:
-            errors[name] = str(row["error"])
-        elif "regions" in row:
-            quads[name] = _quads(row["regions"], where)
-            latency += _total_ms(row)
-    return Predictions(quads, errors, tuple(latency), sha256)
+        seen.add(name)
+        rows[name] = where, row
+    return rows, sha256
 
 
 def _object(line: str, where: str) -> dict[str, Any]:
