@@ -35,10 +35,10 @@ from simrun.inference.session import Engine, EngineConfig
 from simrun.localization.heatmap import compute_heatmap
 from simrun.localization.preprocess import prepare
 from simrun.result import Heatmap
-from simtool.ablation.job import Job, ablate_job
+from simtool.ablation.job import ablate_target
 from simtool.ablation.measure import AblationOptions, Provenance
-from simtool.ablation.partition.choose import cut_halves
 from simtool.ablation.record import AblationRecord
+from simtool.ablation.target import Target
 from simtool.data import LabelledImages, load_split
 from simtool.data.annotations import AnnotatedSet, load_annotations
 from simtool.data.labels import IGNORE
@@ -258,16 +258,13 @@ def fit_head(
 
 def ablate_head(net: SplitNet, head: nn.Module, scenes: LabelledImages) -> AblationRecord:
     """The ablation of the trunk's last layer before another head."""
-    example = to_tensors(scenes, np.arange(2))[0]
-    job = Job(
-        cut=cut_halves(net.trunk, head, net.spec.layer, example),
+    target = Target(
+        network=SplitNet(net.spec, net.trunk, head).eval(),
         read=lambda indices: to_tensors(scenes, indices),
         count=len(scenes),
         provenance=Provenance(net.spec.layer, scenes.split, scenes.sha256, "", net.spec.classes),
-        options=AblationOptions(resamples=2),
-        deletion=False,
     )
-    return ablate_job(job, ALONE)
+    return ablate_target(target, AblationOptions(resamples=2), ALONE, deletion=False)
 
 
 BENCHMARK: Final = Benchmark(

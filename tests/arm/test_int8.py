@@ -19,7 +19,7 @@ import pytest
 
 from benchmarks.arm.emulator import CORES, ROOT, Emulator
 from simrun.sources.demo import draw_scene
-from simtool.commands.export_run import ExportRequest, export_run
+from simtool.cli.export import ExportArguments, export
 
 from .dump import look_at_all
 
@@ -39,8 +39,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "pictures").mkdir()
     for i in range(PICTURES):
         cv2.imwrite(str(folder / "pictures" / f"{i}.png"), draw_scene(i * 0.7))
-    request = ExportRequest(int8=folder / "pictures")
-    export_run(Path("scene-text"), folder / "scene-text-int8", None, request, False)
+    export(
+        ExportArguments(
+            run=Path("scene-text"), out=folder / "scene-text-int8", int8=folder / "pictures"
+        )
+    )
     return folder / "scene-text-int8"
 
 

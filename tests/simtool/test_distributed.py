@@ -11,12 +11,10 @@ import pytest
 from safetensors.numpy import load_file
 
 from simrun.errors import UsageError
-from simtool.ablation.measure import AblationOptions
 from simtool.ablation.record import AblationRecord
-from simtool.commands.ablate_run import ablate_run
-from simtool.commands.train_run import train_run
+from simtool.cli.ablate import AblateArguments, ablate
+from simtool.cli.train import TrainArguments, train
 from simtool.distributed import Peers, joined
-from simtool.weighting.weigh import WeightingOptions
 from tests.simtool.tiny import digits, write_idx
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,11 +56,12 @@ def runs(odd_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int
     """The same run, trained by one process and by two; the first ablated by both."""
     parent = tmp_path_factory.mktemp("runs")
     folders = {1: parent / "1", 2: parent / "2"}
-    assert train_run("mnist-lenet", folders[1], odd_digits, 0, None)["epoch"] == 10
+    assert (
+        train(TrainArguments(recipe="mnist-lenet", out=folders[1], data=odd_digits))["epoch"] == 10
+    )
     trained = torchrun("train", "mnist-lenet", "--out", folders[2], "--data", odd_digits)
     assert trained["epoch"] == 10
-    options = AblationOptions(resamples=40)
-    ablate_run(folders[1], odd_digits, "train", "uniform", WeightingOptions(), options)
+    ablate(AblateArguments(run=folders[1], data=odd_digits, weighting="uniform", resamples=40))
     (folders[1] / "ablation.json").rename(parent / "ablation-1.json")
     torchrun("ablate", folders[1], "--data", odd_digits, "--resamples", 40)
     (folders[1] / "ablation.json").rename(parent / "ablation-2.json")

@@ -6,8 +6,12 @@ import struct
 from pathlib import Path
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from simtool.ablation.measure import AblationOptions, Provenance, ablate_cut
+from simtool.ablation.partition.choose import cut_network
+from simtool.ablation.record import AblationRecord
 from simtool.data import LabelledImages
 from simtool.data.mnist import CLASSES
 
@@ -22,6 +26,32 @@ def tiny_trunk(filters: int = 5) -> nn.Sequential:
 def tiny_head(filters: int = 5, classes: int = 4) -> nn.Sequential:
     """Average pooling and a linear layer: the head that CAM is defined for."""
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(filters, classes))
+
+
+class Halves(nn.Module):
+    """A network of two halves, to be ablated where they meet, at "trunk"."""
+
+    def __init__(self, trunk: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.head = head
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.trunk(images))
+
+
+def ablate_halves(
+    trunk: nn.Module,
+    head: nn.Module,
+    batches: list[tuple[Tensor, Tensor]],
+    provenance: Provenance,
+    options: AblationOptions,
+) -> AblationRecord:
+    """The ablation of the maps between two halves."""
+    example = batches[0][0][:2] if batches else torch.zeros(2, 1, 8, 9)
+    with torch.inference_mode():
+        cut = cut_network(Halves(trunk, head).eval(), "trunk", example, provenance.layer)
+    return ablate_cut(cut, batches, provenance, options)
 
 
 def digits(samples: int, split: str = "train", seed: int = 0) -> LabelledImages:

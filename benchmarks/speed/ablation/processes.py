@@ -15,15 +15,14 @@ import sys
 import time
 from typing import Any, Final
 
-import numpy as np
 import torch
 
 from benchmarks.harness.benchmark import PACKAGES, ROOT, Benchmark, heading, in_turns, table
 from benchmarks.harness.console import one_line_errors
 from benchmarks.harness.record import Record, Samples, spread
-from simtool.ablation.job import Job, ablate_job
+from simtool.ablation.job import ablate_target
 from simtool.ablation.measure import AblationOptions, Provenance
-from simtool.ablation.partition.choose import cut_halves
+from simtool.ablation.target import Target
 from simtool.data import load_split
 from simtool.data.tensors import to_tensors
 from simtool.distributed import joined
@@ -38,16 +37,13 @@ def work() -> None:
     torch.set_num_threads(1)
     net: Any = read_checkpoint(ROOT / "models" / "mnist-lenet").build()
     data = load_split("mnist", "train", None).subset(slice(0, IMAGES))
-    example = to_tensors(data, np.arange(2))[0]
-    with torch.inference_mode():
-        cut = cut_halves(net.trunk, net.head, net.spec.layer, example)
     provenance = Provenance(net.spec.layer, "train", "", "", net.spec.classes)
-    job = Job(cut, lambda i: to_tensors(data, i), IMAGES, provenance, AblationOptions())
+    target = Target(net, lambda i: to_tensors(data, i), IMAGES, provenance)
     with joined() as peers:
         peers.wait()
         started = time.perf_counter()
         used = time.process_time()
-        record = ablate_job(job, peers)
+        record = ablate_target(target, AblationOptions(), peers)
         peers.wait()
         seconds = time.perf_counter() - started
         cpu = time.process_time() - used

@@ -89,7 +89,8 @@ def expand_options(function: Callable[..., Returned]) -> Callable[..., Returned]
     """Replace a parameter whose type is a dataclass by one option for each of its fields.
 
     The fields are annotated as a typer command's parameters would be: `Annotated[type, Option]`,
-    with the default as the field's. The function gets the dataclass put together again.
+    or `Argument`, with the default as the field's; without one, the option has to be given. The
+    function gets the dataclass put together again.
 
     Args:
         function: for `typer.Typer.command` or `callback`; has one such parameter.
@@ -122,11 +123,15 @@ def _parameters(kind: Any) -> list[inspect.Parameter]:  # noqa: ANN401 - a datac
         inspect.Parameter(
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=field.default,
+            default=_default(field),
             annotation=_without_variable(hints[field.name]),
         )
         for field in dataclasses.fields(kind)
     ]
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:  # noqa: ANN401 - any value
+    return inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
 
 
 def _without_variable(hint: Any) -> Any:  # noqa: ANN401 - a type

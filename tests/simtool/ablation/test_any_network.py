@@ -17,15 +17,12 @@ from examples import colour_shapes
 from simrun.bundle.load import load_bundle
 from simrun.errors import ModelError, UsageError
 from simrun.localizer import Localizer
-from simtool.ablation.measure import AblationOptions
-from simtool.ablation.target import ModelRequest, ablate_model
-from simtool.commands.export_run import ExportRequest, export_run
-from simtool.distributed import ALONE
+from simtool.cli.ablate import AblateArguments, ablate
+from simtool.cli.export import ExportArguments, export
 from simtool.export.geometry import check_geometry, probe_geometry, trunk_geometry
 from simtool.export.heatmap_graph import transform_trunk
 from simtool.nets import build_net
 from simtool.nets.imported import ForeignNet, ForeignSpec
-from simtool.weighting.weigh import WeightingOptions
 from tests.simtool.example_nets import Depthwise, ResNet, Untraceable
 
 WEIGHTS = Path(colour_shapes.__file__).with_suffix(".safetensors")
@@ -47,15 +44,17 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped weights ablated; normalisation, size and classes are read from their file."""
     out = tmp_path_factory.mktemp("runs") / "shapes"
-    request = ModelRequest(
-        model="examples.colour_shapes:build",
-        weights=(WEIGHTS,),
-        data=pictures,
-        out=out,
-        layers=("layer3",),
+    summary = ablate(
+        AblateArguments(
+            model="examples.colour_shapes:build",
+            weights=[WEIGHTS],
+            data=pictures,
+            out=out,
+            layer=["layer3"],
+            resamples=20,
+            weighting="uniform",
+        )
     )
-    options = AblationOptions(resamples=20)
-    summary = ablate_model(request, options, "uniform", WeightingOptions(), ALONE)
     assert summary["error"]["E"] < 0.1
     return out
 
@@ -63,8 +62,7 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("models") / "shapes"
-    request = ExportRequest(weighting="uniform")
-    summary = export_run(run, target, None, request, False)
+    summary = export(ExportArguments(run=run, out=target, weighting="uniform"))
     assert summary["stride"] == 4
     assert summary["difference_to_pytorch"]["localizer"] < 1e-5
     return target
@@ -100,15 +98,14 @@ def test_shapes_are_localized_and_named_on_canvases(bundle: Path, tmp_path: Path
 
 
 def test_a_bundle_is_exported_again_from_itself(bundle: Path, tmp_path: Path) -> None:
-    export_run(bundle, tmp_path / "again", None, ExportRequest(), False)
+    export(ExportArguments(run=bundle, out=tmp_path / "again"))
     again, former = load_bundle(tmp_path / "again").meta, load_bundle(bundle).meta
     assert again == replace(former, name="again")
 
 
 def test_other_forms_are_for_plain_sequences(run: Path, tmp_path: Path) -> None:
-    request = ExportRequest(weighting="uniform", pool="atrous")
     with pytest.raises(UsageError, match="--pool atrous --padding same is for networks that are a"):
-        export_run(run, tmp_path / "x", None, request, False)
+        export(ExportArguments(run=run, out=tmp_path / "x", weighting="uniform", pool="atrous"))
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])

@@ -14,7 +14,7 @@ from simtool.ablation.deletion import (
     last_convolution,
     measure_deletion,
 )
-from simtool.ablation.partition.graph import HalvesCut
+from simtool.ablation.partition.graph import HookCut
 from simtool.ablation.record import Deletion
 from simtool.distributed import ALONE
 
@@ -39,7 +39,8 @@ def order(*filters: int) -> Order:
 
 def curves(orders: Orders, batches: Batches = FOUR, baseline: Tensor | None = None) -> Deletion:
     """Of a network whose logits are its filters' responses."""
-    cut = HalvesCut(lambda images: images, lambda maps: maps.flatten(1), "maps")
+    maps = nn.Identity()
+    cut = HookCut(nn.Sequential(maps, nn.Flatten()), maps, "maps")
     return measure_deletion(cut, batches, orders, "loss", baseline, ALONE)
 
 

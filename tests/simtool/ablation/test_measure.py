@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from simrun.errors import ModelError, UsageError
-from simtool.ablation.measure import CRITERIA, AblationOptions, Provenance, ablate
+from simtool.ablation.measure import CRITERIA, AblationOptions, Provenance
 from simtool.ablation.record import AblationRecord
 from simtool.data.labels import IGNORE
 from simtool.weighting.weigh import WeightingOptions, weigh
-from tests.simtool.tiny import tiny_head, tiny_trunk
+from tests.simtool.tiny import ablate_halves, tiny_head, tiny_trunk
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -42,7 +42,7 @@ def run(
 ) -> AblationRecord:
     images, labels = data or tiny_data()
     pieces = list(zip(images.split(batch), labels.split(batch), strict=True))
-    return ablate(trunk, head, pieces, provenance(), options)
+    return ablate_halves(trunk, head, pieces, provenance(), options)
 
 
 def test_blocking_a_filter_is_zeroing_it() -> None:
@@ -190,14 +190,14 @@ def test_impossible_networks_and_labels_are_refused() -> None:
     trunk, head = tiny_trunk(), tiny_head()
     images, labels = tiny_data()
     with pytest.raises(ModelError, match="only maps"):
-        ablate(nn.Flatten(), head, [(images, labels)], provenance(), FEW)
+        ablate_halves(nn.Flatten(), head, [(images, labels)], provenance(), FEW)
     with pytest.raises(ModelError, match="do not match 4 classes"):
-        ablate(trunk, head, [(images, labels + 1)], provenance(), FEW)
+        ablate_halves(trunk, head, [(images, labels + 1)], provenance(), FEW)
     with pytest.raises(ModelError, match="they must match"):
-        ablate(trunk, tiny_head(classes=7), [(images, labels)], provenance(), FEW)
+        ablate_halves(trunk, tiny_head(classes=7), [(images, labels)], provenance(), FEW)
     with pytest.raises(ModelError, match="not finite"):
-        ablate(trunk, head, [(images * torch.nan, labels)], provenance(), FEW)
+        ablate_halves(trunk, head, [(images * torch.nan, labels)], provenance(), FEW)
     with pytest.raises(ModelError, match="no labelled image"):
-        ablate(trunk, head, [], provenance(), FEW)
+        ablate_halves(trunk, head, [], provenance(), FEW)
     with pytest.raises(UsageError, match="impossible"):
         AblationOptions(chunk=0)

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from simrun.errors import ModelError
 from simtool.ablation.measure import AblationOptions, Provenance, ablate_cut
 from simtool.ablation.memory import OutOfMemoryError, memory_errors, peak_bytes
-from simtool.ablation.partition.graph import HalvesCut
+from simtool.ablation.partition.choose import cut_network
+from simtool.ablation.partition.graph import HookCut
 from simtool.ablation.record import AblationRecord
-from tests.simtool.tiny import tiny_head, tiny_trunk
+from tests.simtool.tiny import Halves, tiny_head, tiny_trunk
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -52,7 +53,7 @@ def run(rows: int, **options: int) -> AblationRecord:
     trunk, head = tiny_trunk(), Hungry(rows)
     images = torch.rand(20, 1, 8, 9)
     labels = torch.arange(20) % 4
-    cut = HalvesCut(trunk, head, "relu")
+    cut = HookCut(Halves(trunk, head), trunk, "relu")
     provenance = Provenance("relu", "train", "data", "weights", tuple("0123"))
     chosen = AblationOptions(resamples=20, **options)
     with torch.inference_mode():
@@ -73,7 +74,7 @@ def test_out_of_memory_goes_on_with_less_to_the_same_result(
 
 
 def test_too_little_for_one_image_ends_with_what_to_do() -> None:
-    class Never(HalvesCut):
+    class Never(HookCut):
         """Runs out of memory from the first real batch on: four calls measure what one needs."""
 
         calls = 0
@@ -84,7 +85,8 @@ def test_too_little_for_one_image_ends_with_what_to_do() -> None:
                 raise RuntimeError(MESSAGE)
             return super().run(images, baseline)
 
-    cut = Never(tiny_trunk(), tiny_head(), "relu")
+    trunk = tiny_trunk()
+    cut = Never(Halves(trunk, tiny_head()), trunk, "relu")
     provenance = Provenance("relu", "train", "data", "weights", tuple("0123"))
     batch = (torch.rand(6, 1, 8, 9), torch.zeros(6, dtype=torch.int64))
     with (
@@ -99,7 +101,7 @@ def test_what_is_held_at_once_stays_within_the_bound_and_the_result_is_the_same(
     head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 4))
     images, labels = torch.rand(64, 1, 32, 32), torch.arange(64) % 4
     provenance = Provenance("relu", "train", "data", "weights", tuple("0123"))
-    cut = HalvesCut(wide, head, "relu")
+    cut = cut_network(Halves(wide, head).eval(), "trunk", images[:2])
     records = {}
     with torch.inference_mode():
         for bound in (4, 64):

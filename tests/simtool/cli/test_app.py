@@ -9,8 +9,8 @@ import pytest
 
 import simtool.cli.app
 from simrun.cli.console import run_app
+from simtool.cli import train
 from simtool.cli.app import app, main
-from simtool.commands import train_run
 from tests.simtool.program import call
 
 
@@ -65,7 +65,7 @@ def test_ctrl_c_exits_with_130(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(train_run, "train_run", interrupted)
+    monkeypatch.setattr(train, "train", interrupted)
     assert call(capsys, "train", "mnist-lenet", "--out", "x")[0] == 130
 
 

@@ -12,8 +12,7 @@ import pytest
 
 from simrun.bundle.load import load_bundle
 from simrun.errors import ModelError, UsageError
-from simtool.cli.export import FormatChoice
-from simtool.commands.export_run import ExportRequest, export_run
+from simtool.cli.export import ExportArguments, FormatChoice, export
 from simtool.export import formats as formats_module
 from simtool.export.formats import FORMATS, Graph, Run, convert, require_format
 from simtool.export.parity import image_shapes
@@ -45,8 +44,14 @@ def test_every_shipped_model_agrees_in_every_format(name: str, model: str, tmp_p
     target = tmp_path / model
     # pnnx cannot work out the sizes of scene-text's maps.
     one_size = (name, model) == ("ncnn", "scene-text")
-    request = ExportRequest(formats=(name,), static="480x640" if one_size else None)
-    summary = export_run(ROOT / "models" / model, target, None, request, overwrite=False)
+    summary = export(
+        ExportArguments(
+            run=ROOT / "models" / model,
+            out=target,
+            formats=(name,),
+            static="480x640" if one_size else None,
+        )
+    )
     assert {path.name for path in target.iterdir()} >= FILES[name]
     assert summary["difference_of_formats"][name] < 1e-5
 
@@ -56,8 +61,14 @@ def test_the_command_line_offers_the_formats_there_are() -> None:
 
 
 def test_the_files_lie_in_the_bundle_and_stay_with_it(tmp_path: Path) -> None:
-    request = ExportRequest(static="64x96", formats=("ort",))
-    summary = export_run(ROOT / "models" / "mnist-lenet", tmp_path / "a", None, request, False)
+    summary = export(
+        ExportArguments(
+            run=ROOT / "models" / "mnist-lenet",
+            out=tmp_path / "a",
+            static="64x96",
+            formats=("ort",),
+        )
+    )
     assert 0 <= summary["difference_of_formats"]["ort"] < 1e-4
     bundle = load_bundle(tmp_path / "a")
     picture = np.random.default_rng(1).integers(0, 256, (1, 1, 64, 96), dtype=np.uint8)
@@ -87,12 +98,10 @@ def test_a_format_that_differs_is_refused_and_nothing_written(
 ) -> None:
     monkeypatch.setattr(formats_module, "FORMATS", {"ort": _off_by(0.01)})
     with pytest.raises(ModelError, match=r"localizer as ort differs by 1\.0e-02"):
-        export_run(
-            ROOT / "models" / "mnist-lenet",
-            tmp_path / "out",
-            None,
-            ExportRequest(formats=("ort",)),
-            False,
+        export(
+            ExportArguments(
+                run=ROOT / "models" / "mnist-lenet", out=tmp_path / "out", formats=("ort",)
+            )
         )
     assert not (tmp_path / "out").exists()
 
@@ -122,12 +131,10 @@ def test_a_missing_converter_is_named_before_any_work(
 
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(UsageError, match=r"needs the package 'pnnx': pip install 'similarnet\[f"):
-        export_run(
-            ROOT / "models" / "mnist-lenet",
-            tmp_path / "out",
-            None,
-            ExportRequest(formats=("ncnn",)),
-            False,
+        export(
+            ExportArguments(
+                run=ROOT / "models" / "mnist-lenet", out=tmp_path / "out", formats=("ncnn",)
+            )
         )
     with pytest.raises(UsageError, match="--format tflite is unknown; known: ort, openvino, ncnn"):
         require_format("tflite")

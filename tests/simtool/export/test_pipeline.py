@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,9 +17,8 @@ from torch import nn
 from simrun.bundle.load import METADATA_KEY, load_bundle, verify_embedded
 from simrun.errors import ModelError, OutputError, UsageError
 from simtool import files as folders_module
-from simtool.ablation.measure import AblationOptions
-from simtool.commands.ablate_run import ablate_run
-from simtool.commands.export_run import ExportRequest, export_run
+from simtool.cli.ablate import AblateArguments, ablate
+from simtool.cli.export import ExportArguments, export
 from simtool.data import LabelledImages, load_split
 from simtool.export import graphs as graphs_module
 from simtool.export.onnx_graph import Port, to_onnx
@@ -47,8 +47,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, digit_folder: Path) -> Path:
     recipe = replace(RECIPES["mnist-lenet"], epochs=2, batch=50)
     splits = [load_split("mnist", name, digit_folder) for name in ("train", "test")]
     train(recipe, splits[0], splits[1], folder, 0)
-    options = AblationOptions(resamples=20)
-    ablate_run(folder, digit_folder, "train", "uniform", WeightingOptions(), options)
+    ablate(AblateArguments(run=folder, data=digit_folder, weighting="uniform", resamples=20))
     return folder
 
 
@@ -119,7 +118,7 @@ def test_what_only_reads_is_stored_in_half_floats(bundle: Path, run: Path) -> No
 def test_a_model_without_its_checkpoints_says_what_is_missing(missing: str, tmp_path: Path) -> None:
     copy = damaged(ROOT / "models" / "scene-text", tmp_path, lambda p: (p / missing).unlink())
     with pytest.raises(ModelError, match=f"has no {missing}: it holds what simrun runs") as caught:
-        export_run(copy, tmp_path / "model", None, ExportRequest(), overwrite=False)
+        export(ExportArguments(run=copy, out=tmp_path / "model"))
     assert "\n" not in str(caught.value)
 
 
@@ -191,15 +190,18 @@ def test_a_bundle_is_exported_again_to_the_same_bytes_without_data(
     bundle: Path, tmp_path: Path
 ) -> None:
     again = tmp_path / "tiny"
-    export_run(bundle, again, None, ExportRequest(), overwrite=False)
+    export(ExportArguments(run=bundle, out=again))
     for name in BUNDLE_FILES:
         assert (again / name).read_bytes() == (bundle / name).read_bytes(), name
 
 
 def test_settings_of_a_bundle_are_kept_unless_given(bundle: Path, tmp_path: Path) -> None:
-    request = ExportRequest(side=320, scales="1,0.5", map_threshold=0.25)
-    export_run(bundle, tmp_path / "once", None, request, overwrite=False)
-    export_run(tmp_path / "once", tmp_path / "twice", None, ExportRequest(), overwrite=False)
+    export(
+        ExportArguments(
+            run=bundle, out=tmp_path / "once", side=320, scales="1,0.5", map_threshold=0.25
+        )
+    )
+    export(ExportArguments(run=tmp_path / "once", out=tmp_path / "twice"))
     meta = load_bundle(tmp_path / "twice").meta
     assert (meta.side, meta.scales, meta.map_threshold) == (320, (1.0, 0.5), 0.25)
     assert meta.name == "twice"
@@ -208,8 +210,11 @@ def test_settings_of_a_bundle_are_kept_unless_given(bundle: Path, tmp_path: Path
 def test_another_form_of_a_bundle_measures_the_affine_anew(
     bundle: Path, tmp_path: Path, digit_folder: Path
 ) -> None:
-    request = ExportRequest(pool="drop", weighting="uniform")
-    export_run(bundle, tmp_path / "drop", digit_folder, request, overwrite=False)
+    export(
+        ExportArguments(
+            run=bundle, out=tmp_path / "drop", data=digit_folder, pool="drop", weighting="uniform"
+        )
+    )
     scale = load_bundle(tmp_path / "drop").meta.export["calibration"]["scale"]
     assert scale != load_bundle(bundle).meta.export["calibration"]["scale"]
 
@@ -330,25 +335,25 @@ def test_unusable_runs_are_refused(
 ) -> None:
     copy = damaged(run, tmp_path, change)
     with pytest.raises(ModelError, match=message) as caught:
-        export_run(copy, tmp_path / "model", None, ExportRequest(), overwrite=False)
+        export(ExportArguments(run=copy, out=tmp_path / "model"))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "model").exists()
 
 
 @pytest.mark.parametrize(
-    ("request_", "message"),
+    ("given", "message"),
     [
-        (ExportRequest(static="10x640"), "smaller than the receptive field"),
-        (ExportRequest(static="wide"), "--static is 'wide'"),
-        (ExportRequest(scales="big"), "--scales is 'big'"),
-        (ExportRequest(weighting="paper-code", temperature=2.0), "takes no --temperature"),
+        ({"static": "10x640"}, "smaller than the receptive field"),
+        ({"static": "wide"}, "--static is 'wide'"),
+        ({"scales": "big"}, "--scales is 'big'"),
+        ({"weighting": "paper-code", "temperature": 2.0}, "takes no --temperature"),
     ],
 )
 def test_impossible_options_are_refused(
-    run: Path, tmp_path: Path, request_: ExportRequest, message: str, digit_folder: Path
+    run: Path, tmp_path: Path, given: dict[str, Any], message: str, digit_folder: Path
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        export_run(run, tmp_path / "model", digit_folder, request_, overwrite=False)
+        export(ExportArguments(run=run, out=tmp_path / "model", data=digit_folder, **given))
     assert not (tmp_path / "model").exists()
 
 

@@ -13,9 +13,9 @@ from simrun import Localizer
 from simrun.bundle.load import load_bundle
 from simrun.errors import ModelError
 from simrun.images.read import read_image
-from simtool.ablation.measure import AblationOptions, Provenance, ablate
-from simtool.commands.ablate_run import ablate_run
-from simtool.commands.export_run import ExportRequest, export_run
+from simtool.ablation.measure import AblationOptions, Provenance
+from simtool.cli.ablate import AblateArguments, ablate
+from simtool.cli.export import ExportArguments, export
 from simtool.data import load_split
 from simtool.export.geometry import trunk_geometry
 from simtool.nets import build_net
@@ -24,6 +24,7 @@ from simtool.runs.recipes import RECIPES
 from simtool.training.loop import train
 from simtool.weighting.weigh import WeightingOptions, weigh
 from tests.conftest import ROOT
+from tests.simtool.tiny import ablate_halves
 
 PER_CLASS = WeightingOptions(per_class=True)
 
@@ -59,7 +60,7 @@ def test_signed_weights_per_class_are_the_linear_heads() -> None:
     provenance = Provenance(net.spec.layer, "train", "data", "weights", net.spec.classes)
     options = AblationOptions(resamples=2)
     with torch.no_grad():
-        record = ablate(net.trunk, net.head, [(images, labels)], provenance, options)
+        record = ablate_halves(net.trunk, net.head, [(images, labels)], provenance, options)
     weights = weigh(record, "signed", PER_CLASS).array
     activation = np.array(record.mean_activation_per_class)
     heads = net.head.read.weight.detach().numpy()[:, :, 0, 0]
@@ -75,10 +76,17 @@ def bundle(digit_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     recipe = replace(RECIPES["mnist-maps"], epochs=1, batch=20)
     splits = [load_split(recipe.data, split, digit_folder) for split in ("train", "test")]
     train(recipe, splits[0], splits[1], folder / "run", seed=0)
-    options = AblationOptions(resamples=2)
-    ablate_run(folder / "run", digit_folder, "train", "signed", PER_CLASS, options)
-    request = ExportRequest(weighting="softmax", per_class=True, polarity="bright")
-    export_run(folder / "run", folder / "bundle", digit_folder, request, False)
+    ablate(AblateArguments(run=folder / "run", data=digit_folder, per_class=True, resamples=2))
+    export(
+        ExportArguments(
+            run=folder / "run",
+            out=folder / "bundle",
+            data=digit_folder,
+            weighting="softmax",
+            per_class=True,
+            polarity="bright",
+        )
+    )
     return folder / "bundle"
 
 
@@ -100,6 +108,6 @@ def test_regions_of_the_shipped_model_carry_their_digit() -> None:
 
 
 def test_exported_again_it_needs_no_data(bundle: Path, tmp_path: Path) -> None:
-    export_run(bundle, tmp_path / "again", tmp_path / "no data", ExportRequest(), False)
+    export(ExportArguments(run=bundle, out=tmp_path / "again", data=tmp_path / "no data"))
     again, first = load_bundle(tmp_path / "again").meta, load_bundle(bundle).meta
     assert again.export["calibration"] == first.export["calibration"]

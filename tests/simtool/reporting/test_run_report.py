@@ -6,10 +6,7 @@ import cv2
 import numpy as np
 import torch
 
-from simtool.ablation.measure import AblationOptions
-from simtool.ablation.target import ModelRequest, ablate_model
-from simtool.distributed import ALONE
-from simtool.weighting.weigh import WeightingOptions
+from simtool.cli.ablate import AblateArguments, ablate
 from tests.simtool.example_nets import resnet, settled
 from tests.simtool.program import invoke
 
@@ -24,15 +21,18 @@ def test_a_report_on_a_network_from_model(tmp_path: Path) -> None:
             cv2.imwrite(str(tmp_path / "data" / name / f"{number}.png"), image)
     torch.manual_seed(0)
     torch.save(settled(resnet()).state_dict(), tmp_path / "net.pt")
-    request = ModelRequest(
-        model="tests.simtool.example_nets:resnet",
-        weights=(tmp_path / "net.pt",),
-        data=tmp_path / "data",
-        out=tmp_path / "run",
-        layers=("layer2",),
-        size=16,
+    ablate(
+        AblateArguments(
+            model="tests.simtool.example_nets:resnet",
+            weights=[tmp_path / "net.pt"],
+            data=tmp_path / "data",
+            out=tmp_path / "run",
+            layer=["layer2"],
+            size=16,
+            resamples=20,
+            weighting="uniform",
+        )
     )
-    ablate_model(request, AblationOptions(resamples=20), "uniform", WeightingOptions(), ALONE)
     pictures, out = tmp_path / "data" / "a", tmp_path / "out"
     result = invoke("report", tmp_path / "run", "--pictures", pictures, "--out", out)
     assert result.exit_code == 0, result.output

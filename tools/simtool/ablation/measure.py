@@ -13,19 +13,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from simrun.errors import ModelError, UsageError
 from simtool.ablation.accumulate import Batch, Sums, floats, rows
 from simtool.ablation.criteria import CRITERIA, Units
 from simtool.ablation.memory import OutOfMemoryError, memory_errors, peak_bytes
-from simtool.ablation.partition.choose import cut_halves
 from simtool.ablation.partition.graph import Baseline, Cut
 from simtool.ablation.record import AblationRecord, Stability
 from simtool.ablation.stability import split_half
 from simtool.distributed import ALONE, Peers
 
-__all__ = ["CRITERIA", "AblationOptions", "Provenance", "ablate", "ablate_cut"]
+__all__ = ["CRITERIA", "AblationOptions", "Provenance", "ablate_cut"]
 
 log = logging.getLogger(__name__)
 
@@ -81,38 +80,6 @@ class AblationOptions:
             )
         if self.baseline not in BASELINES:
             raise UsageError(f"no baseline '{self.baseline}'; known: {', '.join(BASELINES)}")
-
-
-def ablate(
-    trunk: nn.Module,
-    head: nn.Module,
-    batches: Data,
-    provenance: Provenance,
-    options: AblationOptions | None = None,
-    peers: Peers = ALONE,
-) -> AblationRecord:
-    """Measure a classifier in two halves; see `ablate_cut`.
-
-    Args:
-        trunk: images -> maps F (N, K, h, w).
-        head: F -> logits (N, C), or (N, C, h', w') for dense labels.
-        batches: images and labels (N,) or (N, h', w').
-        provenance: recorded as it is.
-        options: memory, baseline and bootstrap.
-        peers: the processes that share the data.
-    """
-    remaining = iter(batches)
-    first = next(remaining, None)
-    if first is None:
-        raise _no_data(provenance)
-    with torch.inference_mode():
-        cut = cut_halves(trunk, head, provenance.layer, first[0][:2])
-
-    def rejoined() -> Data:
-        yield first
-        yield from remaining
-
-    return ablate_cut(cut, rejoined(), provenance, options, peers)
 
 
 def ablate_cut(

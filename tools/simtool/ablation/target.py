@@ -1,185 +1,173 @@
-"""`simtool ablate --model`: a network from somebody else's code, on a folder of pictures."""
+"""What an ablation is of: a network, the layer of it, and the data that it is measured on.
+
+`open_run` takes a network that `simtool train` made, on its own data; `open_model` one from
+somebody else's code, on a folder of pictures. From there on there is one path, for both.
+"""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from simrun.errors import ModelError, SourceError, UsageError, first_line
-from simtool.ablation.deletion import kernel_norms, last_convolution
-from simtool.ablation.job import Job, ablate_job
-from simtool.ablation.measure import AblationOptions, Provenance
-from simtool.ablation.partition.choose import cut_network
+from simtool.ablation.measure import Provenance
 from simtool.ablation.record import AblationRecord
-from simtool.ablation.stability import pairwise
-from simtool.data.image_folder import Channels, ImageFolder
-from simtool.distributed import Peers
-from simtool.files import write_json
-from simtool.nets.imported import ForeignNet, ForeignSpec, make_model, read_weights
+from simtool.data import CARRIED, load_split
+from simtool.data.image_folder import ImageFolder, channels_named
+from simtool.data.tensors import to_tensors
+from simtool.nets.base import Classifier
+from simtool.nets.imported import ForeignNet, InputFormat, load_imported
 from simtool.nets.layers import find_layer, last_spatial_layer
-from simtool.reporting.ablation_summary import ablation_summary
-from simtool.runs.checkpoint import CHECKPOINT_FILE, Checkpoint, load_weights
-from simtool.runs.folder import ABLATION_FILE, STABILITY_FILE, ForeignConfig
-from simtool.weighting.weigh import WeightingOptions
+from simtool.runs.checkpoint import CHECKPOINT_FILE, Checkpoint, read_checkpoint
+from simtool.runs.folder import ABLATION_FILE, ForeignConfig, RunFolder
 
 log = logging.getLogger(__name__)
 
-_DEFAULT_SIZE: Final = 224
+Reader = Callable[[NDArray[np.int64]], tuple[Tensor, Tensor]]
+"""Indices -> images (n, C, H, W) float in [0, 1] and labels."""
 
 
 @dataclass(frozen=True)
-class ModelRequest:
-    """The options of `simtool ablate --model` as given; None where not."""
+class Target:
+    """A network whose layer is to be ablated, and the data to measure on."""
 
-    model: str
-    weights: tuple[Path, ...]
-    """One checkpoint, or several of the same network."""
-    data: Path
-    out: Path
-    layers: tuple[str, ...] = ()
-    channels: Channels | None = None
-    size: int | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    classes: tuple[str, ...] | None = None
+    network: Classifier
+    """In evaluation mode, on the device that computes; its `layer` is the one."""
+    read: Reader
+    count: int
+    """Images in the data."""
+    provenance: Provenance
     device: str = "cpu"
-    deletion: bool = True
+
+    def example(self) -> Tensor:
+        """Two images (2, C, H, W), the first and the last, on the device."""
+        return _example(self.read, self.count).to(self.device)
 
 
-def ablate_model(
-    request: ModelRequest,
-    options: AblationOptions,
-    method: str,
-    weighting: WeightingOptions,
-    peers: Peers,
-) -> dict[str, Any]:
-    """Ablate every layer of every checkpoint into run folders of their own; a summary.
+@dataclass(frozen=True)
+class OpenedRun:
+    """A target, and the run folder that its ablation.json goes into."""
 
-    One layer of one checkpoint goes into `out` itself, several layers into `out`/LAYER, several
-    checkpoints into `out`/checkpoint-I, with stability.json beside them.
+    target: Target
+    folder: Path
+    imported: tuple[ForeignConfig, Checkpoint] | None = None
+    """What the folder needs besides, where no training wrote it."""
+
+    def claim(self) -> None:
+        """Refuse a folder that holds something else, before the work. Raises OutputError."""
+        if self.imported is not None:
+            self.imported[0].claim(self.folder)
+
+    def save(self, record: AblationRecord) -> None:
+        """Write what was measured. Raises OutputError where it cannot be written."""
+        if self.imported is not None:
+            config, checkpoint = self.imported
+            config.save(self.folder, checkpoint)
+            log.info("%s: %s and %s written", self.folder, CHECKPOINT_FILE, ABLATION_FILE)
+        record.save(self.folder / ABLATION_FILE)
+
+
+def open_run(folder: Path, data: Path | None, split: str, device: str = "cpu") -> OpenedRun:
+    """Open the network of a run folder and a split of the data that it was trained on.
+
+    Args:
+        folder: of the run.
+        data: where the data set is; None looks where it always is.
+        split: its name, such as "train".
+        device: cpu or cuda.
+
+    Raises:
+        ModelError: that is no run folder, or it is damaged.
+        UsageError: it is the run of a network from --model.
+        SourceError: the data cannot be read.
+    """
+    run = RunFolder.open(folder)
+    checkpoint = read_checkpoint(folder)
+    if checkpoint.foreign is not None:
+        raise UsageError(f"{folder} is of --model {checkpoint.net}; give --model and --weights")
+    name = run.config().recipe.data
+    images = load_split(name, split, folder if data is None and name in CARRIED else data)
+    network = checkpoint.build().to(device)
+    provenance = Provenance(
+        layer=network.spec.layer,
+        split=split,
+        data_sha256=images.sha256,
+        checkpoint_sha256=checkpoint.sha256,
+        classes=network.spec.classes,
+    )
+    target = Target(
+        network=network,
+        read=lambda indices: to_tensors(images, indices),
+        count=len(images),
+        provenance=provenance,
+        device=device,
+    )
+    return OpenedRun(target, folder)
+
+
+def open_model(
+    factory: str,
+    weights: Path,
+    takes: InputFormat,
+    data: Path,
+    folder: Path,
+    layers: Sequence[str] = (),
+    device: str = "cpu",
+) -> list[OpenedRun]:
+    """Open layers of a network from somebody else's code, with a folder of pictures.
+
+    Args:
+        factory: `package.module:factory`.
+        weights: file of its state dict.
+        takes: what is known of its input.
+        data: folder of the pictures, a sub-folder a class.
+        folder: the run folder to write; of several layers, the folder of theirs, by layer.
+        layers: names of modules; none takes the last one with maps.
+        device: cpu or cuda.
 
     Raises:
         UsageError: an option, the factory or a layer is unknown or does not fit.
         ModelError: factory, weights or network cannot be used.
         SourceError: the pictures cannot be used.
     """
-    summaries: dict[str, Any] = {}
-    harms: dict[str, list[AblationRecord]] = {}
-    for index, path in enumerate(request.weights):
-        folder = request.out
-        if len(request.weights) > 1:
-            folder = folder / f"checkpoint-{index}"
-        for layer, record, place in _ablate_checkpoint(request, path, folder, options, peers):
-            summaries[str(place)] = ablation_summary(record, place, method, weighting)
-            harms.setdefault(layer, []).append(record)
-    if len(request.weights) > 1:
-        stability = {layer: _between(records) for layer, records in harms.items()}
-        if peers.leads:
-            write_json(request.out / STABILITY_FILE, stability)
-        return {"runs": summaries, "stability between checkpoints": stability}
-    return next(iter(summaries.values())) if len(summaries) == 1 else {"runs": summaries}
-
-
-def _ablate_checkpoint(
-    request: ModelRequest, path: Path, folder: Path, options: AblationOptions, peers: Peers
-) -> list[tuple[str, AblationRecord, Path]]:
-    """Ablate the layers of one checkpoint."""
-    model = make_model(request.model)
-    weights, facts = read_weights(path)
-    load_weights(model, weights)
-    spec = _spec(request, facts)
-    names = request.classes or _as_names(facts.get("classes"))
-    data = ImageFolder.open(request.data, spec.crop_size, _channels(spec.channels), names)
-    net = ForeignNet(replace(spec, classes=data.classes), model).eval().to(request.device)
-    example = data.tensors(np.linspace(0, len(data) - 1, 2).round().astype(np.int64))[0]
-    example = example.to(request.device)
-    _check_head(net, example, data)
-    results = []
-    layers = request.layers or (last_spatial_layer(model, example[:1]),)
-    for layer in layers:
-        find_layer(model, layer)  # all names first: a slip must not cost the others' time
-    for layer in layers:
-        place = folder / layer if len(layers) > 1 else folder
-        net.spec = replace(spec, classes=data.classes, layer=layer)
-        record = _ablate_layer(request, net, weights, data, example, options, peers, place)
-        results.append((layer, record, place))
-    return results
-
-
-def _ablate_layer(
-    request: ModelRequest,
-    net: ForeignNet,
-    weights: Mapping[str, Tensor],
-    data: ImageFolder,
-    example: Tensor,
-    options: AblationOptions,
-    peers: Peers,
-    place: Path,
-) -> AblationRecord:
-    """Measure one layer; the leading process writes its run folder."""
-    if not isinstance(net.spec, ForeignSpec):
-        raise TypeError(f"the specification is a {type(net.spec).__name__}")
-    checkpoint = Checkpoint(request.model, 0, weights, {}, net.spec)
-    config = ForeignConfig(request.model, str(request.data), data.sha256, net.spec.layer)
-    if peers.leads:
-        config.claim(place)
-    job = Job(
-        cut=cut_network(net, net.layer, example, net.spec.layer),
-        read=data.tensors,
-        count=len(data),
-        provenance=Provenance(
-            layer=net.spec.layer,
+    network, tensors = load_imported(factory, weights, takes)
+    spec = network.spec
+    pictures = ImageFolder.open(
+        data, spec.crop_size, channels_named(spec.channels), spec.classes or None
+    )
+    network = network.to(device)
+    example = _example(pictures.tensors, len(pictures)).to(device)
+    _check_head(network, example, pictures)
+    chosen = tuple(layers) or (last_spatial_layer(network.model, example[:1]),)
+    for layer in chosen:
+        find_layer(network.model, layer)  # all names first: a slip must not cost the others' time
+    opened = []
+    for layer in chosen:
+        cut = network.at(layer, pictures.classes)
+        checkpoint = Checkpoint(factory, 0, tensors, {}, cut.spec)
+        provenance = Provenance(
+            layer=layer,
             split="all",
-            data_sha256=data.sha256,
+            data_sha256=pictures.sha256,
             checkpoint_sha256=checkpoint.sha256,
-            classes=data.classes,
-        ),
-        options=options,
-        norms=kernel_norms(last_convolution(net, net.layer, example[:1])),
-        deletion=request.deletion,
-        device=request.device,
-    )
-    record = ablate_job(job, peers)
-    if peers.leads:
-        config.save(place, checkpoint)
-        record.save(place / ABLATION_FILE)
-        log.info("%s: %s and %s written", place, CHECKPOINT_FILE, ABLATION_FILE)
-    return record
-
-
-def _spec(request: ModelRequest, facts: Mapping[str, Any]) -> ForeignSpec:
-    """What was asked for, else what the weights' file says, else the defaults, said aloud."""
-    channels = {"grey": 1, "rgb": 3, 1: 1, 3: 3}.get(request.channels or facts.get("channels", 3))
-    if channels is None:
-        raise ModelError(f"the weights' file says channels {facts['channels']!r}; give --channels")
-    size = request.size or facts.get("size", _DEFAULT_SIZE)
-    if not isinstance(size, int) or not 8 <= size <= 512:
-        raise UsageError(f"--size is {size!r}; it must be 8 to 512 pixels")
-    mean = request.mean or _numbers(facts.get("mean"))
-    std = request.std or _numbers(facts.get("std"))
-    if mean is None or std is None:
-        log.warning(
-            "no normalisation given (--mean, --std) and none in the weights' file: the network "
-            "gets RGB or grey values in [0, 1]"
+            classes=pictures.classes,
         )
-    return ForeignSpec(
-        name=request.model,
-        classes=(),
-        layer="",
-        crop_size=size,
-        channels=channels,
-        target="object",
-        export_padding="same",
-        mean=mean or (0.0,),
-        std=std or (1.0,),
-    )
+        target = Target(cut, pictures.tensors, len(pictures), provenance, device)
+        place = folder / layer if len(chosen) > 1 else folder
+        config = ForeignConfig(factory, str(data), pictures.sha256, layer)
+        opened.append(OpenedRun(target, place, (config, checkpoint)))
+    return opened
+
+
+def _example(read: Reader, count: int) -> Tensor:
+    return read(np.array([0, count - 1], np.int64))[0]
 
 
 def _check_head(net: ForeignNet, example: Tensor, data: ImageFolder) -> None:
@@ -207,25 +195,3 @@ def _check_head(net: ForeignNet, example: Tensor, data: ImageFolder) -> None:
             "the network gives logits that are not finite (NaN or infinity); check its weights and "
             "the normalisation (--mean, --std)"
         )
-
-
-def _between(records: Sequence[AblationRecord]) -> dict[str, Any]:
-    """Agreement of several checkpoints' orders, by criterion."""
-    names = records[0].criteria
-    return {n: asdict(pairwise([record.criterion(n).harm for record in records])) for n in names}
-
-
-def _channels(count: int) -> Channels:
-    return "grey" if count == 1 else "rgb"
-
-
-def _numbers(value: object) -> tuple[float, ...] | None:
-    if isinstance(value, int | float):
-        return (float(value),)
-    if isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value):
-        return tuple(float(v) for v in value)
-    return None
-
-
-def _as_names(value: object) -> tuple[str, ...] | None:
-    return tuple(str(v) for v in value) if isinstance(value, list | tuple) else None

@@ -1,6 +1,7 @@
-"""The commands of `simtool`.
+"""The commands of `simtool`, a module each.
 
-A command's options are in the module of its name, which imports nothing heavy until it is called.
-What `train`, `ablate` and `export` do is in the modules beside it, `train_run`, `ablate_...` and
-`export_run`: they choose among several ways. The other commands call the package above at once.
+In: what was typed. Out: a summary on stdout, and the files that the command is for.
+Open `app` first, which lists the commands. A module holds the command's options, one frozen
+dataclass where there are many, and what happens with them; it imports nothing heavy until it is
+called.
 """

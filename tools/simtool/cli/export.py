@@ -1,24 +1,40 @@
-"""The command `simtool export`.
+"""The command `simtool export`: a bundle out of a run, or of another bundle.
 
-Heavy imports happen inside the command, so that `--help` answers at once.
+Heavy imports happen inside the functions, so that `--help` answers at once.
 """
 
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from simrun.config.options import expand_options
+from simrun.errors import UsageError
 from simtool.cli.options import (
     CriterionOption,
     DataOption,
     PerClassOption,
     StandardiseOption,
     TemperatureOption,
+    read_numbers,
 )
+
+if TYPE_CHECKING:
+    from simtool.data import LabelledImages
+    from simtool.export.origin import Origin
+    from simtool.export.pipeline import Report
+    from simtool.export.presets import ExportOptions
+    from simtool.nets.imported import ForeignSpec
+    from simtool.weighting.weigh import WeightingOptions
+
+SHIPPED_MODEL: Final = "mnist-lenet"
+_CALIBRATION_PICTURES: Final = 1000
 
 
 class PoolChoice(StrEnum):
@@ -57,78 +73,83 @@ def register(app: typer.Typer) -> None:
     app.command(
         "export",
         epilog="Example: simtool export runs/mnist-lenet/seed-0 --polarity both --out models/mine",
-    )(export_command)
+    )(expand_options(export_command))
 
 
-def export_command(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; its name names it.")],
+@dataclass(frozen=True)
+class ExportArguments:
+    """What `simtool export` was called with; None where an option was not given."""
+
+    out: Annotated[Path, typer.Option("--out", help="Folder of the bundle; its name names it.")]
     run: Annotated[
         Path | None,
         typer.Argument(
             help="Run folder, or a bundle to export again with its own settings; without it, "
             "mnist-lenet, which has its checkpoint in the source tree and not in the wheel."
         ),
-    ] = None,
-    data: DataOption = None,
+    ] = None
+    data: DataOption = None
     weighting: Annotated[
         str | None,
         typer.Option(help="paper-printed, paper-code, uniform, softmax or signed."),
-    ] = None,
-    criterion: CriterionOption = None,
-    temperature: TemperatureOption = None,
-    standardise: StandardiseOption = None,
-    per_class: PerClassOption = None,
+    ] = None
+    criterion: CriterionOption = None
+    temperature: TemperatureOption = None
+    standardise: StandardiseOption = None
+    per_class: PerClassOption = None
     pool: Annotated[
         PoolChoice | None,
         typer.Option(help="Keep pooling as trained, drop it, or pool at every pixel (atrous)."),
-    ] = None,
+    ] = None
     padding: Annotated[
         PaddingChoice | None,
         typer.Option(help="Leave the convolutions' padding out (valid) or in (same)."),
-    ] = None,
+    ] = None
     polarity: Annotated[
         PolarityChoice | None,
         typer.Option(help="Bright text on dark, dark on bright, or both."),
-    ] = None,
+    ] = None
     static: Annotated[
         str | None,
         typer.Option(metavar="HxW", help="Fix the image size, for accelerators that need it."),
-    ] = None,
+    ] = None
     side: Annotated[
         int | None, typer.Option(help="Working side that the bundle asks for, in pixels.")
-    ] = None,
+    ] = None
     scales: Annotated[
         str | None, typer.Option(help="Image pyramid, factors of the side, such as 1,0.5.")
-    ] = None,
+    ] = None
     map_threshold: Annotated[
         float | None, typer.Option(help="Heatmap value from which a cell belongs to a hotspot.")
-    ] = None,
+    ] = None
     region_threshold: Annotated[
         float | None, typer.Option(help="Least mean heatmap value of a hotspot.")
-    ] = None,
+    ] = None
     regions: Annotated[
         str | None,
         typer.Option(metavar="NAME=X,...", help="Rules of the regions step, such as min_height=7."),
-    ] = None,
+    ] = None
     classifier: Annotated[
         Path | None,
         typer.Option(help="Run folder of the network that reads crops, where it is another one."),
-    ] = None,
+    ] = None
     formats: Annotated[
         list[FormatChoice] | None,
         typer.Option("--format", help="Write the graphs for another runtime too; may be repeated."),
-    ] = None,
+    ] = None
     int8: Annotated[
         Path | None,
         typer.Option(
             metavar="PICTURES",
             help="Quantize the inner convolutions by a folder of pictures as the camera sees them.",
         ),
-    ] = None,
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the bundle there; keep its README.md.")
-    ] = False,
-) -> None:
+    ] = False
+
+
+def export_command(arguments: ExportArguments) -> None:
     """Write a bundle: a graph to a heatmap, and a classifier.
 
     Their record goes with them. The graph is compared with PyTorch at 20 sizes first, and each
@@ -136,24 +157,129 @@ def export_command(
     both precisions are shown side by side. --int8, --static and --format are not kept when a bundle
     is exported again.
     """
-    from simtool.commands.export_run import ExportRequest, export_run
+    typer.echo(json.dumps(export(arguments), indent=1))
 
-    request = ExportRequest(
-        weighting=weighting,
-        criterion=criterion,
-        temperature=temperature,
-        standardise=standardise,
-        per_class=per_class,
-        pool=pool and pool.value,
-        padding=padding and padding.value,
-        polarity=polarity and polarity.value,
-        static=static,
-        side=side,
-        scales=scales,
-        map_threshold=map_threshold,
-        region_threshold=region_threshold,
-        regions=regions,
-        formats=tuple(choice.value for choice in formats or ()),
-        int8=int8,
+
+def export(arguments: ExportArguments) -> dict[str, Any]:
+    """Export a run, or a bundle again, as a bundle; a summary.
+
+    Raises:
+        UsageError: an option cannot be read; and the errors of `open_origin` and `export_bundle`.
+    """
+    from simtool.export.origin import open_origin, with_classifier
+    from simtool.export.pipeline import export_bundle
+    from simtool.export.presets import preset
+
+    origin = open_origin(Path(SHIPPED_MODEL) if arguments.run is None else arguments.run)
+    if arguments.classifier is not None:
+        origin = with_classifier(origin, arguments.classifier)
+    options = export_options(preset(origin), arguments)
+
+    def load(split: str) -> LabelledImages:
+        return _calibration_images(origin, arguments, split)
+
+    report = export_bundle(origin, options, arguments.out, load, arguments.overwrite)
+    return _summary(arguments.out, report)
+
+
+def _summary(out: Path, report: Report) -> dict[str, Any]:
+    return {
+        "bundle": str(out),
+        "stride": report.meta.stride,
+        "offset": report.meta.offset,
+        "receptive_field": report.meta.receptive_field,
+        "difference_to_pytorch": {
+            "localizer": report.localizer_difference,
+            "classifier": report.classifier_difference,
+        },
+        "difference_of_formats": report.format_differences,
+        "int8": report.comparison and report.comparison.to_json(),
+        "weighting": report.weighting.to_json(),
+        "calibration": report.meta.export["calibration"],
+        "bytes": report.sizes,
+    }
+
+
+def _calibration_images(origin: Origin, arguments: ExportArguments, split: str) -> LabelledImages:
+    """A split of what the network was ablated on, from --data or from where it was."""
+    from simtool.data import CARRIED, load_split
+
+    foreign = origin.checkpoint.foreign
+    if foreign is not None:
+        return _pictures(foreign, arguments.data or Path(origin.data), split)
+    carried = origin.data in CARRIED and origin.previous is None
+    folder = arguments.run if carried and arguments.data is None else arguments.data
+    return load_split(origin.data, split, folder)
+
+
+def _pictures(spec: ForeignSpec, folder: Path, split: str) -> LabelledImages:
+    """At most 1000 pictures of a folder, evenly spread: enough to calibrate."""
+    import numpy as np
+
+    from simtool.data.image_folder import ImageFolder, channels_named
+    from simtool.files import thinning_step
+
+    pictures = ImageFolder.open(folder, spec.crop_size, channels_named(spec.channels), spec.classes)
+    step = thinning_step(len(pictures), _CALIBRATION_PICTURES)
+    return pictures.labelled(np.arange(0, len(pictures), step), split)
+
+
+def export_options(defaults: ExportOptions, arguments: ExportArguments) -> ExportOptions:
+    """The options asked for, over the defaults. Raises UsageError where one cannot be read."""
+    static, scales, rules = arguments.static, arguments.scales, arguments.regions
+    given: dict[str, Any] = {
+        "weighting": arguments.weighting,
+        "pool": arguments.pool and str(arguments.pool),
+        "padding": arguments.padding and str(arguments.padding),
+        "polarity": arguments.polarity and str(arguments.polarity),
+        "static_size": None if static is None else _size(static),
+        "side": arguments.side,
+        "scales": None if scales is None else read_numbers("--scales", scales, "1,0.5"),
+        "map_threshold": arguments.map_threshold,
+        "region_threshold": arguments.region_threshold,
+        "regions": None if rules is None else _rules(rules),
+        "formats": tuple(str(choice) for choice in arguments.formats or ()),
+        "int8": arguments.int8,
+    }
+    asked = {name: value for name, value in given.items() if value is not None}
+    return replace(defaults, **asked, weights=_weights(defaults, arguments))
+
+
+def _weights(defaults: ExportOptions, arguments: ExportArguments) -> WeightingOptions:
+    from simtool.weighting.weigh import weighting_options
+
+    given: dict[str, Any] = {
+        "criterion": arguments.criterion,
+        "temperature": arguments.temperature,
+        "standardise": arguments.standardise,
+        "per_class": arguments.per_class,
+    }
+    if arguments.weighting is not None:
+        # Another method: the options of the former one mean nothing to it.
+        return weighting_options(arguments.weighting, **given)
+    return replace(
+        defaults.weights, **{name: value for name, value in given.items() if value is not None}
     )
-    typer.echo(json.dumps(export_run(run, out, data, request, overwrite, classifier), indent=1))
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise UsageError(f"--static is {text!r}; it must be HxW, such as 480x640")
+    return int(match[1]), int(match[2])
+
+
+def _rules(text: str) -> dict[str, float]:
+    """Rules of the regions step, as `name=number,...`."""
+    from simrun.localization.regions import RULES
+
+    rules = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name not in RULES:
+            raise UsageError(f"--regions has no rule {name!r}; known: {', '.join(sorted(RULES))}")
+        try:
+            rules[name] = float(value)
+        except ValueError as error:
+            raise UsageError(f"--regions {name} is {value!r}; it must be a number") from error
+    return rules

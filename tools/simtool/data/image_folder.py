@@ -34,6 +34,11 @@ def channels_of(option: str | None) -> Channels | None:
     return "grey" if option == "grey" else "rgb"
 
 
+def channels_named(count: int) -> Channels:
+    """What images of 1 or 3 channels are called."""
+    return "grey" if count == 1 else "rgb"
+
+
 @dataclass(frozen=True)
 class ImageFolder:
     """Pictures by class, in the order of their names."""

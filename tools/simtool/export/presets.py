@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
 from simrun.bundle.metadata import BundleMeta
+from simtool.data import CARRIED
 from simtool.export.heatmap_graph import Polarity, Pool
+from simtool.export.origin import Origin
 from simtool.nets.base import Padding
 from simtool.weighting.weigh import WeightingOptions
+
+_SMALLEST_SIDE: Final = 320
+"""Working side of a network from --model, in pixels, where its own pictures are smaller."""
 
 FOLDER_EXPORT: Final[Mapping[str, Any]] = MappingProxyType(
     {
@@ -82,6 +87,13 @@ def with_defaults(previous: BundleMeta | None) -> ExportOptions:
     )
 
 
-def override(options: ExportOptions, given: dict[str, Any]) -> ExportOptions:
-    """The options with those replaced that the user gave, that is, are not None."""
-    return replace(options, **{name: value for name, value in given.items() if value is not None})
+def preset(origin: Origin) -> ExportOptions:
+    """How a network is exported when nothing else is said."""
+    if origin.previous is not None:
+        return with_defaults(origin.previous)
+    foreign = origin.checkpoint.foreign
+    if foreign is not None:
+        # Colours have no polarity, and things do not stand in lines as characters do.
+        side = max(_SMALLEST_SIDE, foreign.crop_size)
+        return ExportOptions(polarity="bright", side=side, regions={"join_gap": 0.0})
+    return ExportOptions(**FOLDER_EXPORT) if origin.data in CARRIED else ExportOptions()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,8 +34,6 @@ class NetSpec:
     but is neither a channel of the heatmap nor a label."""
     subtract_background: bool = True
     """Weigh a filter by what it does to a class less what it does to the background."""
-    whole: bool = False
-    """What is found is a thing by itself, named as a whole: no characters, and no lines of them."""
     both_polarities: bool = False
     """Trained on bright and on dark objects alike: the exported graph need not run twice."""
     half_trunk: bool = False
@@ -70,6 +69,11 @@ class Classifier(nn.Module):
         super().__init__()
         self.spec = spec
 
+    @property
+    def layer(self) -> str:
+        """Name of the module in it whose output is ablated and exported: the maps F."""
+        raise NotImplementedError
+
     def export_trunk(self) -> nn.Module:
         """The part from images to the maps F, as a module of its own.
 
@@ -93,6 +97,11 @@ class SplitNet(Classifier):
         self.trunk: nn.Sequential = trunk
         self.head: nn.Module = head
 
+    @property
+    def layer(self) -> str:
+        """See `Classifier`."""
+        return "trunk"
+
     def export_trunk(self) -> nn.Sequential:
         """The trunk."""
         return self.trunk
@@ -101,3 +110,16 @@ class SplitNet(Classifier):
         """Logits of images (N, C, H, W) float in [0, 1]."""
         logits: Tensor = self.head(self.trunk(images))
         return logits
+
+
+def load_weights(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Copy weights into a network.
+
+    Raises:
+        ModelError: names or shapes are not those of the network.
+    """
+    try:
+        net.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise ModelError(f"the checkpoint does not fit the network: {reason[:300]}") from error

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from simrun.errors import ModelError, UsageError, first_line
-from simtool.nets.base import Classifier, NetSpec
+from simtool.nets.base import Classifier, NetSpec, load_weights
 from simtool.nets.tracing import UntraceableError, trace_trunk
+
+log = logging.getLogger(__name__)
+
+_DEFAULT_SIZE: Final = 224
+"""Side of the images that a network takes, in pixels, where nobody says it."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +52,29 @@ class ForeignSpec(NetSpec):
     def from_json(cls, data: Mapping[str, Any]) -> ForeignSpec:
         """Read what `to_json` wrote. Raises TypeError where it is something else."""
         lists = {key: tuple(data[key]) for key in ("classes", "mean", "std") if key in data}
-        return cls(**{**data, **lists})
+        facts = {**data, **lists}
+        facts.pop("whole", None)  # in checkpoints of earlier versions; nothing ever read it
+        return cls(**facts)
+
+
+@dataclass(frozen=True)
+class InputFormat:
+    """What a network takes, as far as somebody says so; None leaves it to the weights' file."""
+
+    channels: str | None = None
+    """grey or rgb."""
+    size: int | None = None
+    """Side of the images, in pixels."""
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    classes: tuple[str, ...] | None = None
+    """In the order of its outputs."""
 
 
 class ForeignNet(Classifier):
     """Images in [0, 1] -> normalisation -> the network."""
 
+    spec: ForeignSpec
     mean: Tensor
     std: Tensor
 
@@ -84,8 +107,80 @@ class ForeignNet(Classifier):
 
     @property
     def layer(self) -> str:
-        """Name of the ablated layer among this module's own."""
+        """See `Classifier`."""
         return f"model.{self.spec.layer}"
+
+    def at(self, layer: str, classes: tuple[str, ...]) -> ForeignNet:
+        """The same network, to be ablated at a layer of its own; nothing is copied."""
+        spec = replace(self.spec, layer=layer, classes=classes)
+        return ForeignNet(spec, self.model).eval().to(self.mean.device)
+
+
+def load_imported(
+    factory: str, path: Path, takes: InputFormat
+) -> tuple[ForeignNet, dict[str, Tensor]]:
+    """A network with its weights, in evaluation mode, and the weights as they are in the file.
+
+    Args:
+        factory: `package.module:factory`.
+        path: file of the weights; what it says of the network holds where `takes` does not.
+        takes: what was asked for.
+
+    Raises:
+        UsageError: an option does not fit, or there is no such factory.
+        ModelError: the factory fails, or the weights are damaged or not those of the network.
+    """
+    model = make_model(factory)
+    weights, facts = read_weights(path)
+    load_weights(model, weights)
+    return ForeignNet(_spec(factory, takes, facts), model).eval(), weights
+
+
+def restore_imported(factory: str, spec: ForeignSpec, weights: Mapping[str, Tensor]) -> ForeignNet:
+    """A network as `spec` says it was loaded before. Errors as `load_imported`."""
+    model = make_model(factory)
+    load_weights(model, weights)
+    return ForeignNet(spec, model).eval()
+
+
+def _spec(factory: str, takes: InputFormat, facts: Mapping[str, Any]) -> ForeignSpec:
+    """What was asked for, else what the weights' file says, else the defaults, said aloud."""
+    channels = {"grey": 1, "rgb": 3, 1: 1, 3: 3}.get(takes.channels or facts.get("channels", 3))
+    if channels is None:
+        raise ModelError(f"the weights' file says channels {facts['channels']!r}; give --channels")
+    size = takes.size or facts.get("size", _DEFAULT_SIZE)
+    if not isinstance(size, int) or not 8 <= size <= 512:
+        raise UsageError(f"--size is {size!r}; it must be 8 to 512 pixels")
+    mean = takes.mean or _numbers(facts.get("mean"))
+    std = takes.std or _numbers(facts.get("std"))
+    if mean is None or std is None:
+        log.warning(
+            "no normalisation given (--mean, --std) and none in the weights' file: the network "
+            "gets RGB or grey values in [0, 1]"
+        )
+    return ForeignSpec(
+        name=factory,
+        classes=takes.classes or _names(facts.get("classes")),
+        layer="",
+        crop_size=size,
+        channels=channels,
+        target="object",
+        export_padding="same",
+        mean=mean or (0.0,),
+        std=std or (1.0,),
+    )
+
+
+def _numbers(value: object) -> tuple[float, ...] | None:
+    if isinstance(value, int | float):
+        return (float(value),)
+    if isinstance(value, list | tuple) and all(isinstance(v, int | float) for v in value):
+        return tuple(float(v) for v in value)
+    return None
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(str(v) for v in value) if isinstance(value, list | tuple) else ()
 
 
 def make_model(name: str) -> nn.Module:

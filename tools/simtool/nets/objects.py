@@ -52,7 +52,6 @@ def things(variant: Variant) -> SplitNet:
         export_padding="same",
         background=NOTHING,
         both_polarities=True,
-        whole=True,
     )
     head = nn.Sequential(nn.Conv2d(last, len(variant.classes), 1))
     net = SplitNet(spec, nn.Sequential(layers), head)

@@ -18,8 +18,8 @@ from simrun.bundle.load import METADATA_FILE
 from simrun.errors import ModelError
 from simtool.data.dataset import Variant
 from simtool.nets import build_net
-from simtool.nets.base import Classifier
-from simtool.nets.imported import ForeignNet, ForeignSpec, make_model
+from simtool.nets.base import Classifier, load_weights
+from simtool.nets.imported import ForeignSpec, restore_imported
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
 READER_FILE: Final = "classifier.safetensors"
@@ -76,25 +76,10 @@ class Checkpoint:
             UsageError: there is no such network, or its factory cannot be imported.
         """
         if self.foreign is not None:
-            model = make_model(self.net)
-            load_weights(model, self.weights)
-            return ForeignNet(self.foreign, model).eval()
+            return restore_imported(self.net, self.foreign, self.weights)
         net = build_net(self.net, self.variant)
         load_weights(net, self.weights)
         return net.eval()
-
-
-def load_weights(net: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Copy weights into a network.
-
-    Raises:
-        ModelError: names or shapes are not those of the network.
-    """
-    try:
-        net.load_state_dict(dict(weights))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise ModelError(f"the checkpoint does not fit the network: {reason[:300]}") from error
 
 
 def read_checkpoint(folder: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:

@@ -168,3 +168,15 @@ class RunFolder:
         # History first: an epoch too many in it is cut off on resuming, one too few would be lost.
         write_json(self.path / HISTORY_FILE, {"epochs": history})
         write_atomic(self.path / CHECKPOINT_FILE, checkpoint.to_bytes())
+
+
+def trained_seeds(parent: Path) -> list[Path]:
+    """The run folders of the seeds that were trained into `parent`, two or more.
+
+    Raises:
+        UsageError: there are fewer.
+    """
+    folders = sorted(path for path in parent.glob("seed-*") if (path / CHECKPOINT_FILE).is_file())
+    if len(folders) < 2:
+        raise UsageError(f"{parent} holds {len(folders)} trained seeds; --seeds needs two or more")
+    return folders

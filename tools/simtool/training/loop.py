@@ -27,7 +27,8 @@ from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE, Peers
 from simtool.files import write_json
 from simtool.nets import SplitNet, build_net
-from simtool.runs.checkpoint import Checkpoint, load_optimizer, load_weights, optimizer_tensors
+from simtool.nets.base import load_weights
+from simtool.runs.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder
 from simtool.runs.recipes import Recipe
 from simtool.training.accuracy import Accuracy, measure_accuracy

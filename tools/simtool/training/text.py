@@ -22,7 +22,8 @@ from simrun.progress import Advance, progress
 from simtool.data.labels import IGNORE
 from simtool.data.text.store import SceneBatch, SceneStore
 from simtool.nets import SplitNet, build_net
-from simtool.runs.checkpoint import Checkpoint, load_optimizer, load_weights, optimizer_tensors
+from simtool.nets.base import load_weights
+from simtool.runs.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from simtool.runs.folder import RunConfig, RunFolder
 from simtool.runs.recipes import SceneRecipe
 from simtool.training.accuracy import Accuracy

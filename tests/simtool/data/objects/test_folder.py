@@ -15,10 +15,9 @@ import torch
 
 from simrun import Localizer
 from simrun.errors import OutputError, SourceError, UsageError
-from simtool.ablation.measure import AblationOptions
-from simtool.commands.ablate_run import ablate_run
-from simtool.commands.export_run import ExportRequest, export_run
-from simtool.commands.train_run import train_run
+from simtool.cli.ablate import AblateArguments, ablate
+from simtool.cli.export import ExportArguments, export
+from simtool.cli.train import TrainArguments, train
 from simtool.data import load_split
 from simtool.data.annotations import load_annotations
 from simtool.data.labels import IGNORE
@@ -36,7 +35,6 @@ from simtool.runs.folder import RunFolder
 from simtool.runs.recipes import RECIPES
 from simtool.training import objects
 from simtool.training.objects import Composed, train_folder
-from simtool.weighting.weigh import WeightingOptions
 
 NAMES = ("cross", "disc", "schleife é")
 
@@ -95,9 +93,8 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def bundle(run: Path) -> Path:
-    options = AblationOptions(resamples=2)
-    ablate_run(run, None, "train", "signed", WeightingOptions(), options, deletion=False)
-    export_run(run, run.parent / "mine", None, ExportRequest(), False)
+    ablate(AblateArguments(run=run, resamples=2, deletion=False))
+    export(ExportArguments(run=run, out=run.parent / "mine"))
     return run.parent / "mine"
 
 
@@ -286,11 +283,11 @@ def test_backgrounds_may_be_photos(tmp_path: Path) -> None:
 
 def test_options_that_do_not_go_together(pictures: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="needs --data DIR"):
-        train_run("folder", tmp_path / "run", None, 0, None)
+        train(TrainArguments(recipe="folder", out=tmp_path / "run"))
     with pytest.raises(UsageError, match="takes no --seeds or --steps"):
-        train_run("folder", tmp_path / "run", pictures, 0, 3)
+        train(TrainArguments(recipe="folder", out=tmp_path / "run", data=pictures, seeds=3))
     with pytest.raises(UsageError, match="are for the recipe 'folder'"):
-        train_run("mnist-lenet", tmp_path / "r", None, 0, None, None, Composed(pictures))
+        train(TrainArguments(recipe="mnist-lenet", out=tmp_path / "r", background=pictures))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "file").touch()
     with pytest.raises(OutputError, match="is not empty and holds no run"):

@@ -15,7 +15,7 @@ from simrun.errors import SourceError, UsageError
 from simrun.images.read import Image
 from simrun.localizer import Localizer
 from simrun.recognition.crops import character_crops
-from simtool.commands.export_run import ExportRequest, export_run
+from simtool.cli.export import ExportArguments, export
 from simtool.data.labels import IGNORE, STRIDE
 from simtool.data.text import splits
 from simtool.data.text.blocks import Block
@@ -246,11 +246,9 @@ def test_slope_and_threshold_of_two_normal_classes() -> None:
 @pytest.fixture(scope="session")
 def bundle(run: Path, store: SceneStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run, ablated on its own scenes and exported; its reader is an untrained network."""
-    from simtool.ablation.measure import AblationOptions
-    from simtool.commands.ablate_run import ablate_run
+    from simtool.cli.ablate import AblateArguments, ablate
     from simtool.runs.checkpoint import Checkpoint
     from simtool.runs.folder import RunConfig
-    from simtool.weighting.weigh import WeightingOptions
 
     patch = pytest.MonkeyPatch()
     patch.setattr(splits, "open_store", lambda folder, seed, count: store)
@@ -262,11 +260,13 @@ def bundle(run: Path, store: SceneStore, tmp_path_factory: pytest.TempPathFactor
     characters.save(Checkpoint("characters", 1, weights, {}), [{"test": test}])
     out = tmp_path_factory.mktemp("bundle") / "small"
     try:
-        options = AblationOptions(resamples=10)
-        summary = ablate_run(run, None, "test", "paper-code", WeightingOptions(), options)
+        summary = ablate(
+            AblateArguments(run=run, split="test", weighting="paper-code", resamples=10)
+        )
         assert summary["weighting"]["background"] == "no text"
-        request = ExportRequest(weighting="paper-code", side=64)
-        report = export_run(run, out, None, request, False, reader)
+        report = export(
+            ExportArguments(run=run, out=out, weighting="paper-code", side=64, classifier=reader)
+        )
     finally:
         patch.undo()
     assert report["difference_to_pytorch"]["localizer"] <= 1e-5
@@ -293,7 +293,7 @@ def test_bundle_answers_between_0_and_1_and_reads_36_classes(bundle: Path) -> No
 
 
 def test_bundle_is_exported_again_without_its_data(bundle: Path, tmp_path: Path) -> None:
-    report = export_run(bundle, tmp_path / "small", None, ExportRequest(), False)
+    report = export(ExportArguments(run=bundle, out=tmp_path / "small"))
     assert report["weighting"]["method"] == "paper-code"
     again, first = load_bundle(tmp_path / "small"), load_bundle(bundle)
     assert again.meta.export == first.meta.export
@@ -304,9 +304,9 @@ def test_export_refuses_one_polarity_and_valid_padding(bundle: Path, tmp_path: P
     from simrun.errors import ModelError
 
     with pytest.raises(UsageError, match="both polarities"):
-        export_run(bundle, tmp_path / "a", None, ExportRequest(polarity="dark"), False)
+        export(ExportArguments(run=bundle, out=tmp_path / "a", polarity="dark"))
     with pytest.raises(ModelError, match="--padding same"):
-        export_run(bundle, tmp_path / "a", None, ExportRequest(padding="valid"), False)
+        export(ExportArguments(run=bundle, out=tmp_path / "a", padding="valid"))
 
 
 @pytest.mark.parametrize("recipe", ["scene-text", "characters"])

@@ -17,7 +17,7 @@ import pytest
 from simrun import Localizer
 from simrun.bundle.load import LOCALIZER_FILE, load_bundle
 from simrun.errors import SourceError, UsageError
-from simtool.commands.export_run import ExportRequest, export_run
+from simtool.cli.export import ExportArguments, export
 from simtool.data.canvases import Canvas, compose
 from simtool.export import pipeline as export_module
 from simtool.export.int8 import export as int8_module
@@ -68,7 +68,7 @@ def annotated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def exported(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """A bundle in 8 bits, and what its export said."""
     target = tmp_path_factory.mktemp("models") / "small"
-    summary = export_run(Path(MODEL), target, None, ExportRequest(int8=pictures), False)
+    summary = export(ExportArguments(run=Path(MODEL), out=target, int8=pictures))
     return target, summary
 
 
@@ -122,7 +122,7 @@ def test_the_same_pictures_give_the_same_bytes(
 ) -> None:
     target, _ = exported
     # It starts from a bundle in 8 bits: its checkpoint is in single precision all the same.
-    export_run(target, tmp_path / "small", None, ExportRequest(int8=pictures), False)
+    export(ExportArguments(run=target, out=tmp_path / "small", int8=pictures))
     for path in target.iterdir():
         assert (tmp_path / "small" / path.name).read_bytes() == path.read_bytes(), path.name
 
@@ -131,23 +131,31 @@ def test_exported_again_without_pictures_it_is_in_single_precision(
     exported: tuple[Path, Any], tmp_path: Path
 ) -> None:
     target, _ = exported
-    summary = export_run(target, tmp_path / "again", None, ExportRequest(), False)
+    summary = export(ExportArguments(run=target, out=tmp_path / "again"))
     assert summary["int8"] is None
     assert "int8" not in load_bundle(tmp_path / "again").meta.export
 
 
 def test_a_static_graph_and_the_ort_format_go_with_it(pictures: Path, tmp_path: Path) -> None:
-    request = ExportRequest(int8=pictures, static="160x256", formats=("ort",))
-    summary = export_run(Path(MODEL), tmp_path / "static", None, request, False)
+    summary = export(
+        ExportArguments(
+            run=Path(MODEL),
+            out=tmp_path / "static",
+            int8=pictures,
+            static="160x256",
+            formats=("ort",),
+        )
+    )
     assert summary["difference_of_formats"]["ort"] < 1e-4
     assert load_bundle(tmp_path / "static").meta.static_size == (160, 256)
 
 
 @pytest.mark.parametrize("name", ["openvino", "ncnn"])
 def test_other_runtimes_are_refused(name: str, pictures: Path, tmp_path: Path) -> None:
-    request = ExportRequest(int8=pictures, formats=(name,))
     with pytest.raises(UsageError, match=f"--format {name} does not go with --int8"):
-        export_run(Path(MODEL), tmp_path / "out", None, request, False)
+        export(
+            ExportArguments(run=Path(MODEL), out=tmp_path / "out", int8=pictures, formats=(name,))
+        )
 
 
 def empty(folder: Path) -> None:
@@ -220,7 +228,7 @@ def test_ctrl_c_while_it_compares_leaves_the_old_bundle(
 
     monkeypatch.setattr(int8_module, "compare", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        export_run(Path(MODEL), target, None, ExportRequest(int8=pictures), True)
+        export(ExportArguments(run=Path(MODEL), out=target, int8=pictures, overwrite=True))
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
 
@@ -233,7 +241,7 @@ def test_pictures_are_refused_before_any_work(
 
     monkeypatch.setattr(export_module, "transform_trunk", work)
     with pytest.raises(SourceError, match="cannot read folder"):
-        export_run(Path(MODEL), tmp_path / "out", None, ExportRequest(int8=tmp_path / "no"), False)
+        export(ExportArguments(run=Path(MODEL), out=tmp_path / "out", int8=tmp_path / "no"))
 
 
 def test_three_of_four_pictures_set_the_ranges_and_at_most_64(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from simrun.errors import ModelError
-from simtool.ablation.partition.graph import Cut, GraphCut, HalvesCut, HookCut
+from simtool.ablation.partition.graph import Cut, GraphCut, HookCut
 from simtool.nets.layers import find_layer
 from simtool.nets.tracing import (
     UntraceableError,
@@ -55,33 +55,6 @@ def cut_network(model: nn.Module, layer: str, example: Tensor, title: str | None
             *(title, error),
         )
         return by_hook
-    return cut
-
-
-def cut_halves(trunk: nn.Module, head: nn.Module, layer: str, example: Tensor) -> Cut:
-    """Cut where a network is in two halves already.
-
-    Args:
-        trunk: images -> maps.
-        head: maps -> logits, for images or positions.
-        layer: what to call the tensor between them.
-        example: images (N, C, H, W), a few.
-
-    Raises:
-        ModelError: the trunk gives no maps.
-    """
-    plain = HalvesCut(trunk, head, layer)
-    if not isinstance(head, nn.Module):
-        return plain
-    try:
-        traced = trace(head)
-        inputs = [node for node in traced.graph.nodes if node.op == "placeholder"]
-        suffix = extract(traced, inputs, [output_node(traced)])
-        cut = GraphCut(lambda images: (trunk(images),), suffix, layer, True, example)
-        _check_same(cut, plain, example)
-    except UntraceableError as error:
-        log.info("the head is run once per filter: %s", error)
-        return plain
     return cut
 
 

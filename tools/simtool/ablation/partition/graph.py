@@ -1,11 +1,10 @@
 """A classifier cut at the layer that is ablated: the maps F, and the logits without a filter.
 
-Three ways, all to the same result:
+Two ways, both to the same result:
 
-    GraphCut     the graph behind the layer, as much of it as possible once for all filters
-    HalvesCut    a function behind the layer, run once per filter
-    HookCut      a network that cannot be traced: the whole of it runs once per filter, a hook
-                 exchanging the layer's output
+    GraphCut    the graph behind the layer, as much of it as possible once for all filters
+    HookCut     a network that cannot be traced: the whole of it runs once per filter, a hook
+                exchanging the layer's output
 """
 
 from __future__ import annotations
@@ -65,23 +64,6 @@ def block_all(maps: Tensor, blocked: Tensor, baseline: Baseline) -> Tensor:
     """A copy of maps (N, K, h, w) without the filters where `blocked` (K,) is true."""
     silent = maps.new_zeros(()) if baseline is None else baseline.to(maps).view(1, -1, 1, 1)
     return torch.where(blocked.to(maps.device).view(1, -1, 1, 1), silent, maps)
-
-
-class HalvesCut:
-    """Two functions: images -> maps, and maps -> logits."""
-
-    def __init__(
-        self, trunk: Callable[[Tensor], Tensor], head: Callable[[Tensor], Tensor], layer: str
-    ) -> None:
-        """Take the halves, and what to call the tensor between them."""
-        self.layer = layer
-        self._trunk = trunk
-        self._head = head
-
-    def run(self, images: Tensor, baseline: Baseline = None) -> Response:
-        """See `Cut`."""
-        maps = check_spatial(self.layer, self._trunk(images))
-        return _Plain(maps, self._head(maps), self._head, baseline)
 
 
 class HookCut:
