@@ -28,8 +28,7 @@ SCRIPTS = [
     *("accuracy.any_network", "accuracy.class_maps", "accuracy.flicker", "accuracy.peers.peers"),
     *("accuracy.weightings", "arm.count", "endurance.fuzz", "endurance.fuzz_http"),
     *("endurance.page", "endurance.soak", "speed.ablation.processes", "speed.ablation.__main__"),
-    *("speed.call_cost", "speed.camera_frames", "speed.growth.__main__", "speed.startup"),
-    "speed.variants",
+    *("speed.call_cost", "speed.growth.__main__", "speed.startup"),
 ]
 
 

@@ -46,14 +46,12 @@ def test_help_is_the_docstring_line_for_line() -> None:
     [
         ("speed.call_cost", ["nowhere"], "call_cost: cannot read nowhere/annotations.json"),
         ("accuracy.weightings", ["mnist-lenet", "nowhere"], "weightings: cannot read nowhere/"),
-        ("speed.variants", ["x", "nowhere", "--material", "x"], "variants: cannot read nowhere/"),
         ("accuracy.peers.peers", ["nowhere"], "peers: cannot read nowhere/annotations.json"),
         ("accuracy.peers.peers", ["--report", "--out", "a.json"], "peers: .*a.json: No such file"),
         ("accuracy.peers.peers", ["nowhere", "--only", "x"], "peers: --subset and --only need"),
         ("accuracy.peers.fetch", ["benchmarks"], "fetch: .*benchmarks lies inside the checkout"),
         ("arm.count", ["x", "nowhere"], "count: cannot read nowhere/annotations.json"),
         ("arm.budget", ["nowhere", "--check"], "budget: no emulated Python in nowhere; bash"),
-        ("speed.camera_frames", ["nowhere"], "camera_frames: no emulated Python in nowhere; bash"),
         ("accuracy.flicker", ["nowhere.mp4"], "flicker: no such file or folder: nowhere.mp4"),
     ],
 )

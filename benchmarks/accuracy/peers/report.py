@@ -69,14 +69,17 @@ def _equal_cost(detectors: Sequence[Record]) -> list[str]:
     rows = []
     for detector in ours:
         cost = detector["cpu_ms"]["median"]
-        own = [_cell(detector, figure, bold=False) for figure in COMPARED]
-        rows.append([f"**{detector['name']}**", f"{cost:.1f}", *own])
+        cells = [f"{detector['name']}, {cost:.1f} ms"]
+        cells.append(", ".join(_cell(detector, figure, bold=False) for figure in COMPARED))
         for family in families:
             members = [d for d in detectors if d["family"] == family]
-            cells = [_shrunk(members, figure, cost) for figure in COMPARED]
-            rows.append([f"{family}, shrunk", f"{cost:.1f}", *cells])
-    title = "At equal CPU time (a peer's score between its two nearest sides; - where it has none):"
-    return [title, table(["detector", "CPU ms", *(COLUMNS[f] for f in COMPARED)], rows)]
+            cells.append(", ".join(_shrunk(members, figure, cost) for figure in COMPARED))
+        rows.append(cells)
+    title = (
+        f"{', '.join(COLUMNS[f] for f in COMPARED)} at equal CPU time (a peer's score between its "
+        "two nearest sides; - where it has none):"
+    )
+    return [title, table(["detector", "its own", *families], rows)]
 
 
 def _shrunk(members: Sequence[Record], figure: str, cost: float) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks.harness.benchmark import heading, table
 from benchmarks.harness.record import Record, spread
-from benchmarks.speed.growth.points import OURS, OWN_SIDE, PEER
+from benchmarks.speed.growth.points import OURS, OWN_SIDE, PEER, THREADS
 
 Quantity = Callable[[Record], float]
 """A figure of a point."""
@@ -33,18 +33,20 @@ def to_markdown(record: Record) -> str:
         "points in random turns, each in a process of its own; median process-CPU ms (quartiles), "
         "peak resident MiB of the process"
     )
-    titles = {
-        "The same poster at every size; at the detector's own side, and with no shrinking:": (
-            _pixels_table
-        ),
-        "Words on a page of 1920x1080, not shrunk; stages in CPU ms; the peer does not read:": (
-            _lines_table
-        ),
-        "Threads; wall ms, median (quartiles), on cores that others use too:": _threads_table,
+    slopes_title = (
         "Slopes on logarithms: 1 is in proportion, 0 is not at all. Memory is what is above the "
-        f"imports and the frame. Large: from 640x480, or from {_MANY} regions.": _slopes_table,
-    }
-    parts = [part for title, make in titles.items() for part in (title, make(record))]
+        f"imports and the frame. In brackets: from 640x480, or from {_MANY} regions, on."
+    )
+    parts = [
+        "The same poster at every size; at the detector's own side, and with no shrinking:",
+        _pixels_table(record),
+        "Words on a page of 1920x1080, not shrunk; stages in CPU ms; the peer does not read:",
+        _lines_table(record),
+        "Threads; wall ms, median (quartiles), on cores that others use too:",
+        _threads_table(record),
+        slopes_title,
+        _slopes_list(record),
+    ]
     plot = "![Time and memory against pixels, regions and threads](speed/growth/growth.png)"
     return "\n\n".join([heading(record, note), *parts, plot])
 
@@ -183,29 +185,27 @@ def _lines_table(record: Record) -> str:
 
 
 def _threads_table(record: Record) -> str:
+    cells: dict[str, list[str]] = {}
     points = [p for p in record["points"] if p["sweep"] == "threads"]
-    rows = [
-        [
-            f"{point['detector']} @ {point['side']}",
-            f"{point['width']}x{point['height']}",
-            point["threads"],
-            spread(point["wall_ms"], 1),
-            *_cost(point),
+    for point in sorted(points, key=lambda p: (p["detector"] != OURS, p["width"], p["threads"])):
+        where = f"{point['detector']} @ {point['side']}, {point['width']}x{point['height']}"
+        times = f"{spread(point['wall_ms'], 1)}, {point['cpu_ms']['median']:.1f}"
+        cells.setdefault(where, []).append(f"{times}, {point['peak_mib']:.0f}")
+    heads = [f"{number} thread{'s' * (number > 1)}" for number in THREADS]
+    return table(["wall ms, CPU ms, MiB", *heads], [[k, *v] for k, v in cells.items()])
+
+
+def _slopes_list(record: Record) -> str:
+    lines = []
+    for name in detectors(record):
+        found = [one for one in slopes(record) if one.detector == name]
+        cells = [
+            f"{one.what} {_slope_text(one.whole)}"
+            + ("" if one.large is None else f" ({_slope_text(one.large)})")
+            for one in found
         ]
-        for point in sorted(points, key=lambda p: (p["detector"] != OURS, p["width"], p["threads"]))
-    ]
-    return table(["detector", "frame", "threads", "wall ms", "CPU ms", "MiB"], rows)
-
-
-def _slopes_table(record: Record) -> str:
-    names = detectors(record)
-    cells: dict[str, dict[str, str]] = {}
-    for one in slopes(record):
-        large = "-" if one.large is None else _slope_text(one.large)
-        text = f"{_slope_text(one.whole)}, {large}"
-        cells.setdefault(one.what, {})[one.detector] = text
-    rows = [[what, *(of.get(name, "-") for name in names)] for what, of in cells.items()]
-    return table(["slope, and of the large", *names], rows)
+        lines.append(f"- {name}: {', '.join(cells)}")
+    return "\n".join(lines)
 
 
 def _cost(point: Record) -> tuple[str, str]:
