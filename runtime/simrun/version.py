@@ -1,5 +1,4 @@
 """The version, in a room of its own: who names it imports nothing else."""
 
-from typing import Final
-
-__version__: Final = "0.1.0"
+# The build reads this line, and knows no annotation but `str`.
+__version__ = "0.1.0"
