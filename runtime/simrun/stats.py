@@ -61,6 +61,17 @@ class SourceStats:
 
 
 @dataclass(frozen=True)
+class OutputState:
+    """How one output is doing."""
+
+    name: str
+    trouble: str | None
+    """Why it is down, if it is."""
+    missed: int = 0
+    """Results that it did not get, since the start."""
+
+
+@dataclass(frozen=True)
 class StatsSnapshot:
     """The state of a run at one moment."""
 
@@ -71,7 +82,7 @@ class StatsSnapshot:
     """Could not be read."""
     regions: int
     lost_sinks: int
-    """Outputs that failed and were given up."""
+    """Times that an output went down."""
     busy_ms: float
     """Sum of the frames' total latencies."""
     rate: float
@@ -82,6 +93,7 @@ class StatsSnapshot:
     """Of the last `WINDOW` frames, oldest first."""
     source: SourceStats | None
     """Counts of a live source; None for files."""
+    outputs: tuple[OutputState, ...] = ()
 
 
 class RunStats:
@@ -97,11 +109,16 @@ class RunStats:
         self._moments: deque[float] = deque(maxlen=WINDOW)
         self._latencies: deque[Latency] = deque(maxlen=WINDOW)
         self._source: Callable[[], SourceStats | None] = lambda: None
+        self._outputs: Callable[[], tuple[OutputState, ...]] = tuple
 
     def watch(self, source: Callable[[], SourceStats | None]) -> None:
         """Ask this function for the source's own counts from now on."""
         with self._lock:
             self._source = source
+
+    def watch_outputs(self, outputs: Callable[[], tuple[OutputState, ...]]) -> None:
+        """Ask this function for the state of the outputs from now on."""
+        self._outputs = outputs
 
     @property
     def frames(self) -> int:
@@ -123,7 +140,7 @@ class RunStats:
             self._bad += 1
 
     def add_lost_sink(self) -> None:
-        """Count an output that was given up."""
+        """Count that an output went down."""
         with self._lock:
             self._lost_sinks += 1
 
@@ -144,7 +161,7 @@ class RunStats:
                 source=None,
             )
         # Asked outside the lock: the source has a lock of its own.
-        return replace(snapshot, source=source())
+        return replace(snapshot, source=source(), outputs=self._outputs())
 
     def _rate(self, now: float) -> float:
         """Intervals between frames over their span: n frames have n - 1 of them."""

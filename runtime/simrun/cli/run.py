@@ -18,13 +18,11 @@ if TYPE_CHECKING:
     from simrun.files import Existing
     from simrun.localizer import Localizer
     from simrun.result import Result
-    from simrun.run.loop import Frames
+    from simrun.run.signals import StopSignals
     from simrun.service.notify import Notifier
     from simrun.sinks.rotation import Rotation
     from simrun.sources import Source
     from simrun.stats import RunStats, StatsSnapshot
-
-    Guard = Callable[[Frames], Frames]
 
 _LIVE_HOLD: Final = 2
 """Most of the flicker goes for one frame of delay: benchmarks/accuracy/flicker.py."""
@@ -56,7 +54,7 @@ def execute(settings: Settings) -> None:
     open_it = source_opener(settings)
     outputs = _outputs(settings)
     from simrun.run.signals import Stopped, StopSignals
-    from simrun.service.notify import open_notifier
+    from simrun.service.notify import in_service, open_notifier
     from simrun.sinks.registry import need_colour
 
     localizer = load_localizer(settings)
@@ -64,11 +62,11 @@ def execute(settings: Settings) -> None:
     notifier = open_notifier()
     notifier.ready()
     try:
-        with StopSignals() as signals:
+        with StopSignals(reopen_on_hangup=in_service()) as signals:
             with signals.interruptible():
                 source = open_it(colour)
             with closing(source):
-                stats = _work(settings, source, localizer, outputs, signals.guard, notifier)
+                stats = _work(settings, source, localizer, outputs, signals, notifier)
     except Stopped:
         typer.echo("simrun: interrupted; what was written is complete", err=True)
         raise
@@ -118,7 +116,7 @@ def _work(
     source: Source,
     localizer: Localizer,
     outputs: _Outputs,
-    guard: Guard,
+    signals: StopSignals,
     notifier: Notifier,
 ) -> RunStats:
     """Open the sinks and process frame by frame."""
@@ -144,7 +142,9 @@ def _work(
             track=_tracker(settings, source),
             stats=stats,
             max_frames=most,
-            guard=lambda frames: notifier.watch(guard(frames), stats),
+            guard=lambda frames: notifier.watch(signals.guard(frames), stats),
+            stopping=signals.stopping,
+            reopening=signals.reopening,
             on_frame=lambda _: advance(1),
         )
 

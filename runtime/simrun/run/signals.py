@@ -1,4 +1,7 @@
-"""Ctrl-C and `kill`: a run ends between two frames, never within one."""
+"""Ctrl-C and `kill`: a run ends between two frames, never within one.
+
+SIGHUP is SIGTERM as well, but where files are to be opened anew on it, as services do.
+"""
 
 from __future__ import annotations
 
@@ -29,8 +32,14 @@ class StopSignals:
     Use as a context manager, in the main thread.
     """
 
-    def __init__(self) -> None:
-        """No signal so far."""
+    def __init__(self, *, reopen_on_hangup: bool = False) -> None:
+        """No signal so far.
+
+        Args:
+            reopen_on_hangup: SIGHUP asks for files to be opened anew, not for the end.
+        """
+        self._reopen_on_hangup = reopen_on_hangup
+        self._hung_up = False
         self._got: int | None = None
         self._waiting = False
         self._before: dict[int, Any] = {}
@@ -38,6 +47,9 @@ class StopSignals:
     def __enter__(self) -> StopSignals:
         """Take the signals over."""
         self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        # `nohup` has it ignored, and that is meant to last.
+        if self._reopen_on_hangup or signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            self._before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self._hang_up)
         return self
 
     def __exit__(
@@ -49,6 +61,15 @@ class StopSignals:
         """Give the signals back."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+
+    def stopping(self) -> bool:
+        """Whether the end was asked for."""
+        return self._got is not None
+
+    def reopening(self) -> bool:
+        """Whether files are to be opened anew; asking clears it."""
+        asked, self._hung_up = self._hung_up, False
+        return asked
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -80,6 +101,12 @@ class StopSignals:
             except StopIteration:
                 return
             yield item
+
+    def _hang_up(self, signum: int, frame: FrameType | None) -> None:
+        if self._reopen_on_hangup:
+            self._hung_up = True
+        else:
+            self._handle(signal.SIGTERM, frame)
 
     def _handle(self, signum: int, _: FrameType | None) -> None:
         again, self._got = self._got is not None, signum

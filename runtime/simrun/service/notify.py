@@ -5,11 +5,11 @@ sent. Three choices:
 
 - READY when the model is loaded, before the device is opened: a camera that is not there yet is
   no failure of the service, holds no boot up, and runs into no limit on the time of starting.
-- WATCHDOG only when a frame has been processed and its result has been written. A run that waits
+- WATCHDOG only when a frame has been processed and its result handed on. A run that waits
   for its camera longer than the watchdog allows is therefore started anew: from the outside, a
   camera that is away and a driver that hangs look alike, and a fresh start is the cure for both.
-- This is no sink: sinks can be given up one by one, and a run that has lost every output must end,
-  not go on being called healthy by the last one left.
+- This is no sink. An output that is down is in the status, and is no reason for a new start: a
+  full disk would be full after it, too, and the other outputs work.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Notifier:
         try:
             for frame in frames:
                 yield frame
-                # The loop is back for more: this frame's results are written.
+                # The loop is back for more: this frame's results are with their outputs.
                 if not isinstance(frame, BadFrame):
                     self._beat(stats)
         finally:
@@ -139,8 +139,9 @@ def _status(stats: RunStats) -> str:
     parts = [f"{now.frames} frames", f"{now.rate:.1f} frames/s", f"{now.regions} regions"]
     if now.bad:
         parts.append(f"{now.bad} bad")
-    if now.lost_sinks:
-        parts.append(f"{now.lost_sinks} outputs lost")
+    parts += [
+        f"{output.name} is down ({output.trouble})" for output in now.outputs if output.trouble
+    ]
     if now.source is not None:
         parts.append(f"camera {now.source.state}, {now.source.reconnects} reconnects")
     return ", ".join(parts)

@@ -76,6 +76,17 @@ class Sink(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Output:
+    """A sink that is open, as the main loop knows it."""
+
+    name: str
+    """What people call it: its file."""
+    sink: Sink
+    threaded: bool = True
+    """Whether it works in a thread of its own: it may have to wait, and does not mind where."""
+
+
 @runtime_checkable
 class Reopening(Protocol):
     """A sink whose files may be renamed under it, as rotation does."""

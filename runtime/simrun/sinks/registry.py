@@ -14,9 +14,19 @@ from types import MappingProxyType
 from typing import Final
 
 from simrun.errors import UsageError
-from simrun.sinks.base import Sink, SinkContext, StreamInfo
+from simrun.files import printable_name
+from simrun.sinks.base import Output, Sink, SinkContext, StreamInfo
 
-__all__ = ["KINDS", "Kind", "Sink", "SinkContext", "StreamInfo", "need_colour", "open_sinks"]
+__all__ = [
+    "KINDS",
+    "Kind",
+    "Output",
+    "Sink",
+    "SinkContext",
+    "StreamInfo",
+    "need_colour",
+    "open_sinks",
+]
 
 Opener = Callable[[str, SinkContext], Sink]
 
@@ -28,6 +38,8 @@ class Kind:
     open: Opener
     colour: bool = True
     """Whether it shows or stores the frames; cameras may give grey ones to those that do not."""
+    files: bool = False
+    """Whether it writes the file or folder that is its target, which may take its time."""
 
 
 def need_colour(wanted: Sequence[tuple[str, str]]) -> bool:
@@ -35,7 +47,7 @@ def need_colour(wanted: Sequence[tuple[str, str]]) -> bool:
     return any(KINDS[kind].colour for kind, _ in wanted if kind in KINDS)
 
 
-def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[Sink]:
+def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[Output]:
     """Open sinks by kind and target, all or none.
 
     Args:
@@ -47,15 +59,18 @@ def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[
         OutputError: one cannot be opened.
     """
     with ExitStack() as opened:
-        sinks = []
+        outputs = []
         for kind, target in wanted:
             if kind not in KINDS:
                 raise UsageError(f"no sink '{kind}'; known: {', '.join(KINDS)}")
             sink = KINDS[kind].open(target, context)
             opened.callback(sink.close)
-            sinks.append(sink)
+            files = KINDS[kind].files
+            # The address of a broker may hold a password.
+            name = kind if not files else "standard output" if target == "-" else target
+            outputs.append(Output(printable_name(name), sink, threaded=files))
         opened.pop_all()
-    return sinks
+    return outputs
 
 
 def _jsonl(target: str, context: SinkContext) -> Sink:
@@ -102,10 +117,10 @@ def _serve(target: str, context: SinkContext) -> Sink:
 
 KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
-        "jsonl": Kind(_jsonl, colour=False),
-        "csv": Kind(_csv, colour=False),
-        "save": Kind(_save),
-        "crops": Kind(_crops),
+        "jsonl": Kind(_jsonl, colour=False, files=True),
+        "csv": Kind(_csv, colour=False, files=True),
+        "save": Kind(_save, files=True),
+        "crops": Kind(_crops, files=True),
         "show": Kind(_show),
         "mqtt": Kind(_mqtt, colour=False),
         "serve": Kind(_serve),

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, cast
 
 import cv2
 
-from simrun.errors import OutputError, UsageError
+from simrun.errors import OutputGoneError, UsageError
 from simrun.result import Result
 from simrun.sinks.overlay import draw_overlay
 from simrun.sources.base import BadFrame, Frame
@@ -87,7 +87,7 @@ class WindowSink:
         """Show one frame; after the end was asked for nothing is shown any more.
 
         Raises:
-            OutputError: the window went wrong.
+            OutputGoneError: the window went wrong.
         """
         if self._done:
             return
@@ -97,7 +97,7 @@ class WindowSink:
             self._gui.imshow(TITLE, draw_overlay(frame.image, result))
             key = self._gui.waitKey(1)
         except cv2.error as error:
-            raise OutputError(f"the window failed: {error.err or error}") from error
+            raise OutputGoneError(f"the window failed: {error.err or error}") from error
         # The click on its cross takes effect in waitKey.
         self._open = self._is_there()
         if key & 0xFF in _QUIT_KEYS or not self._open:

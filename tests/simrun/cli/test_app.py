@@ -226,6 +226,27 @@ def test_a_closed_pipe_ends_quietly_with_5() -> None:
     assert (process.returncode, errors) == (5, closed)
 
 
+def test_a_reader_that_stops_holds_up_neither_the_other_output_nor_sigterm(tmp_path: Path) -> None:
+    rows = tmp_path / "r.csv"
+    run = ("--camera", "demo", "--model", str(STROKES), "--jsonl", "-", "--csv", str(rows))
+    with as_users_run_it(*run, stdout=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        # 64 KiB fill the pipe, which nobody reads.
+        line = process.stderr.readline()
+        while "takes nothing" not in line:
+            assert line, "it ended"
+            line = process.stderr.readline()
+        written = rows.stat().st_size
+        while rows.stat().st_size < written + 10_000:
+            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 5
+        errors = process.stderr.read()
+    assert "standard output is left behind" in errors
+    assert "1 of 2 outputs failed" in errors
+    assert rows.read_bytes().endswith(b"\r\n")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize(
     "arguments", [["--demo", "--model", str(STROKES)], ["models"], ["config"], ["--help"]], ids=str

@@ -16,7 +16,7 @@ from simrun.result import Latency, Result
 from simrun.run.loop import Frames
 from simrun.service.notify import Notifier, in_service, open_notifier
 from simrun.sources import BadFrame, Frame
-from simrun.stats import RunStats, SourceStats
+from simrun.stats import OutputState, RunStats, SourceStats
 from tests.simrun.clock import Clock
 from tests.simrun.conftest import STROKES, Run
 
@@ -109,11 +109,11 @@ def test_the_status_says_what_the_run_came_to() -> None:
     stats.watch(lambda: SourceStats("open", reconnects=3))
     stats.add(Result(4, 4, (), Latency(0, 0, 0, 0, 0, 0)))
     stats.add_bad()
-    stats.add_lost_sink()
+    stats.watch_outputs(lambda: (OutputState("a", None), OutputState("b.csv", "disk full", 3)))
     list(Notifier(sent.append).watch([GOOD], stats))
     assert sent[0] == (
-        "WATCHDOG=1\nSTATUS=1 frames, 0.0 frames/s, 0 regions, 1 bad, 1 outputs lost, "
-        "camera open, 3 reconnects"
+        "WATCHDOG=1\nSTATUS=1 frames, 0.0 frames/s, 0 regions, 1 bad, "
+        "b.csv is down (disk full), camera open, 3 reconnects"
     )
 
 

@@ -22,7 +22,7 @@ from simrun.localizer import Localizer
 from simrun.progress import Advance
 from simrun.run.loop import run
 from simrun.sinks.jsonl import JsonlSink
-from simrun.sinks.registry import StreamInfo
+from simrun.sinks.registry import Output, StreamInfo
 from simrun.sources import BadFrame, Frame
 from simtool.data.annotations import AnnotatedImage, AnnotatedSet
 from simtool.evaluation.predictions import Predictions, read_predictions
@@ -194,7 +194,7 @@ def predict(
     meta, source = localizer.meta, AnnotatedSource(dataset)
     info = StreamInfo(meta.name, localizer.bundle.sha256, source.name, source.rate)
     sink = JsonlSink(str(target), info)
-    run(source, localizer, [sink], on_frame=lambda _: advance(1))
+    run(source, localizer, [Output(str(target), sink)], on_frame=lambda _: advance(1))
     return ModelRecord(
         name=meta.name,
         sha256=localizer.bundle.sha256,

@@ -66,6 +66,7 @@ def _status(now: StatsSnapshot, stale: bool) -> dict[str, Any]:
         "bad": now.bad,
         "regions": now.regions,
         "lost_sinks": now.lost_sinks,
+        "outputs_down": [output.name for output in now.outputs if output.trouble],
         "rate": round(now.rate, 2),
         "age_s": None if now.age_s is None else round(now.age_s, 2),
         "stale": stale,

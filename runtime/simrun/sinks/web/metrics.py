@@ -120,7 +120,12 @@ def _about_run(info: StreamInfo, now: StatsSnapshot) -> Iterator[Metric]:
     yield _one("simrun_frames_total", "counter", "Frames processed.", now.frames)
     yield _one("simrun_bad_frames_total", "counter", "Frames that could not be read.", now.bad)
     yield _one("simrun_regions_total", "counter", "Regions found.", now.regions)
-    yield _one("simrun_lost_outputs_total", "counter", "Outputs given up.", now.lost_sinks)
+    text = "Times that an output went down."
+    yield _one("simrun_lost_outputs_total", "counter", text, now.lost_sinks)
+    up: list[Sample] = [("", {"output": o.name}, float(o.trouble is None)) for o in now.outputs]
+    yield "simrun_output_up", "gauge", "Whether an output takes results.", up
+    missed: list[Sample] = [("", {"output": o.name}, o.missed) for o in now.outputs]
+    yield "simrun_output_missed_total", "counter", "Results that it did not get.", missed
     yield _one("simrun_frame_rate", "gauge", "Frames per second, over ten seconds.", now.rate)
     if now.age_s is not None:
         text = "Time since the last processed frame."

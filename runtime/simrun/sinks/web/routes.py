@@ -166,6 +166,11 @@ class Site:
         if self._is_stale():
             text = f"no frame was processed for {age:.1f} s; the limit is {self._limits.stale_s} s"
             raise HttpError(503, text)
+        outputs = self._run.stats.snapshot().outputs
+        if down := [
+            f"{output.name} is down: {output.trouble}" for output in outputs if output.trouble
+        ]:
+            raise HttpError(503, "; ".join(down))
         await client.send(Response(200, f"ok, {age:.1f} s since the last frame\n".encode()))
 
     async def _metrics(self, request: Request, client: Connection) -> None:

@@ -13,6 +13,7 @@ import simrun
 from simrun.errors import UsageError
 from simrun.sinks.web.connection import Limits
 from simrun.sources import BadFrame, Frame
+from simrun.stats import OutputState
 from tests.simrun.web import (
     LATENCY,
     decode,
@@ -138,6 +139,25 @@ def test_health_is_the_age_of_the_last_processed_frame() -> None:
             assert next_event(client, "status")["stale"] is True
     assert (before_the_first.status, fresh.status, stale.status) == (503, 200, 503)
     assert stale.body == b"no frame was processed for 3.5 s; the limit is 3 s\n"
+
+
+def test_health_names_the_output_that_is_down_until_it_is_back() -> None:
+    states = [
+        OutputState("r.jsonl", "No space left on device", missed=7),
+        OutputState("r.csv", None),
+    ]
+    with open_page() as page:
+        page.show()
+        page.stats.watch_outputs(lambda: tuple(states))
+        down = page.ask("/healthz")
+        assert page.gauge('simrun_output_up{output="r.jsonl"}') == 0
+        assert page.gauge('simrun_output_up{output="r.csv"}') == 1
+        assert page.gauge('simrun_output_missed_total{output="r.jsonl"}') == 7
+        with page.open("/events") as client:
+            assert next_event(client, "status")["outputs_down"] == ["r.jsonl"]
+        states[0] = OutputState("r.jsonl", None, missed=7)
+        assert page.ask("/healthz").status == 200
+    assert (down.status, down.body) == (503, b"r.jsonl is down: No space left on device\n")
 
 
 def test_metrics() -> None:

@@ -184,7 +184,7 @@ function drawCounts() {
   } else {
     counts.push(["Unreadable", status.bad]);
   }
-  if (status.lost_sinks) counts.push(["Lost outputs", status.lost_sinks]);
+  if (status.outputs_down.length) counts.push(["Outputs down", status.outputs_down.join(", ")]);
   counts.push(["Running", duration(status.uptime_s)]);
   const pairs = counts.map(([name, value]) => {
     const pair = make("div");
