@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE, Bundle, load_bundle, verify_embedded
+from simrun.bundle.metadata import Task
 from simrun.errors import ModelError, UsageError
 from simrun.images.read import Image, check_frame, to_channels
 from simrun.inference.providers import Provider, available_providers
@@ -61,9 +62,7 @@ class Localizer:
         self.side = side or bundle.meta.side
         self.threads = config.threads
         self._clock = clock
-        self.region_options = RegionOptions.from_rules(
-            bundle.meta.map_threshold, bundle.meta.region_threshold, dict(bundle.meta.regions)
-        )
+        self.region_options = RegionOptions.of(bundle.meta)
         """Thresholds and rules in force; may be replaced between frames."""
         self._localizer = Engine(bundle.localizer, config, what=LOCALIZER_FILE)
         verify_embedded(bundle, self._localizer.custom_metadata)
@@ -143,7 +142,7 @@ class Localizer:
         planes = heatmap.values
         if len(planes) == 1:
             names = (None,)
-        elif not self.region_options.lines:
+        elif self.meta.task is Task.OBJECTS:
             # A thing answers in the maps of all classes that are like it, and is one thing.
             names, planes = (None,), planes.max(axis=0, keepdims=True)
         return [
@@ -158,9 +157,7 @@ class Localizer:
         quads = _quads([line.quad for _, line in found], heatmap)
         readings: list[Reading] = [Reading("", ())] * len(quads)
         if self._classifier is not None:
-            # What stands in no line is no character, but a thing that is named as a whole.
-            is_text = self.meta.channels == 1 and self.region_options.lines
-            read = read_regions if is_text else label_regions
+            read = read_regions if self.meta.task is Task.TEXT else label_regions
             readings = read(self._classifier, self.meta.classes, self.meta.crop_size, seen, quads)
         return tuple(
             Region(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Final
 
 from simrun.files import printable_name
+
+if TYPE_CHECKING:
+    # Only the names: importing them here would load numpy for `simrun --help`.
+    import numpy as np
+    from numpy.typing import NDArray
 
 SCHEMA: Final = "simrun/1"
 
@@ -104,7 +106,7 @@ class Heatmap:
 
     def to_frame(self, cells: NDArray[np.floating]) -> NDArray[np.float64]:
         """Frame pixels of points given in cells, (..., 2) as (x, y)."""
-        return np.asarray(cells, np.float64) * self.pitch + self.origin
+        return cells.astype("float64", copy=False) * self.pitch + self.origin
 
 
 @dataclass(frozen=True)

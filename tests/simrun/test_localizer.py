@@ -15,6 +15,7 @@ import pytest
 
 from simrun import Localizer
 from simrun.bundle.load import load_bundle
+from simrun.bundle.metadata import Task
 from simrun.errors import SourceError, UsageError
 from simrun.images.read import to_bgr
 from simrun.localizer import require_side
@@ -55,17 +56,17 @@ def test_lines_are_found_map_by_map_and_a_thing_in_all_maps_at_once(
     localizer.meta = replace(localizer.meta, heatmap_channels=("digits", "letters"))
     found = [(r.channel, round(r.score, 3)) for r in localizer(bars).regions]
     assert found == [("digits", 0.8), ("letters", 0.9)]
-    localizer.region_options = replace(localizer.region_options, lines=0.0)
+    localizer.meta = replace(localizer.meta, task=Task.OBJECTS)
     found = [(r.channel, round(r.score, 3)) for r in localizer(bars).regions]
     assert found == [(None, 0.9)]
 
 
 @pytest.mark.parametrize(
-    ("channels", "lines", "how"),
-    [(1, 1.0, "read"), (1, 0.0, "named"), (3, 1.0, "named"), (3, 0.0, "named")],
+    ("channels", "task", "how"),
+    [(1, Task.TEXT, "read"), (1, Task.OBJECTS, "named"), (3, Task.OBJECTS, "named")],
 )
-def test_only_lines_of_grey_are_read_character_by_character(
-    bars: np.ndarray, monkeypatch: pytest.MonkeyPatch, channels: int, lines: float, how: str
+def test_the_task_says_whether_regions_are_read_or_named(
+    bars: np.ndarray, monkeypatch: pytest.MonkeyPatch, channels: int, task: Task, how: str
 ) -> None:
     values = np.zeros((1, 60, 80), np.float32)
     values[0, 10:20, 10:20] = 0.8
@@ -74,8 +75,7 @@ def test_only_lines_of_grey_are_read_character_by_character(
     monkeypatch.setattr("simrun.localizer.read_regions", lambda *_: [Reading("read", (1.0,))])
     monkeypatch.setattr("simrun.localizer.label_regions", lambda *_: [Reading("named", (1.0,))])
     localizer = Localizer.load(STROKES)
-    localizer.meta = replace(localizer.meta, channels=channels)
-    localizer.region_options = replace(localizer.region_options, lines=lines)
+    localizer.meta = replace(localizer.meta, channels=channels, task=task)
     assert [region.label for region in localizer(bars).regions] == [how]
 
 

@@ -80,7 +80,8 @@ def verify_embedded(bundle: Bundle, custom_metadata: Mapping[str, str]) -> None:
             f"{bundle.path / LOCALIZER_FILE} has no '{METADATA_KEY}' metadata: it was not made by "
             "'simtool export'"
         )
-    if _parse(embedded, f"the metadata inside {LOCALIZER_FILE}") != bundle.meta.to_json():
+    data = _parse(embedded, f"the metadata inside {LOCALIZER_FILE}")
+    if BundleMeta.from_json(data) != bundle.meta:
         raise ModelError(
             f"{bundle.path / METADATA_FILE} differs from the metadata inside {LOCALIZER_FILE}; "
             "restore it or export the model again"

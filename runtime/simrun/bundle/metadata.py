@@ -5,15 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
+from enum import StrEnum
 from typing import Any, Final
 
 from simrun.errors import ModelError, brief
 
-SCHEMA: Final = "similarnet-bundle/1"
+SCHEMA: Final = "similarnet-bundle/2"
+_FIRST_SCHEMA: Final = "similarnet-bundle/1"
+"""Still read. It had no task; a rule of the regions, `lines`, stood in its place."""
 
 _POLARITIES: Final = ("bright", "dark", "both")
 _LARGEST: Final = 1e9
 """Greatest number, without its sign, in a field that the runtime works with."""
+
+
+class Task(StrEnum):
+    """What a model finds."""
+
+    TEXT = "text"
+    """Lines of characters, each character read by itself."""
+    OBJECTS = "objects"
+    """Things that stand by themselves, each named as a whole."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +38,8 @@ class BundleMeta:
 
     name: str
     """Name of the model, for instance `mnist-lenet`."""
+    task: Task
+    """What it finds: how its heatmap becomes regions, and how they are read."""
     classes: tuple[str, ...]
     """Label of each output of `classifier.onnx`, in order."""
     heatmap_channels: tuple[str, ...]
@@ -83,6 +97,8 @@ class BundleMeta:
         self._require("side", 32 <= self.side <= 16384, "32 to 16384")
         self._require("crop_size", 8 <= self.crop_size <= 512, "8 to 512")
         self._require("channels", self.channels in (1, 3), "1 or 3")
+        grey = self.channels == 1 or self.task is not Task.TEXT
+        self._require("channels", grey, "1 where the task is text")
         self._require("region_threshold", 0 <= self.region_threshold <= 1, "0 to 1")
         self._require("map_threshold", 0 < self.map_threshold < float("inf"), "above 0")
         self._require("heatmap_channels", len(self.heatmap_channels) >= 1, "at least one name")
@@ -114,17 +130,19 @@ class BundleMeta:
         """Read the metadata from a JSON object.
 
         Raises:
-            ModelError: it is not an object of schema `similarnet-bundle/1`, a field is missing,
+            ModelError: it is not an object of a schema that is known, a field is missing,
                 unknown or of the wrong type, or a value is out of range.
         """
         if not isinstance(data, dict):
             raise ModelError(f"bundle metadata is a JSON {type(data).__name__}, not an object")
         schema = data.get("schema")
-        if schema != SCHEMA:
+        if schema not in (SCHEMA, _FIRST_SCHEMA):
             raise ModelError(
                 f"bundle schema is {brief(schema)}, this version reads {SCHEMA!r}; export it again"
             )
         values = {key: value for key, value in data.items() if key not in ("schema", "files")}
+        if schema == _FIRST_SCHEMA:
+            values = _with_task(values)
         known = {f.name for f in fields(cls)}
         required = {f.name for f in fields(cls) if f.default is f.default_factory is MISSING}
         if missing := sorted(required - values.keys()):
@@ -133,6 +151,22 @@ class BundleMeta:
             names = ", ".join(brief(name)[1:-1] for name in unknown[:5])
             raise ModelError(f"bundle metadata has unknown fields: {names}; update similarnet")
         return cls(**{key: _typed(key, value) for key, value in values.items()})
+
+
+def _with_task(values: dict[str, Any]) -> dict[str, Any]:
+    """Fields of the first schema with the task that followed from them.
+
+    What was in colour, or did not stand in lines, was named as a whole.
+    """
+    if "task" in values:
+        raise ModelError(f"bundle field 'task' is none of {_FIRST_SCHEMA}; export the model again")
+    regions, lines = values.get("regions"), 1.0
+    if isinstance(regions, dict) and _is_number(regions.get("lines")) and regions["lines"] >= 0:
+        lines = regions["lines"]
+        regions = {rule: value for rule, value in regions.items() if rule != "lines"}
+        values = values | {"regions": regions}
+    is_text = values.get("channels", 1) == 1 and lines > 0
+    return values | {"task": Task.TEXT if is_text else Task.OBJECTS}
 
 
 _RECORDS: Final = frozenset({"weighting", "ablation", "accuracy", "training", "export", "versions"})
@@ -150,6 +184,8 @@ def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - the dataclass fie
         return float(value)  # type: ignore[arg-type]
     if name in _STRINGS and _is_text(value):
         return value
+    if name == "task" and isinstance(value, str):
+        return _task(value)
     if isinstance(value, list):
         if name in _STRING_LISTS and all(map(_is_text, value)):
             return tuple(value)
@@ -164,6 +200,16 @@ def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - the dataclass fie
     if name in _RECORDS and isinstance(value, dict):
         return value
     raise ModelError(f"bundle field '{name}' has the wrong type: {brief(value)}")
+
+
+def _task(value: str) -> Task:
+    try:
+        return Task(value)
+    except ValueError:
+        raise ModelError(
+            f"bundle field 'task' is {brief(value)}; this version knows {', '.join(Task)}: update "
+            "similarnet, or export the model again"
+        ) from None
 
 
 def _is_number(value: object) -> bool:

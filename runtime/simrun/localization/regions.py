@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from simrun.bundle.metadata import BundleMeta, Task
 from simrun.errors import ModelError
 from simrun.localization.lines import Floats, Parts, Points, box_groups, join_parts, principal_axis
 
@@ -52,9 +53,6 @@ class RegionOptions:
     """Smaller components are dropped before lines are formed, in cells."""
     min_height: float = 0.0
     """Regions that are lower, or narrower, are not reported."""
-    lines: float = 1.0
-    """1: components that stand side by side are a line of text; 0: each is a region by itself, a
-    thing that is named as a whole."""
     valley: float = 0.0
     """A cell lower than this share of the heights both above and below it parts two lines that
     touch; 0 parts nothing."""
@@ -70,16 +68,17 @@ class RegionOptions:
     """Height of a region over the height of its cells."""
     grow_along: float = 0.0
     """What each end of a region gains, over its height."""
+    task: Task = Task.TEXT
+    """Of text, components that stand side by side are a line; an object is a region by itself."""
 
     @classmethod
-    def from_rules(
-        cls, map_threshold: float, region_threshold: float, rules: dict[str, float]
-    ) -> RegionOptions:
-        """The two thresholds and the rules that a bundle carries.
+    def of(cls, meta: BundleMeta) -> RegionOptions:
+        """The task, the two thresholds and the rules that a bundle carries.
 
         Raises:
             ModelError: a rule is not known, negative or absurdly large.
         """
+        rules = dict(meta.regions)
         if unknown := sorted(rules.keys() - RULES):
             raise ModelError(
                 f"bundle field 'regions' has unknown rules: {', '.join(unknown)}; update similarnet"
@@ -89,12 +88,13 @@ class RegionOptions:
                 f"bundle field 'regions' has rules outside 0 to {LARGEST_RULE:g}: "
                 f"{', '.join(wrong)}"
             )
-        return cls(map_threshold, region_threshold, **rules)
+        return cls(meta.map_threshold, meta.region_threshold, **rules, task=meta.task)
 
 
 RULES: Final = frozenset(field.name for field in fields(RegionOptions)) - {
     "map_threshold",
     "region_threshold",
+    "task",
 }
 
 
@@ -120,7 +120,7 @@ def find_regions(heatmap: NDArray[np.float32], options: RegionOptions) -> list[T
     if len(parts.area) == 0:
         return []
     groups = np.arange(len(parts.area))
-    if options.lines and len(parts.area) > 1:
+    if options.task is Task.TEXT and len(parts.area) > 1:
         groups = join_parts(
             parts, gap=options.join_gap, offset=options.join_offset, ratio=options.join_ratio
         )

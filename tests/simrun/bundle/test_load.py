@@ -14,9 +14,10 @@ import onnx
 import pytest
 
 from simrun.bundle.load import find_bundle, load_bundle
-from simrun.bundle.metadata import BundleMeta
+from simrun.bundle.metadata import BundleMeta, Task
 from simrun.errors import ModelError
 from simrun.localizer import Localizer
+from tests.conftest import STROKES
 
 
 def rehash(folder: Path, name: str) -> None:
@@ -41,6 +42,47 @@ def test_what_was_written_is_read_back(strokes: Path) -> None:
     assert BundleMeta.from_json(bundle.meta.to_json()) == bundle.meta
     assert bundle.sha256 == hashlib.sha256((strokes / "localizer.onnx").read_bytes()).hexdigest()
     assert bundle.classifier is not None
+
+
+def test_a_bundle_of_the_first_schema_is_read_and_run(bars: np.ndarray) -> None:
+    old, new = (load_bundle(folder) for folder in (STROKES.with_name("strokes_schema_1"), STROKES))
+    assert old.meta == new.meta
+    assert old.meta.task is Task.TEXT
+    assert Localizer(old)(bars).regions == Localizer(new)(bars).regions
+
+
+@pytest.mark.parametrize(
+    ("fields", "task"),
+    [
+        ({}, Task.TEXT),
+        ({"regions": {"lines": 1.0}}, Task.TEXT),
+        ({"regions": {"lines": 0.0}}, Task.OBJECTS),
+        ({"channels": 3}, Task.OBJECTS),
+        ({"channels": 3, "regions": {"lines": 0}}, Task.OBJECTS),
+    ],
+)
+def test_the_task_of_a_bundle_of_the_first_schema_is_what_it_was_used_for(
+    fields: dict[str, object], task: Task
+) -> None:
+    data = json.loads((STROKES.with_name("strokes_schema_1") / "model.json").read_text())
+    meta = BundleMeta.from_json(data | fields)
+    assert (meta.task, dict(meta.regions)) == (task, {})
+    assert BundleMeta.from_json(meta.to_json()) == meta
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"regions": {"lines": "no"}}, "'regions' has the wrong type"),
+        ({"regions": [0]}, "'regions' has the wrong type"),
+        ({"channels": 2}, "'channels' is 2; it must be 1 or 3"),
+        ({"task": "text"}, "'task' is none of similarnet-bundle/1"),
+    ],
+)
+def test_bad_metadata_of_the_first_schema_is_named(fields: dict[str, object], message: str) -> None:
+    data = json.loads((STROKES.with_name("strokes_schema_1") / "model.json").read_text())
+    with pytest.raises(ModelError, match=message):
+        BundleMeta.from_json(data | fields)
 
 
 def test_one_flipped_byte_is_noticed(strokes: Path) -> None:
@@ -174,6 +216,10 @@ def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
         ({"map_threshold": 0}, "'map_threshold' is 0.0; it must be above 0"),
         ({"region_threshold": 1.5}, "'region_threshold' is 1.5"),
         ({"layer": ...}, "lacks layer"),
+        ({"task": ...}, "lacks task"),
+        ({"task": "digits"}, "'task' is 'digits'; this version knows text, objects"),
+        ({"task": 1}, "'task' has the wrong type: 1"),
+        ({"channels": 3}, "'channels' is 3; it must be 1 where the task is text"),
         ({"regions": {"min_height": "tall"}}, "'regions' has the wrong type"),
         ({"colour": "red"}, "unknown fields: colour"),
         ({"files": ...}, "lists no hash"),

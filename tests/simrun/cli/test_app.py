@@ -16,6 +16,7 @@ import pytest
 
 from simrun import __version__
 from simrun.bundle.load import list_models
+from simrun.bundle.metadata import Task
 from simrun.config.schema import Settings
 from simrun.errors import SourceError
 from simrun.sources import SourceOptions
@@ -153,7 +154,8 @@ def test_a_camera_is_asked_for_colour_where_it_is_made_use_of(
     from simrun.sources import registry
 
     localizer = run.load_localizer(Settings(model=str(STROKES)))
-    localizer.meta = replace(localizer.meta, channels=channels)
+    task = Task.TEXT if channels == 1 else Task.OBJECTS
+    localizer.meta = replace(localizer.meta, task=task, channels=channels)
     monkeypatch.setattr(run, "load_localizer", lambda _: localizer)
     asked: list[SourceOptions] = []
 

@@ -174,7 +174,7 @@ def _like(value: object) -> st.SearchStrategy[Any]:
         return _TEXTS
     if isinstance(value, list):
         return st.lists(_NUMBERS | _TEXTS, max_size=4) | st.lists(_TEXTS, max_size=4)
-    rules = ("min_area", "min_height", "lines", "valley", "valley_reach", "join_gap", "grow_along")
+    rules = ("min_area", "min_height", "valley", "valley_reach", "join_gap", "grow_along")
     return st.dictionaries(st.sampled_from(rules), _NUMBERS, max_size=4)
 
 

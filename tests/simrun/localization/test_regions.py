@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -10,8 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simrun.bundle.load import load_bundle
+from simrun.bundle.metadata import Task
 from simrun.errors import ModelError
 from simrun.localization.regions import MAX_COMPONENTS, RegionOptions, find_regions
+from tests.conftest import STROKES
 
 
 def blank() -> np.ndarray:
@@ -78,10 +83,10 @@ def test_characters_side_by_side_are_one_line() -> None:
 
 @pytest.mark.parametrize(
     ("rules", "found"),
-    [({}, 1), ({"lines": 0.0}, 2), ({"join_gap": 0.5}, 2), ({"join_gap": 0.9}, 1)],
+    [({}, 1), ({"task": Task.OBJECTS}, 2), ({"join_gap": 0.5}, 2), ({"join_gap": 0.9}, 1)],
 )
 def test_neighbours_are_joined_up_to_the_gap_and_where_there_are_lines(
-    rules: dict[str, float], found: int
+    rules: dict[str, Any], found: int
 ) -> None:
     heatmap = blank()
     heatmap[20:30, 10:20] = heatmap[20:30, 28:38] = 1
@@ -234,10 +239,15 @@ def test_a_filled_rectangle_is_its_own_box_clockwise_from_the_top_left(
 
 
 def test_rules_of_a_bundle_are_checked() -> None:
-    assert RegionOptions.from_rules(0.5, 0.6, {"valley": 0.9}).valley == 0.9
-    extremes = RegionOptions.from_rules(0.5, 0.6, {"lines": 0.0, "min_area": 10_000.0})
-    assert (extremes.lines, extremes.min_area) == (0.0, 10_000.0)
+    meta = load_bundle(STROKES).meta
+
+    def read(**rules: float) -> RegionOptions:
+        return RegionOptions.of(replace(meta, task=Task.OBJECTS, regions=rules))
+
+    assert read(valley=0.9) == RegionOptions(0.5, 0.6, valley=0.9, task=Task.OBJECTS)
+    extremes = read(valley=0.0, min_area=10_000.0)
+    assert (extremes.valley, extremes.min_area) == (0.0, 10_000.0)
     with pytest.raises(ModelError, match="unknown rules: vally"):
-        RegionOptions.from_rules(0.5, 0.6, {"vally": 0.9})
+        read(vally=0.9)
     with pytest.raises(ModelError, match="rules outside 0 to 10000: join_gap"):
-        RegionOptions.from_rules(0.5, 0.6, {"join_gap": -1.0})
+        read(join_gap=-1.0)

@@ -69,6 +69,7 @@ def eval_command(
     pictures, into the output folder. Where the model finds things rather than text, their names
     are scored too, into names.json.
     """
+    from simrun.bundle.metadata import Task
     from simtool.data.annotations import load_annotations
     from simtool.files import staged_folder
     from simtool.reporting.eval_page import text_table
@@ -84,7 +85,8 @@ def eval_command(
         else:
             record = _take_predictions(model, predictions, folder)
         evaluation = _write_results(pictures, record, folder)
-        names = _write_names(pictures, folder) if record.whole else None
+        is_named = record.task is Task.OBJECTS
+        names = _write_names(pictures, folder) if is_named else None
     typer.echo(text_table(evaluation))
     if names is not None:
         typer.echo(f"\n{names}")

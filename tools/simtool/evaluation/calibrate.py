@@ -225,7 +225,7 @@ def _climb(
 def _moved(random: np.random.Generator, options: RegionOptions) -> RegionOptions:
     """One to three of the rules moved, within their ranges."""
     names = random.choice(list(RANGES), int(random.integers(1, 4)), replace=False)
-    moved = {}
+    moved: dict[str, Any] = {}
     for name in names:
         low, high = RANGES[name]
         step = random.normal(0, _STEP) * (high - low)
@@ -260,6 +260,7 @@ def with_point(
 ) -> BundleMeta:
     """Metadata with the chosen thresholds, rules and side, and the curve they are from."""
     rules = asdict(chosen.options)
+    del rules["task"]  # the model's own, which no search moves
     thresholds = {name: rules.pop(name) for name in ("map_threshold", "region_threshold")}
     curve = {**record, "chosen": chosen.side, "curve": [point.to_json() for point in points]}
     return replace(

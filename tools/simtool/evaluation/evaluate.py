@@ -16,6 +16,7 @@ import numpy as np
 import onnxruntime as ort
 
 from simrun import __version__
+from simrun.bundle.metadata import Task
 from simrun.errors import SourceError, UsageError
 from simrun.images.read import read_image
 from simrun.localizer import Localizer
@@ -44,8 +45,8 @@ class ModelRecord:
     """Working side in pixels; this and the thresholds are None for predictions from a file."""
     map_threshold: float | None = None
     region_threshold: float | None = None
-    whole: bool = False
-    """Whether it finds things that are named as wholes, not text."""
+    task: Task = Task.TEXT
+    """What it finds; of predictions from a file it is not known, and text is what is scored."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Evaluation:
         return {
             "schema": SCHEMA,
             # What kind of model it is shows in which other files are there.
-            "model": {k: v for k, v in vars(self.model).items() if k != "whole"},
+            "model": {k: v for k, v in vars(self.model).items() if k != "task"},
             "dataset": self.dataset.name,
             "dataset_sha256": self.dataset_sha256,
             "images": len(self.dataset.images),
@@ -201,7 +202,7 @@ def predict(
         side=localizer.side,
         map_threshold=localizer.region_options.map_threshold,
         region_threshold=localizer.region_options.region_threshold,
-        whole=not localizer.region_options.lines,
+        task=meta.task,
     )
 
 

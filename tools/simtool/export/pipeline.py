@@ -242,6 +242,7 @@ def _metadata(
     spec, geometry, weighting = built.spec, built.geometry, built.weighting
     return BundleMeta(
         name=name,
+        task=options.task,
         classes=reader.shown,
         heatmap_channels=spec.shown if weighting.per_class else (spec.target,),
         layer=spec.layer,

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-from simrun.bundle.metadata import BundleMeta
+from simrun.bundle.metadata import BundleMeta, Task
 from simtool.data import CARRIED
 from simtool.export.heatmap_graph import Polarity, Pool
 from simtool.export.origin import Origin
@@ -20,13 +20,13 @@ _SMALLEST_SIDE: Final = 320
 
 FOLDER_EXPORT: Final[Mapping[str, Any]] = MappingProxyType(
     {
+        "task": Task.OBJECTS,
         "side": 320,
         "scales": (1.0, 0.5),
         "weights": WeightingOptions(per_class=True),
         "map_threshold": 0.45,
         "region_threshold": 0.0,
         "regions": {
-            "lines": 0.0,
             "seed_threshold": 0.72,
             "grow_across": 1.3,
             "grow_along": 0.15,
@@ -42,6 +42,7 @@ its growth undoes that a core is what is found."""
 class ExportOptions:
     """How a bundle is made."""
 
+    task: Task = Task.TEXT
     weighting: str = "signed"
     weights: WeightingOptions = field(default_factory=WeightingOptions)
     pool: Pool = "keep"
@@ -74,6 +75,7 @@ def with_defaults(previous: BundleMeta | None) -> ExportOptions:
         per_class=used["per_class"],
     )
     return ExportOptions(
+        task=previous.task,
         weighting=used["method"],
         weights=weights,
         pool=made["pool"],
@@ -95,5 +97,6 @@ def preset(origin: Origin) -> ExportOptions:
     if foreign is not None:
         # Colours have no polarity, and things do not stand in lines as characters do.
         side = max(_SMALLEST_SIDE, foreign.crop_size)
-        return ExportOptions(polarity="bright", side=side, regions={"join_gap": 0.0})
+        task = Task.TEXT if foreign.channels == 1 else Task.OBJECTS
+        return ExportOptions(task, polarity="bright", side=side, regions={"join_gap": 0.0})
     return ExportOptions(**FOLDER_EXPORT) if origin.data in CARRIED else ExportOptions()
