@@ -1,13 +1,13 @@
 """What an ablation is of: a network, the layer of it, and the data that it is measured on.
 
-`open_run` takes a network that `simtool train` made, on its own data; `open_model` one from
-somebody else's code, on a folder of pictures. From there on there is one path, for both.
+`open_target` takes a network that `simtool train` made, on its own data, or one from somebody
+else's code, on a folder of pictures. From there on there is one path, for both.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,84 +74,107 @@ class OpenedRun:
         record.save(self.folder / ABLATION_FILE)
 
 
-def open_run(folder: Path, data: Path | None, split: str, device: str = "cpu") -> OpenedRun:
-    """Open the network of a run folder and a split of the data that it was trained on.
+@dataclass(frozen=True)
+class RunSource:
+    """A network that `simtool train` made, on a split of the data that it was trained on."""
 
-    Args:
-        folder: of the run.
-        data: where the data set is; None looks where it always is.
-        split: its name, such as "train".
-        device: cpu or cuda.
+    folder: Path
+    """Of the run."""
+    data: Path | None = None
+    """Where the data set is; None looks where it always is."""
+    split: str = "train"
 
-    Raises:
-        ModelError: that is no run folder, or it is damaged.
-        UsageError: it is the run of a network from --model.
-        SourceError: the data cannot be read.
-    """
-    run = RunFolder.open(folder)
-    checkpoint = read_checkpoint(folder)
-    if checkpoint.foreign is not None:
-        raise UsageError(f"{folder} is of --model {checkpoint.net}; give --model and --weights")
-    name = run.config().recipe.data
-    images = load_split(name, split, folder if data is None and name in CARRIED else data)
-    network = checkpoint.build().to(device)
-    provenance = Provenance(
-        layer=network.spec.layer,
-        split=split,
-        data_sha256=images.sha256,
-        checkpoint_sha256=checkpoint.sha256,
-        classes=network.spec.classes,
-    )
-    target = Target(
-        network=network,
-        read=lambda indices: to_tensors(images, indices),
-        count=len(images),
-        provenance=provenance,
-        device=device,
-    )
-    return OpenedRun(target, folder)
+    def open(self, device: str) -> list[OpenedRun]:
+        """Open run and data.
+
+        Raises:
+            ModelError: that is no run folder, or it is damaged.
+            UsageError: it is the run of a network from --model.
+            SourceError: the data cannot be read.
+        """
+        run = RunFolder.open(self.folder)
+        checkpoint = read_checkpoint(self.folder)
+        if checkpoint.foreign is not None:
+            raise UsageError(
+                f"{self.folder} is of --model {checkpoint.net}; give --model and --weights"
+            )
+        name = run.config().recipe.data
+        carried = self.data is None and name in CARRIED
+        images = load_split(name, self.split, self.folder if carried else self.data)
+        network = checkpoint.build().to(device)
+        provenance = Provenance(
+            layer=network.spec.layer,
+            split=self.split,
+            data_sha256=images.sha256,
+            checkpoint_sha256=checkpoint.sha256,
+            classes=network.spec.classes,
+        )
+        target = Target(
+            network=network,
+            read=lambda indices: to_tensors(images, indices),
+            count=len(images),
+            provenance=provenance,
+            device=device,
+        )
+        return [OpenedRun(target, self.folder)]
 
 
-def open_model(
-    factory: str,
-    weights: Path,
-    takes: InputFormat,
-    data: Path,
-    folder: Path,
-    layers: Sequence[str] = (),
-    device: str = "cpu",
-) -> list[OpenedRun]:
-    """Open layers of a network from somebody else's code, with a folder of pictures.
+@dataclass(frozen=True)
+class ModelSource:
+    """Layers of a network from somebody else's code, on a folder of pictures."""
 
-    Args:
-        factory: `package.module:factory`.
-        weights: file of its state dict.
-        takes: what is known of its input.
-        data: folder of the pictures, a sub-folder a class.
-        folder: the run folder to write; of several layers, the folder of theirs, by layer.
-        layers: names of modules; none takes the last one with maps.
-        device: cpu or cuda.
+    factory: str
+    """`package.module:factory`"""
+    weights: Path
+    """File of its state dict."""
+    takes: InputFormat
+    """What is known of its input."""
+    data: Path
+    """Folder of the pictures, a sub-folder a class."""
+    folder: Path
+    """The run folder to write; of several layers, the folder of theirs, by layer."""
+    layers: Sequence[str] = ()
+    """Names of modules; none takes the last one with maps."""
 
-    Raises:
-        UsageError: an option, the factory or a layer is unknown or does not fit.
-        ModelError: factory, weights or network cannot be used.
-        SourceError: the pictures cannot be used.
-    """
-    network, tensors = load_imported(factory, weights, takes)
-    spec = network.spec
-    pictures = ImageFolder.open(
-        data, spec.crop_size, channels_named(spec.channels), spec.classes or None
-    )
-    network = network.to(device)
-    example = _example(pictures.tensors, len(pictures)).to(device)
-    _check_head(network, example, pictures)
-    chosen = tuple(layers) or (last_spatial_layer(network.model, example[:1]),)
-    for layer in chosen:
-        find_layer(network.model, layer)  # all names first: a slip must not cost the others' time
-    opened = []
-    for layer in chosen:
-        cut = network.at(layer, pictures.classes)
-        checkpoint = Checkpoint(factory, 0, tensors, {}, cut.spec)
+    def open(self, device: str) -> list[OpenedRun]:
+        """Open network and pictures; a run for each layer.
+
+        Raises:
+            UsageError: an option, the factory or a layer is unknown or does not fit.
+            ModelError: factory, weights or network cannot be used.
+            SourceError: the pictures cannot be used.
+        """
+        network, weights = load_imported(self.factory, self.weights, self.takes)
+        spec = network.spec
+        pictures = ImageFolder.open(
+            self.data, spec.crop_size, channels_named(spec.channels), spec.classes or None
+        )
+        network = network.to(device)
+        example = _example(pictures.tensors, len(pictures)).to(device)
+        _check_head(network, example, pictures)
+        layers = tuple(self.layers) or (last_spatial_layer(network.model, example[:1]),)
+        for layer in layers:
+            find_layer(network.model, layer)  # all first: a slip must not cost the others' time
+        several = len(layers) > 1
+        return [
+            self._opened(
+                network.at(layer, pictures.classes),
+                weights,
+                pictures,
+                self.folder / layer if several else self.folder,
+            )
+            for layer in layers
+        ]
+
+    def _opened(
+        self,
+        network: ForeignNet,
+        weights: Mapping[str, Tensor],
+        pictures: ImageFolder,
+        folder: Path,
+    ) -> OpenedRun:
+        layer = network.spec.layer
+        checkpoint = Checkpoint(self.factory, 0, weights, {}, network.spec)
         provenance = Provenance(
             layer=layer,
             split="all",
@@ -159,11 +182,19 @@ def open_model(
             checkpoint_sha256=checkpoint.sha256,
             classes=pictures.classes,
         )
-        target = Target(cut, pictures.tensors, len(pictures), provenance, device)
-        place = folder / layer if len(chosen) > 1 else folder
-        config = ForeignConfig(factory, str(data), pictures.sha256, layer)
-        opened.append(OpenedRun(target, place, (config, checkpoint)))
-    return opened
+        device = str(network.mean.device)
+        target = Target(network, pictures.tensors, len(pictures), provenance, device)
+        config = ForeignConfig(self.factory, str(self.data), pictures.sha256, layer)
+        return OpenedRun(target, folder, (config, checkpoint))
+
+
+def open_target(source: RunSource | ModelSource, device: str = "cpu") -> list[OpenedRun]:
+    """Open what is to be ablated; of a network from --model, a target for each layer.
+
+    Raises:
+        SimError: the errors of the source's `open`.
+    """
+    return source.open(device)
 
 
 def _example(read: Reader, count: int) -> Tensor:

@@ -6,8 +6,8 @@ Heavy imports happen inside the functions, so that `--help` answers at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +27,8 @@ from simtool.cli.options import (
 
 if TYPE_CHECKING:
     from simtool.ablation.record import AblationRecord
-    from simtool.ablation.target import OpenedRun
+    from simtool.ablation.target import ModelSource, RunSource
+    from simtool.nets.imported import InputFormat
 
 
 def register(app: typer.Typer) -> None:
@@ -126,6 +127,7 @@ def ablate(arguments: AblateArguments) -> dict[str, Any] | None:
     """
     from simtool.ablation.job import ablate_target
     from simtool.ablation.measure import AblationOptions
+    from simtool.ablation.target import open_target
     from simtool.distributed import joined
     from simtool.reporting.ablation_summary import ablation_summary
     from simtool.weighting.weigh import weighting_options
@@ -149,7 +151,9 @@ def ablate(arguments: AblateArguments) -> dict[str, Any] | None:
     summaries: dict[str, dict[str, Any]] = {}
     records: list[AblationRecord] = []
     with joined(arguments.device) as peers:
-        for opened in _opened(arguments):
+        for opened in chain.from_iterable(
+            open_target(source, arguments.device) for source in _sources(arguments)
+        ):
             if peers.leads:
                 opened.claim()
             record = ablate_target(opened.target, options, peers, arguments.deletion)
@@ -166,40 +170,44 @@ def ablate(arguments: AblateArguments) -> dict[str, Any] | None:
     return summaries.popitem()[1] if len(summaries) == 1 else {"runs": summaries, **compared}
 
 
-def _opened(arguments: AblateArguments) -> Iterator[OpenedRun]:
-    """What is to be ablated, each opened when its turn comes. Raises UsageError."""
-    from simtool.ablation.target import open_model, open_run
-    from simtool.nets.imported import InputFormat
+def _sources(arguments: AblateArguments) -> list[RunSource] | list[ModelSource]:
+    """What is to be ablated. Raises UsageError where the options do not go together."""
+    from simtool.ablation.target import ModelSource, RunSource
     from simtool.runs.folder import trained_seeds
 
     if arguments.model is None:
         run = _checked_run(arguments)
-        for folder in trained_seeds(run) if arguments.seeds else [run]:
-            yield open_run(folder, arguments.data, arguments.split, arguments.device)
-        return
+        folders = trained_seeds(run) if arguments.seeds else [run]
+        return [RunSource(folder, arguments.data, arguments.split) for folder in folders]
     if arguments.run is not None or arguments.seeds:
         raise UsageError("--model and a run folder do not go together; leave one of them out")
     if not arguments.weights or arguments.data is None or arguments.out is None:
         raise UsageError("--model needs --weights FILE, --data FOLDER and --out RUN")
-    takes = InputFormat(
+    several = len(arguments.weights) > 1
+    return [
+        ModelSource(
+            factory=arguments.model,
+            weights=file,
+            takes=_takes(arguments),
+            data=arguments.data,
+            folder=arguments.out / f"checkpoint-{index}" if several else arguments.out,
+            layers=arguments.layer or (),
+        )
+        for index, file in enumerate(arguments.weights)
+    ]
+
+
+def _takes(arguments: AblateArguments) -> InputFormat:
+    """What the network of --model takes, as far as it was said."""
+    from simtool.nets.imported import InputFormat
+
+    return InputFormat(
         channels=arguments.channels and str(arguments.channels),
         size=arguments.size,
         mean=_given_numbers("--mean", arguments.mean),
         std=_given_numbers("--std", arguments.std),
         classes=None if arguments.classes is None else tuple(arguments.classes.split(",")),
     )
-    several = len(arguments.weights) > 1
-    for index, file in enumerate(arguments.weights):
-        folder = arguments.out / f"checkpoint-{index}" if several else arguments.out
-        yield from open_model(
-            arguments.model,
-            file,
-            takes,
-            arguments.data,
-            folder,
-            arguments.layer or (),
-            arguments.device,
-        )
 
 
 def _checked_run(arguments: AblateArguments) -> Path:
