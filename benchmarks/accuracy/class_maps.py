@@ -392,13 +392,7 @@ def canvas_row(canvas: Canvas, pixels: PixelMaps, scale: int = 2) -> NDArray[np.
 
 
 BENCHMARK = Benchmark(
-    __file__,
-    __doc__,
-    measure,
-    to_markdown,
-    add_arguments,
-    markers="class-maps",
-    versions=(*PACKAGES, "torch"),
+    measure, to_markdown, add_arguments, markers="class-maps", versions=(*PACKAGES, "torch")
 )
 
 if __name__ == "__main__":

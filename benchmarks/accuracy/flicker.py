@@ -286,9 +286,7 @@ def _cells(way: Record) -> list[object]:
     ]
 
 
-BENCHMARK: Final = Benchmark(
-    __file__, __doc__, measure, to_markdown, add_arguments, markers="flicker"
-)
+BENCHMARK: Final = Benchmark(measure, to_markdown, add_arguments, markers="flicker")
 
 if __name__ == "__main__":
     BENCHMARK.main()

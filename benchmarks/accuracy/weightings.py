@@ -268,8 +268,6 @@ def ablate_head(net: SplitNet, head: nn.Module, scenes: LabelledImages) -> Ablat
 
 
 BENCHMARK: Final = Benchmark(
-    __file__,
-    __doc__,
     measure,
     to_markdown,
     add_arguments,

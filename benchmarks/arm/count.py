@@ -213,9 +213,7 @@ def _cell(counts: Mapping[str, float]) -> str:
     return f"{counts['total']:.1f} ({counts['simd']:.1f})"
 
 
-BENCHMARK: Final = Benchmark(
-    __file__, __doc__, measure, to_markdown, add_arguments, markers="arm", versions=()
-)
+BENCHMARK: Final = Benchmark(measure, to_markdown, add_arguments, markers="arm", versions=())
 
 if __name__ == "__main__":
     BENCHMARK.main()

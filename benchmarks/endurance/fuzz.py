@@ -140,14 +140,7 @@ def faults(record: Record) -> list[str]:
 
 
 BENCHMARK: Final = Benchmark(
-    __file__,
-    __doc__,
-    measure,
-    to_markdown,
-    add_arguments,
-    markers="fuzz",
-    faults=faults,
-    kept="kinds",
+    measure, to_markdown, add_arguments, markers="fuzz", faults=faults, kept="kinds"
 )
 
 if __name__ == "__main__":

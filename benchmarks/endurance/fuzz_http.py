@@ -10,18 +10,17 @@ memory is not that of the fuzzing. Exits with 1 where anything is wrong.
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 from hypothesis import HealthCheck, given, settings
 
+from benchmarks.endurance.held import Held, open_files
 from benchmarks.harness.benchmark import Benchmark, heading, table
 from benchmarks.harness.console import one_line_errors
 from benchmarks.harness.record import Record
@@ -117,19 +116,19 @@ def _fuzz(pid: int, port: int, examples: int) -> dict[str, Any]:
         survive(port, Attempt((request(path), b""), ends=False, listens=True))
     _given(send, _WARM_UP)
     answers.clear()
-    before, start = _held(pid), time.perf_counter()
+    before, start = Held.of(pid), time.perf_counter()
     _given(send, examples)
     took = time.perf_counter() - start
-    until(lambda: _files(pid) <= before[0], "every connection to be closed")
-    after = _held(pid)
+    until(lambda: open_files(pid) <= before.files, "every connection to be closed")
+    after = Held.of(pid)
     return {
         "sent": answers.total(),
         "answers": dict(sorted(answers.items())),
         "seconds": round(took, 1),
         "slowest_s": round(slowest, 3),
-        "files": after[0] - before[0],
-        "threads": after[1] - before[1],
-        "resident_mb": [before[2], after[2]],
+        "files": after.files - before.files,
+        "threads": after.threads - before.threads,
+        "resident_mb": [before.resident_mb, after.resident_mb],
     }
 
 
@@ -144,20 +143,7 @@ def _given(send: Callable[[Attempt], None], examples: int) -> None:
     fuzz()
 
 
-def _held(pid: int) -> tuple[int, int, float]:
-    """Open files, threads and resident memory in MB of a process."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
-    return _files(pid), threads, round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 2)
-
-
-def _files(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
-
-
 BENCHMARK: Final = Benchmark(
-    __file__,
-    __doc__,
     measure,
     to_markdown,
     lambda parser: parser.add_argument("examples", type=int, nargs="?", default=10_000),

@@ -19,9 +19,9 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.endurance.held import Held
 from benchmarks.harness.benchmark import Benchmark, heading, table
 from benchmarks.harness.console import one_line_errors
 from benchmarks.harness.record import Record
@@ -37,7 +37,6 @@ from tests.simrun.web import (
     Page,
     come_and_go,
     connect,
-    open_files,
     open_page,
     read_all,
     request,
@@ -131,30 +130,23 @@ def _visitors() -> dict[str, Any]:
     with open_page(limits=Limits(head_s=0.5)) as page:
         page.show()
         come_and_go(page, _VISITORS // 10)
-        before = (_resident_mb(), threading.active_count(), open_files())
+        before = Held.of(os.getpid())
         start = time.perf_counter()
         come_and_go(page, _VISITORS)
         took = time.perf_counter() - start
         page.wait_for_gauge(STREAMS, 0)
         page.wait_for_gauge(EVENTS, 0)
-        after = (_resident_mb(), threading.active_count(), open_files())
+        after = Held.of(os.getpid())
     return {
         "clients": _VISITORS,
         "seconds": round(took, 1),
-        "resident_mb": [round(before[0], 2), round(after[0], 2)],
-        "threads": [before[1], after[1]],
-        "files": [before[2], after[2]],
+        "resident_mb": [before.resident_mb, after.resident_mb],
+        "threads": [before.threads, after.threads],
+        "files": [before.files, after.files],
     }
 
 
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-
-
 BENCHMARK: Final = Benchmark(
-    __file__,
-    __doc__,
     measure,
     to_markdown,
     lambda parser: parser.add_argument(

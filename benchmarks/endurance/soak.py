@@ -378,9 +378,7 @@ def faults(record: Record) -> list[str]:
     return found
 
 
-BENCHMARK: Final = Benchmark(
-    __file__, __doc__, measure, to_markdown, add_arguments, markers="soak", faults=faults
-)
+BENCHMARK: Final = Benchmark(measure, to_markdown, add_arguments, markers="soak", faults=faults)
 
 if __name__ == "__main__":
     BENCHMARK.main()

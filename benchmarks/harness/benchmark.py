@@ -39,12 +39,9 @@ class Benchmark:
     makes table and plot of the record that is there.
     """
 
-    file: str
-    """The script's `__file__`."""
-    documentation: str | None
-    """The script's docstring, its help."""
     measure: Callable[[argparse.Namespace], Record]
-    """The record, without its circumstances; series of values are `Samples`."""
+    """The record, without its circumstances; series of values are `Samples`. Its module is the
+    script, whose docstring is the help."""
     to_markdown: Callable[[Record], str]
     """The table of a record as it is read back."""
     arguments: Callable[[argparse.ArgumentParser], object] = lambda _: None
@@ -63,14 +60,18 @@ class Benchmark:
     @property
     def module(self) -> str:
         """What follows `python -m`."""
-        parts = Path(self.file).resolve().relative_to(ROOT).with_suffix("").parts
-        return ".".join(parts[:-1] if parts[-1] == "__main__" else parts)
+        *folders, name = self._script
+        return ".".join(folders if name in ("__main__", folders[-1]) else self._script)
 
     @property
     def record_file(self) -> Path:
         """The record in git."""
-        name = self.module.rpartition(".")[2]
-        return Path(self.file).resolve().with_name(f"{name}.json")
+        return ROOT.joinpath(*self._script[:-1], f"{self.module.rpartition('.')[2]}.json")
+
+    @property
+    def _script(self) -> list[str]:
+        spec = sys.modules[self.measure.__module__].__spec__
+        return (self.measure.__module__ if spec is None else spec.name).split(".")
 
     def main(self) -> None:
         """Run the command line; ends with 1 where a fault is found, or in one line."""
@@ -87,7 +88,7 @@ class Benchmark:
         common = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
         common.add_argument("--out", type=Path, help="write the record there, and nothing else")
         common.add_argument("--report", action="store_true", help="measure nothing, write again")
-        parser = make_parser(self.documentation, common)
+        parser = make_parser(sys.modules[self.measure.__module__].__doc__, common)
         self.arguments(parser)
         chosen, _ = common.parse_known_args()
         file: Path = chosen.out or self.record_file

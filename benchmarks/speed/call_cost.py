@@ -111,9 +111,7 @@ def to_markdown(record: Record) -> str:
     return f"{heading(record, note)}\n\n{table(('model', 'call', *STAGES), rows)}"
 
 
-BENCHMARK: Final = Benchmark(
-    __file__, __doc__, measure, to_markdown, add_arguments, markers="call-cost"
-)
+BENCHMARK: Final = Benchmark(measure, to_markdown, add_arguments, markers="call-cost")
 
 if __name__ == "__main__":
     BENCHMARK.main()

@@ -56,8 +56,6 @@ def to_markdown(record: Record) -> str:
 
 
 BENCHMARK: Final = Benchmark(
-    __file__,
-    __doc__,
     measure,
     to_markdown,
     lambda parser: parser.add_argument("--rounds", type=int, default=15),

@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -71,10 +72,12 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     page.write_text("<!-- x:begin -->\nold\n<!-- x:end -->\n", encoding="utf-8")
     monkeypatch.setattr(harness, "RESULTS", page)
     monkeypatch.setattr(harness, "ROOT", tmp_path)
+    monkeypatch.setitem(sys.modules, "benchmarks.toy", ModuleType("benchmarks.toy", "Toy."))
+    (tmp_path / "benchmarks").mkdir()
     return []
 
 
-def toy(folder: Path, calls: list[str], **more: Any) -> Benchmark:
+def toy(calls: list[str], **more: Any) -> Benchmark:
     def measure(options: argparse.Namespace) -> dict[str, Any]:
         calls.append(options.what)
         return {"ms": Samples([1.0, 2.0, 3.0]), "parts": {options.what: 1}}
@@ -82,9 +85,8 @@ def toy(folder: Path, calls: list[str], **more: Any) -> Benchmark:
     def to_markdown(record: Record) -> str:
         return f"{record['ms']['median']} ms of {', '.join(record['parts'])}"
 
+    measure.__module__ = "benchmarks.toy"
     return Benchmark(
-        str(folder / "benchmarks" / "toy.py"),
-        "Toy.",
         measure,
         to_markdown,
         lambda parser: parser.add_argument("what"),
@@ -94,7 +96,6 @@ def toy(folder: Path, calls: list[str], **more: Any) -> Benchmark:
 
 
 def run(one: Benchmark, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
-    Path(one.file).parent.mkdir(exist_ok=True)
     monkeypatch.setattr(sys, "argv", ["toy", *arguments])
     one.main()
 
@@ -102,7 +103,7 @@ def run(one: Benchmark, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> Non
 def test_a_run_writes_the_record_the_samples_and_the_page(
     measured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = toy(tmp_path, measured)
+    one = toy(measured)
     run(one, monkeypatch, "/somewhere/photos/")
     record = read_record(tmp_path / "benchmarks" / "toy.json")
     assert record["command"] == "python -m benchmarks.toy photos"
@@ -115,7 +116,7 @@ def test_a_run_writes_the_record_the_samples_and_the_page(
 def test_a_report_measures_nothing_and_writes_the_same_page(
     measured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, page = toy(tmp_path, measured), tmp_path / "RESULTS.md"
+    one, page = toy(measured), tmp_path / "RESULTS.md"
     run(one, monkeypatch, "a")
     before = page.read_text(encoding="utf-8")
     page.write_text(before.replace("2.0", "9.9"), encoding="utf-8")
@@ -127,7 +128,7 @@ def test_a_report_measures_nothing_and_writes_the_same_page(
 def test_a_run_with_out_leaves_page_and_record_alone(
     measured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = toy(tmp_path, measured)
+    one = toy(measured)
     run(one, monkeypatch, "a", "--out", str(tmp_path / "mine.json"))
     assert not one.record_file.exists()
     assert "old" in (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
@@ -139,7 +140,7 @@ def test_a_page_without_the_markers_is_refused_before_anything_is_measured(
 ) -> None:
     (tmp_path / "RESULTS.md").write_text("no markers", encoding="utf-8")
     with pytest.raises(SystemExit, match=r"toy: .*must have <!-- x:begin -->"):
-        run(toy(tmp_path, measured), monkeypatch, "a")
+        run(toy(measured), monkeypatch, "a")
     assert measured == []
 
 
@@ -147,9 +148,9 @@ def test_entries_that_a_run_did_not_measure_stay_where_asked(
     measured: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for what in ("a", "b"):
-        run(toy(tmp_path, measured, kept="parts"), monkeypatch, what)
+        run(toy(measured, kept="parts"), monkeypatch, what)
     assert read_record(tmp_path / "benchmarks" / "toy.json")["parts"] == {"a": 1, "b": 1}
-    run(toy(tmp_path, measured), monkeypatch, "c")
+    run(toy(measured), monkeypatch, "c")
     assert read_record(tmp_path / "benchmarks" / "toy.json")["parts"] == {"c": 1}
 
 
@@ -159,7 +160,7 @@ def test_a_fault_is_told_after_everything_is_written_and_ends_with_1(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    one = toy(tmp_path, measured, faults=lambda record: ["toy: too much"])
+    one = toy(measured, faults=lambda record: ["toy: too much"])
     with pytest.raises(SystemExit) as ended:
         run(one, monkeypatch, "a")
     assert ended.value.code == 1
@@ -179,6 +180,18 @@ def test_a_command_tells_no_folders() -> None:
     words = ["/a/photos/", "--ours", "/b/x:640,320", "--side", "640"]
     wanted = "python -m benchmarks.x photos --ours x:640,320 --side 640"
     assert public_command("benchmarks.x", words) == wanted
+
+
+def test_a_script_is_called_by_its_folder_where_it_is_the_folders_own() -> None:
+    growth, peers, startup = (
+        the(script) for script in ("speed.growth.__main__", "accuracy.peers.peers", "speed.startup")
+    )
+    assert growth.module == "benchmarks.speed.growth"
+    assert growth.record_file == ROOT / "benchmarks/speed/growth/growth.json"
+    assert peers.module == "benchmarks.accuracy.peers"
+    assert peers.record_file == ROOT / "benchmarks/accuracy/peers/peers.json"
+    assert startup.module == "benchmarks.speed.startup"
+    assert startup.record_file == ROOT / "benchmarks/speed/startup.json"
 
 
 def test_a_table_and_a_note_by_hand() -> None:

@@ -78,8 +78,6 @@ def compare(
 
 
 BENCHMARK: Final = Benchmark(
-    str(Path(__file__).with_name("__main__.py")),
-    __doc__,
     measure,
     to_markdown,
     add_arguments,

@@ -152,8 +152,6 @@ def _cell(result: Record, method: str) -> str:
 
 
 BENCHMARK: Final = Benchmark(
-    __file__,
-    __doc__,
     compare_all,
     to_markdown,
     markers="ablation",

@@ -95,12 +95,7 @@ def to_markdown(record: Record) -> str:
 
 
 BENCHMARK: Final = Benchmark(
-    __file__,
-    __doc__,
-    measure,
-    to_markdown,
-    markers="ablation-processes",
-    versions=(*PACKAGES, "torch"),
+    measure, to_markdown, markers="ablation-processes", versions=(*PACKAGES, "torch")
 )
 
 if __name__ == "__main__":

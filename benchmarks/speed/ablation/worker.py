@@ -117,6 +117,15 @@ def ours(
     seen["harm"] = record.criterion("logit").harm
 
 
+def run_to(net: nn.Module, layer: str, images: Tensor) -> tuple[Tensor, Tensor]:
+    """What a layer gives for images, and the logits."""
+    kept: list[Tensor] = []
+    handle = net.get_submodule(layer).register_forward_hook(lambda m, i, o: kept.append(o.clone()))
+    logits = net(images)
+    handle.remove()
+    return kept[0], logits
+
+
 def captum(
     net: nn.Module, layer: str, pictures: Tensor, labels: Tensor, seen: dict[str, Any]
 ) -> None:
@@ -130,13 +139,8 @@ def captum(
     for start in range(0, len(pictures), step):
         images = pictures[start : start + step].float() / 255
         if mask is None:
-            kept: list[Tensor] = []
-            handle = net.get_submodule(layer).register_forward_hook(
-                lambda m, i, o, kept=kept: kept.append(o)
-            )
-            net(images[:1])
-            handle.remove()
-            mask = torch.arange(kept[0].shape[1]).view(1, -1, 1, 1)
+            maps, _ = run_to(net, layer, images[:1])
+            mask = torch.arange(maps.shape[1]).view(1, -1, 1, 1)
         drops = oracle.attribute(images, target=labels[start : start + step], layer_mask=mask)
         total = total + drops[:, :, 0, 0].double().sum(0)
     seen["harm"] = (total / len(pictures)).numpy()
@@ -153,13 +157,7 @@ def cam_loop(
     total = torch.zeros((), dtype=torch.float64)
     for picture, label in zip(pictures, labels, strict=True):
         image = picture[None].float() / 255
-        kept: list[Tensor] = []
-        handle = net.get_submodule(layer).register_forward_hook(
-            lambda m, i, o, kept=kept: kept.append(o.clone())
-        )
-        score = net(image)[0, label]
-        handle.remove()
-        maps = kept[0]
+        maps, logits = run_to(net, layer, image)
         drops = torch.empty(maps.shape[1])
         for start in range(0, maps.shape[1], CHUNK):
             channels = range(start, min(start + CHUNK, maps.shape[1]))
@@ -171,7 +169,7 @@ def cam_loop(
             )
             scores = net(image.repeat(len(channels), 1, 1, 1))[:, label]
             handle.remove()
-            drops[start : start + len(channels)] = score - scores
+            drops[start : start + len(channels)] = logits[0, label] - scores
         total = total + drops.double()
     seen["harm"] = (total / len(pictures)).numpy()
 

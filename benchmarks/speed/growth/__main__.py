@@ -67,13 +67,7 @@ def _merge(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 BENCHMARK: Final = Benchmark(
-    __file__,
-    __doc__,
-    measure,
-    to_markdown,
-    add_arguments,
-    markers="growth",
-    plot=("growth.png", draw),
+    measure, to_markdown, add_arguments, markers="growth", plot=("growth.png", draw)
 )
 
 if __name__ == "__main__":
