@@ -24,7 +24,6 @@ from simrun.result import Heatmap
 from simtool.data.annotations import ALL, AnnotatedSet, Corners
 from simtool.evaluation.evaluate import read_annotated
 from simtool.evaluation.text_metrics import Counts, Scores, Truth
-from simtool.export.writer import OPERATING_POINT
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +49,8 @@ _STEP: Final = 0.12
 """Deviation of a move, as a share of the range."""
 _PENALTY: Final = 4.0
 """Weight of what a figure falls short of its target; of `flagged`, twice that."""
+OPERATING_POINT: Final = "operating_point"
+"""Key of the record in a bundle's `export`."""
 LEAST_PICTURES: Final = 10
 _CLEAN: Final = "without text"
 """Takes the place of the data set's name for photos without text: they are counted apart."""

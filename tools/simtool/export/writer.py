@@ -14,13 +14,12 @@ import onnx
 from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE, METADATA_KEY, Bundle
 from simrun.bundle.metadata import BundleMeta
 from simrun.files import output_errors
+from simtool.evaluation.calibrate import OPERATING_POINT
 from simtool.export.onnx_graph import embed
 from simtool.files import json_bytes, write_folder
 
 _log = logging.getLogger(__name__)
 
-OPERATING_POINT: Final = "operating_point"
-"""Key of the record in a bundle's `export`."""
 _POINT_FIELDS: Final = (
     *("weighting", "export", "polarity", "channels", "static_size", "side", "scales"),
     *("map_threshold", "region_threshold", "regions"),
