@@ -21,7 +21,6 @@ from simrun.bench.measure import Kind, Sample, Series, busy_ms, periods_taken
 from simrun.diagnostics.machine import Machine
 from simrun.errors import UsageError
 from simrun.files import output_errors
-from simrun.inference.session import EngineConfig
 from simrun.inference.threads import ThreadProbe
 from simrun.localizer import Localizer
 from simrun.result import STAGES
@@ -75,11 +74,7 @@ def make_record(
             "classify": localizer.classifies,
         },
         "source": _source(series[0]),
-        "session": {
-            "provider": localizer.provider,
-            "spin": EngineConfig.spin,
-            "arena": EngineConfig.arena,
-        },
+        "session": {"provider": localizer.provider},
         "versions": _versions(),
         "machine": {
             name: value for name, value in conditions.before.to_json().items() if name not in _STATE

@@ -96,10 +96,7 @@ def _heading(record: Record) -> Iterator[str]:
     for when in ("before", "after"):
         yield f"{when:8} {_describe_state(record['state'][when])}"
     session, versions = record["session"], record["versions"]
-    yield (
-        f"session  {session['provider']} of ONNX Runtime {versions['onnxruntime']}, spinning "
-        f"{_on(session['spin'])}, arena {_on(session['arena'])}"
-    )
+    yield f"session  {session['provider']} of ONNX Runtime {versions['onnxruntime']}"
     many = memory["configurations_in_process"]
     whose = "" if many == 1 else f", all {many} configurations in one process"
     yield f"memory   {_if_known(memory['peak_mib'], '{:.1f} MiB', 'not told')} at the peak{whose}"
@@ -166,10 +163,6 @@ def _cells(record: Record, result: Record) -> list[str]:
         record["versions"]["onnxruntime"],
         record["date"][:10],
     ]
-
-
-def _on(flag: bool) -> str:
-    return "on" if flag else "off"
 
 
 def _if_known(value: float | str | None, form: str, otherwise: str = "") -> str:

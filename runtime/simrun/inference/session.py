@@ -34,20 +34,12 @@ blocks layers of different sizes leave gaps: benchmarks/RESULTS.md, resident mem
 
 @dataclass(frozen=True)
 class EngineConfig:
-    """How a graph is run.
-
-    The default is not ONNX Runtime's where that harms a small computer: its pool of threads spins
-    on every core between frames.
-    """
+    """How a graph is run."""
 
     threads: int = 1
     """Threads inside one operator; more than one seldom pays for networks this small."""
     provider: str | None = None
     """Execution provider, a name of `simrun.inference.providers`; None takes the CPU."""
-    spin: bool = False
-    """Let idle threads spin: a little faster back to back, and a busy core all the time."""
-    arena: bool = True
-    """Let ONNX Runtime keep its memory between frames."""
 
     def __post_init__(self) -> None:
         """Raise UsageError where the number of threads is not 1 to 256."""
@@ -125,15 +117,14 @@ def _session_options(config: EngineConfig, provider: Provider) -> ort.SessionOpt
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1 if provider.has_own_threads else config.threads
     options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = config.arena
-    if config.arena:
-        _share_arena()
-        options.add_session_config_entry("session.use_env_allocators", "1")
+    _share_arena()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     # A plan of the memory for each size of input is kept beside what the first call took, and made
     # no call faster.
     options.enable_mem_pattern = False
     options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(config.spin)))
+    # Idle threads that spin are a little faster back to back, and a busy core all the time.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(*RECORD_ENTRY)
     return options
 
