@@ -5,6 +5,7 @@ prints it without a traceback and exits with `exit_code`.
 """
 
 import reprlib
+from collections.abc import Callable, Collection
 
 
 class SimError(Exception):
@@ -39,6 +40,24 @@ class OutputError(SimError):
 
 class OutputGoneError(OutputError):
     """No result can be written any more: the reader of a pipe has left, a window is closed."""
+
+
+def did_you_mean(
+    name: str, known: Collection[str], spell: Callable[[str], str] = lambda one: one
+) -> str:
+    """The end of a message about a name that is not known: the nearest one that is, or all.
+
+    Args:
+        name: as given.
+        known: names that there are.
+        spell: how a known name is written in the message.
+    """
+    import difflib  # only where something is wrong: 0.5 MB
+
+    near = difflib.get_close_matches(name, known, n=1)
+    if near:
+        return f"did you mean '{spell(near[0])}'?"
+    return f"known: {', '.join(map(spell, known)) or 'none'}"
 
 
 def first_line(error: BaseException) -> str:

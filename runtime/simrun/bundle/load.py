@@ -8,7 +8,6 @@ A bundle that does not verify is refused.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import json
 import os
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from simrun.bundle.metadata import BundleMeta
-from simrun.errors import ModelError, brief
+from simrun.errors import ModelError, brief, did_you_mean
 
 METADATA_KEY: Final = "similarnet"
 LOCALIZER_FILE: Final = "localizer.onnx"
@@ -123,8 +122,7 @@ def find_bundle(name_or_dir: str | os.PathLike[str]) -> Path:
     name = str(name_or_dir)
     if name in models:
         return models[name]
-    near = difflib.get_close_matches(name, models, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(models) or 'none'}"
+    hint = did_you_mean(name, models)
     raise ModelError(f"no model '{name}': neither a folder nor a shipped name; {hint}")
 
 

@@ -20,7 +20,7 @@ import typer
 
 from simrun.config.options import OptionType, expand_options, option_name, option_types
 from simrun.config.schema import Settings
-from simrun.errors import UsageError
+from simrun.errors import UsageError, did_you_mean
 from simrun.redact import HIDDEN, hide_passwords, holds_password, is_secret_name
 
 _log = logging.getLogger(__name__)
@@ -163,7 +163,9 @@ def read_file(path: Path) -> dict[str, Any]:
     for key, value in _parse(path, _read(path)).items():
         name = key.replace("-", "_")
         if name not in types:
-            raise UsageError(f"{path}: no setting '{_shown(key)}'; {_nearest(name, types)}")
+            raise UsageError(
+                f"{path}: no setting '{_shown(key)}'; {did_you_mean(name, types, option_name)}"
+            )
         if name in values:
             raise UsageError(f"{path}: '{name}' is there twice, with - and with _; keep one")
         values[name] = _checked(path, key, value, types[name])
@@ -194,15 +196,6 @@ def _parse(path: Path, content: bytes) -> dict[str, Any]:
         raise UsageError(f"{path} is nested too deeply: settings are 'name = value'") from error
     except ValueError as error:  # TOMLDecodeError, and numbers that are too long
         raise UsageError(f"{path} is not TOML: {_shown(str(error))}") from error
-
-
-def _nearest(name: str, types: Mapping[str, OptionType]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, types, n=1)
-    if near:
-        return f"did you mean '{option_name(near[0])}'?"
-    return f"known: {', '.join(map(option_name, types))}"
 
 
 def _checked(path: Path, key: str, value: object, wanted: OptionType) -> Any:  # noqa: ANN401

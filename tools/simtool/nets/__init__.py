@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from simrun.errors import UsageError
+from simrun.errors import UsageError, did_you_mean
 from simtool.data.dataset import Variant
 from simtool.nets.base import NetSpec, SplitNet
 from simtool.nets.characters import characters
@@ -45,7 +44,5 @@ def build_net(name: str, variant: Variant | None = None) -> SplitNet:
     if variant is not None and name in VARIANTS:
         return VARIANTS[name](variant)
     if name not in NETS:
-        near = difflib.get_close_matches(name, NETS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(NETS)}"
-        raise UsageError(f"no network '{name}'; {hint}")
+        raise UsageError(f"no network '{name}'; {did_you_mean(name, NETS)}")
     return NETS[name]()

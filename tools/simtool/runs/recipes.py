@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
-from simrun.errors import UsageError
+from simrun.errors import UsageError, did_you_mean
 from simtool.data.dataset import Variant
 
 
@@ -179,7 +178,5 @@ def find_recipe(name: str) -> AnyRecipe:
         UsageError: there is none; the nearest name is suggested.
     """
     if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(RECIPES)}"
-        raise UsageError(f"no recipe '{name}'; {hint}")
+        raise UsageError(f"no recipe '{name}'; {did_you_mean(name, RECIPES)}")
     return RECIPES[name]
