@@ -195,7 +195,8 @@ class _Measuring:
             ) from error
         log.warning(
             "out of memory: going on with %d images and %d filters at once",
-            *(self.images, self._group),
+            self.images,
+            self._group,
         )
 
 

@@ -52,7 +52,8 @@ def cut_network(model: nn.Module, layer: str, example: Tensor, title: str | None
         log.warning(
             "the network cannot be cut at '%s' (%s): the whole of it runs once per filter, which "
             "is exact but slow; a forward() without decisions on values of tensors is faster",
-            *(title, error),
+            title,
+            error,
         )
         return by_hook
     return cut
