@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING, Final
 
 from simrun.errors import SourceError
+from simrun.files import in_one_line
+from simrun.sources.av_frames import AvReader, has_av
 from simrun.sources.base import BadFrame, Frame
+from simrun.sources.film_end import missing_bytes
 
-_COMPLETE: Final = 0.9
-"""A container's own frame count is an estimate; below this share of it a clip counts as cut."""
+if TYPE_CHECKING:
+    from simrun.sources.opencv_film import OpenCvReader
+
+_log = logging.getLogger(__name__)
+
+_OPTIONS: Final = {"protocol_whitelist": "file"}
+"""A playlist under the name of a film opens nothing else."""
 
 
 class ClipSource:
-    """Every frame of a video file, in order, at whatever pace they are taken."""
+    """Every frame of a video file, in order, at whatever pace they are taken.
+
+    PyAV reads it where it is installed, or else OpenCV.
+    """
 
     live = False
 
@@ -26,41 +36,116 @@ class ClipSource:
         """Open the clip.
 
         Raises:
-            SourceError: it is empty or no video that OpenCV can decode.
+            SourceError: it is empty or no video that can be decoded.
         """
-        self.name = str(path)
-        if path.stat().st_size == 0:
-            raise SourceError(f"{path} is empty (0 bytes)")
-        self._capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-        if not self._capture.isOpened():
-            raise SourceError(f"{path} is not a video that OpenCV can decode, or it is cut short")
-        count = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        rate = float(self._capture.get(cv2.CAP_PROP_FPS))
-        self.length: int | None = count if count > 0 else None
-        self.rate: float | None = rate if 0 < rate < 1000 else None
+        self.name = in_one_line(str(path))
+        try:
+            if path.stat().st_size == 0:
+                raise SourceError(f"{self.name} is empty (0 bytes)")
+            self._missing = missing_bytes(path)
+            self._file = path.open("rb")
+        except OSError as error:
+            raise SourceError(f"cannot read {self.name}: {error.strerror}") from error
+        try:
+            self._reader = _open_reader(_where(path, self._file.fileno()), self.name)
+        except SourceError as error:
+            self._file.close()
+            raise SourceError(f"{error}{self._cut_short()}") from error
+        self.length: int | None = self._reader.length
+        self.rate: float | None = self._reader.rate
 
     def __iter__(self) -> Iterator[Frame | BadFrame]:
-        """The frames; a clip that ends early gives a last `BadFrame` that says so.
+        """The frames; a damaged one, and the end of a film that is cut short, are a `BadFrame`.
 
         Raises:
             SourceError: not one frame could be decoded.
         """
-        index = 0
+        times = Timeline(self.rate)
+        index = good = 0
+        frames = iter(self._reader)
+        error = ""
         while True:
             start = time.perf_counter()
-            ok, image = self._capture.read()
-            if not ok or image is None or image.size == 0:
+            try:
+                frame = next(frames, None)
+            except SourceError as failure:
+                error = str(failure)
                 break
-            seconds = time.perf_counter() - start
-            time_s = index / self.rate if self.rate else 0.0
-            yield Frame(np.asarray(image, np.uint8), index, time_s, capture_s=seconds)
+            if frame is None:
+                break
+            if frame.image is None:
+                yield BadFrame(index, None, f"{self.name}, frame {index}: {frame.error}")
+            else:
+                seconds = time.perf_counter() - start
+                yield Frame(frame.image, index, times.at(frame.time_s), capture_s=seconds)
+                good += 1
             index += 1
-        if index == 0:
-            raise SourceError(f"{self.name} has no frame that can be decoded")
-        if self.length and index < _COMPLETE * self.length:
-            message = f"{self.name} ends after {index} of {self.length} frames: it is cut short"
-            yield BadFrame(index, None, message)
+        if good == 0:
+            raise SourceError(
+                error or f"{self.name} has no frame that can be decoded{self._cut_short()}"
+            )
+        if error or self._missing:
+            end = error or f"{self.name} ends after {index} frames"
+            yield BadFrame(index, None, f"{end}{self._cut_short()}")
 
     def close(self) -> None:
         """Close the file."""
-        self._capture.release()
+        self._reader.close()
+        self._file.close()
+
+    def _cut_short(self) -> str:
+        return f": it is cut short, {self._missing} bytes are missing" if self._missing else ""
+
+
+class Timeline:
+    """Times that go up, from those of a container, which may be missing or start again."""
+
+    def __init__(self, rate: float | None) -> None:
+        """Where there is no time, frames are `1 / rate` seconds apart."""
+        self._step_s = 1 / rate if rate else 0.0
+        self._offset_s: float | None = None
+        self._last_s: float | None = None
+
+    def at(self, time_s: float | None) -> float:
+        """Seconds since the first frame, of the next one."""
+        due_s = 0.0 if self._last_s is None else self._last_s + self._step_s
+        if time_s is None or not -_AGES_S < time_s < _AGES_S:
+            self._last_s = due_s
+            return due_s
+        if self._offset_s is None:
+            self._offset_s = due_s - time_s
+        moment_s = time_s + self._offset_s
+        if self._last_s is not None and moment_s <= self._last_s:
+            # Recordings that were put behind one another start again.
+            self._offset_s, moment_s = due_s - time_s, due_s
+        self._last_s = moment_s
+        return moment_s
+
+
+_AGES_S: Final = 1e9
+"""No film is so long; a number that is none is not smaller either."""
+
+
+def _where(path: Path, descriptor: int) -> str:
+    """The file as FFmpeg takes it: absolute, since a colon in a name would make it a URL."""
+    where = os.path.abspath(path)  # noqa: PTH100 - resolving links would change what is shown
+    try:
+        where.encode("utf-8")
+    except UnicodeEncodeError:
+        # Neither OpenCV nor PyAV takes bytes; OpenCV dies of them.
+        return f"/proc/self/fd/{descriptor}"
+    return where
+
+
+def _open_reader(where: str, name: str) -> AvReader | OpenCvReader:
+    if has_av():
+        return AvReader(where, name, _OPTIONS)
+    from simrun.sources.opencv_film import OpenCvReader
+
+    reader = OpenCvReader(where, name)
+    _log.warning(
+        "%s is read by OpenCV, which stretches frames where a film changes its size and does not "
+        "say so; pip install 'similarnet[video]' reads it as it is",
+        name,
+    )
+    return reader

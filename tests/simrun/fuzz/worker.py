@@ -141,6 +141,22 @@ def _read_picture(given: Input, folder: Path) -> str:
 
 
 def _read_clip(given: Input, folder: Path) -> str:
+    """By PyAV, and as it is read without."""
+    from unittest import mock
+
+    from simrun.errors import SourceError
+
+    try:
+        with mock.patch("simrun.sources.video.has_av", return_value=False):
+            alone = _read_frames(given, folder)
+    except SourceError as error:
+        alone = str(error)
+        if "\n" in alone:
+            raise
+    return f"{_read_frames(given, folder)}, alone {alone}"
+
+
+def _read_frames(given: Input, folder: Path) -> str:
     from simrun.images.read import check_frame
     from simrun.sources import BadFrame
     from simrun.sources.registry import open_source

@@ -1,72 +1,24 @@
-"""Pictures, clips and the demo."""
+"""Pictures and the demo."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import threading
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 
 from simrun.errors import SourceError
-from simrun.images.read import Image, Note
+from simrun.images.read import Note
 from simrun.sources import BadFrame, Frame
 from simrun.sources.demo import LENGTH, RATE, DemoStream
 from simrun.sources.live.clock import SystemClock
 from simrun.sources.registry import open_camera, open_demo, open_source
-from simrun.sources.video import ClipSource
 from tests.simrun.conftest import Run
 from tests.simrun.live_fakes import picture
-
-
-@pytest.fixture
-def clip(tmp_path: Path) -> Path:
-    path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
-    for i in range(12):
-        writer.write(np.full((48, 64, 3), 20 * i, np.uint8))
-    writer.release()
-    return path
-
-
-class ScriptedClip:
-    """A `cv2.VideoCapture` that promises so many frames at a rate, and has these."""
-
-    def __init__(self, frames: Sequence[Image], *, promised: float, rate: float) -> None:
-        self.frames = iter(frames)
-        self.props = {cv2.CAP_PROP_FRAME_COUNT: promised, cv2.CAP_PROP_FPS: rate}
-        self.released = False
-
-    def isOpened(self) -> bool:
-        return True
-
-    def get(self, prop: int) -> float:
-        return self.props[prop]
-
-    def read(self) -> tuple[bool, Image | None]:
-        image = next(self.frames, None)
-        return image is not None, image
-
-    def release(self) -> None:
-        self.released = True
-
-
-@pytest.fixture
-def scripted(monkeypatch: pytest.MonkeyPatch, clip: Path) -> Callable[..., ClipSource]:
-    """Open a clip of some frames of which the file itself says `promised` and `rate`."""
-
-    def open_it(*frames: Image, promised: float = 10.0, rate: float = 10.0) -> ClipSource:
-        capture = ScriptedClip(frames, promised=promised, rate=rate)
-        monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
-        return ClipSource(clip)
-
-    return open_it
 
 
 class TestPictures:
@@ -189,99 +141,6 @@ class TestPictures:
         next(frames)
         source.close()
         assert list(frames) == []
-
-
-class TestClip:
-    def test_every_frame_comes_with_its_time(self, clip: Path) -> None:
-        source = open_source(str(clip))
-        frames = list(source)
-        source.close()
-        assert [frame.index for frame in frames] == list(range(12))
-        assert all(isinstance(frame, Frame) for frame in frames)
-        assert frames[7].time_s == pytest.approx(0.7)
-        assert (source.length, source.rate, source.live) == (12, 10.0, False)
-
-    def test_a_clip_cut_short_says_so_after_its_last_frame(self, clip: Path) -> None:
-        content = clip.read_bytes()
-        clip.write_bytes(content[: len(content) // 2])
-        try:
-            *frames, last = open_source(str(clip))
-        except SourceError as error:
-            assert "cut short" in str(error)  # noqa: PT017 - OpenCV versions differ in which it is
-        else:
-            assert isinstance(last, BadFrame)
-            assert "cut short" in last.error
-            assert 0 < len(frames) < 12
-
-    @pytest.mark.parametrize(
-        ("promised", "given", "cut"),
-        [(10, 10, False), (10, 9, False), (10, 8, True), (0, 1, False)],
-    )
-    def test_less_than_nine_tenths_of_what_was_promised_is_cut_short(
-        self, scripted: Callable[..., ClipSource], promised: int, given: int, cut: bool
-    ) -> None:
-        frames = list(scripted(*[picture()] * given, promised=promised))
-        assert [frame.index for frame in frames] == list(range(given + cut))
-        assert [isinstance(frame, BadFrame) for frame in frames] == [False] * given + [True] * cut
-        if isinstance(frames[-1], BadFrame):
-            assert "ends after 8 of 10 frames" in frames[-1].error
-
-    @pytest.mark.parametrize(
-        ("told", "length"), [(-9.2e18, None), (0.0, None), (1.0, 1), (250.0, 250)]
-    )
-    def test_a_length_that_is_none_is_not_known(
-        self, scripted: Callable[..., ClipSource], told: float, length: int | None
-    ) -> None:
-        assert scripted(promised=told).length == length
-
-    @pytest.mark.parametrize(
-        ("told", "rate", "second_s"),
-        [(0.0, None, 0.0), (0.5, 0.5, 2.0), (25.0, 25.0, 0.04), (1000.0, None, 0.0)],
-    )
-    def test_without_a_rate_that_can_be_frames_have_no_time(
-        self,
-        scripted: Callable[..., ClipSource],
-        told: float,
-        rate: float | None,
-        second_s: float,
-    ) -> None:
-        source = scripted(picture(), picture(), promised=2, rate=told)
-        assert source.rate == rate
-        assert [frame.time_s for frame in source if isinstance(frame, Frame)] == [0.0, second_s]
-
-    def test_the_time_to_read_is_that_of_the_frame_itself(
-        self, scripted: Callable[..., ClipSource], monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        moments = itertools.accumulate([8.0, 0.25, 100.0, 0.5, 100.0])
-        clock = SimpleNamespace(perf_counter=lambda: next(moments))
-        monkeypatch.setattr("simrun.sources.video.time", clock)
-        frames = list(scripted(picture(), picture(), promised=2))
-        assert [frame.capture_s for frame in frames if isinstance(frame, Frame)] == [0.25, 0.5]
-
-    def test_a_clip_without_one_frame_is_an_error(
-        self, scripted: Callable[..., ClipSource]
-    ) -> None:
-        with pytest.raises(SourceError, match="has no frame that can be decoded"):
-            list(scripted())
-
-    def test_an_empty_picture_ends_the_clip(self, scripted: Callable[..., ClipSource]) -> None:
-        frames = list(scripted(picture(), np.zeros((0, 32, 3), np.uint8), picture(), promised=1))
-        assert [frame.index for frame in frames] == [0]
-
-    def test_closing_lets_go_of_the_file(self, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        capture = ScriptedClip([], promised=0, rate=0)
-        monkeypatch.setattr(cv2, "VideoCapture", lambda *_: capture)
-        ClipSource(clip).close()
-        assert capture.released
-
-    @pytest.mark.parametrize(
-        ("content", "message"), [(b"", "is empty"), (b"x" * 999, "not a video")]
-    )
-    def test_what_is_no_clip(self, tmp_path: Path, content: bytes, message: str) -> None:
-        path = tmp_path / "bad.mp4"
-        path.write_bytes(content)
-        with pytest.raises(SourceError, match=message):
-            open_source(str(path))
 
 
 def test_the_demo_moves_and_ends() -> None:

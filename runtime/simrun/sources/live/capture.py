@@ -196,6 +196,18 @@ def _decoded(shot: Shot | None) -> Shot | None:
         return None
 
 
+def _without_frames(error: Exception) -> Exception:
+    """The error and what caused it, without tracebacks: those hold the last pictures, each other's
+    and their own thread's, in a circle that is only broken now and then."""
+    link: BaseException | None = error
+    seen: set[int] = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
+    return error
+
+
 class LatestSlot(Generic[T]):
     """One thread puts, one takes; what was not taken in time is overwritten."""
 
@@ -216,9 +228,10 @@ class LatestSlot(Generic[T]):
             return overwritten
 
     def fail(self, error: Exception) -> None:
-        """Raise this on the taking side, once the slot is empty."""
+        """Raise this on the taking side, once the slot is empty; its traceback is let go."""
+        _log.debug("a capture thread ends", exc_info=error)
         with self._condition:
-            self._error = error
+            self._error = _without_frames(error)
             self._condition.notify_all()
 
     def close(self) -> None:
@@ -253,7 +266,12 @@ class LatestSlot(Generic[T]):
         if not self._clock.wait(self._condition, self._ready, timeout_s):
             raise TimeoutError
         if self._error is not None and self._item is None and not self._closed:
-            raise self._error
+            # Raised once: an error that is kept where its traceback leads would never be freed.
+            error, self._error, self._closed = self._error, None, True
+            try:
+                raise error
+            finally:
+                del error
 
     def _ready(self) -> bool:
         return self._item is not None or self._error is not None or self._closed

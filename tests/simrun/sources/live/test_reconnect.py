@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
@@ -75,6 +77,79 @@ def values(source: LiveSource, count: int) -> list[int]:
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [r.message for r in caplog.records if r.levelno == logging.WARNING]
+
+
+class LosingDevice:
+    """Gives two pictures each time it is opened and then fails, in one of several ways."""
+
+    name = "cam"
+
+    def __init__(self, clock: FakeClock, openings: int) -> None:
+        self.clock = clock
+        self.left = openings
+        self.pictures: list[weakref.ref[Image]] = []
+
+    def open(self) -> LosingStream:
+        self.left -= 1
+        if self.left < 0:
+            raise SourceError("cam is gone for good")
+        return LosingStream(self)
+
+    @property
+    def alive(self) -> int:
+        """Pictures that somebody still holds."""
+        return sum(ref() is not None for ref in self.pictures)
+
+
+class LosingStream:
+    description = "FAKE"
+    rate: float | None = None
+
+    def __init__(self, device: LosingDevice) -> None:
+        self.device = device
+        self.given = 0
+        self.let_go = threading.Event()
+
+    def read(self) -> Shot:
+        self.given += 1
+        image = picture(self.device.left % 200 + self.given)
+        self.device.pictures.append(weakref.ref(image))
+        if self.given <= 2:
+            self.device.clock.await_demand(self.let_go)
+            return Shot(image)
+        try:
+            self._fail(image)
+        except ValueError as error:
+            raise SourceError("cam stopped giving frames") from error
+        return Shot(image)
+
+    def _fail(self, image: Image) -> None:
+        raise ValueError(f"the driver failed at {image.shape}")
+
+    def interrupt(self) -> None:
+        self.device.clock.interrupt(self.let_go)
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_lost_connection_leaves_nothing_behind(clock: FakeClock) -> None:
+    """Counted without the garbage collector, which comes by too rarely for pictures of 6 MB."""
+    lost = 500
+    device = LosingDevice(clock, lost)
+    options = SourceOptions(give_up_s=1000.0, frozen_s=0)
+    source = LiveSource(device, options, clock=clock, random=Random(1))
+    frames, alive = iter(source), list[int]()
+    gc.collect()
+    gc.disable()
+    try:
+        with pytest.raises(SourceError, match="gone for good"):
+            alive.extend(device.alive for _ in frames)
+    finally:
+        gc.enable()
+    assert source.stats().reconnects == lost - 1
+    assert len(alive) >= lost
+    assert max(alive) <= 8
 
 
 class TestLatestFrame:

@@ -1,0 +1,93 @@
+"""Tells frames that OpenCV hands over without having filled them.
+
+From the FFmpeg of OpenCV 4.13 and 5 on, swscale refuses interlaced frames. OpenCV does not look:
+what it hands over is memory as it was, the frame before or something of this process. Memory that
+is new can be given a colour (glibc's M_PERTURB), and then tells that nobody wrote to it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import platform
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import cv2
+
+from simrun.errors import SourceError
+from simrun.images.read import Image
+
+ADVICE: Final = "pip install 'similarnet[video]' reads it"
+
+_M_PERTURB: Final = -6
+_REFUSING_SWSCALE: Final = 7
+"""From this version on frames may stay unfilled; 6 is known to fill them all."""
+
+
+@functools.cache
+def may_stay_unfilled() -> bool:
+    """Whether this OpenCV has an FFmpeg that refuses frames."""
+    found = re.search(r"swscale:\s+YES \((\d+)", cv2.getBuildInformation())
+    return found is None or int(found[1]) >= _REFUSING_SWSCALE
+
+
+def read_first(read: Callable[[], Image | None], name: str) -> Image | None:
+    """The first frame of a capture that is new, if it was filled.
+
+    Raises:
+        SourceError: nothing was written to it, or that cannot be told on this system.
+    """
+    if not may_stay_unfilled():
+        return read()
+    image = _read_coloured(read, name)
+    if image is not None and is_unwritten(image):
+        raise SourceError(unfilled(name))
+    return image
+
+
+def read_again(read: Callable[[], Image | None], name: str) -> Image | None:
+    """A frame of a second capture, in coloured memory if it is that one's first."""
+    return _read_coloured(read, name)
+
+
+def is_unwritten(image: Image) -> bool:
+    """Whether all of it has the colour of new memory."""
+    return bool((image == _COLOUR).all())
+
+
+def unfilled(name: str) -> str:
+    """What to tell of a frame that was not filled."""
+    return (
+        f"{name} has interlaced frames, which OpenCV {cv2.__version__} does not give out; {ADVICE}"
+    )
+
+
+_COLOUR: Final = 0xA5
+
+
+def _read_coloured(read: Callable[[], Image | None], name: str) -> Image | None:
+    with _coloured_memory(name):
+        return read()
+
+
+@contextmanager
+def _coloured_memory(name: str) -> Iterator[None]:
+    """New memory has one colour.
+
+    Raises:
+        SourceError: this system's C library cannot do that.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        raise SourceError(
+            f"{name}: whether OpenCV {cv2.__version__} fills its frames cannot be told on this "
+            f"system; {ADVICE}"
+        )
+    library = ctypes.CDLL(None)
+    library.mallopt(_M_PERTURB, _COLOUR ^ 0xFF)
+    try:
+        yield
+    finally:
+        library.mallopt(_M_PERTURB, 0)
