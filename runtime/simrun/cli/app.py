@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from simrun.bench.settings import BenchSettings
-from simrun.cli.console import run_app
+from simrun.cli.console import run_app, say
 from simrun.cli.run import execute, load_localizer, source_opener
 from simrun.config.layers import PREFIX, ConfigOption, configured, parse_settings
 from simrun.config.options import expand_options, option_name
@@ -61,7 +61,7 @@ def simrun(
     elif context.invoked_subcommand is None:
         configuration = configured(context, settings)
         if configuration.file and config is None:
-            typer.echo(f"simrun: configuration from {configuration.file}", err=True)
+            say(f"simrun: configuration from {configuration.file}")
         execute(configuration.settings)
     else:
         _refuse_options_before(context.invoked_subcommand, context)

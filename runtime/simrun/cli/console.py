@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import Final, TextIO
 
 from simrun.errors import OutputError, SimError
 from simrun.run.signals import Stopped
@@ -14,15 +16,45 @@ from simrun.run.signals import Stopped
 DEBUG_FLAG: Final = "--debug"
 
 
-class _StderrHandler(logging.StreamHandler[Any]):
-    """Writes to the `sys.stderr` of the moment, so that a progress bar can step aside."""
+_PATIENCE_MS: Final = 1000
+"""How long a line for stderr waits for its reader."""
+
+
+class _Stderr:
+    """Standard error, of which a reader that stops must not stop the program."""
 
     def __init__(self) -> None:
-        logging.Handler.__init__(self)
+        self._stopped = False
 
-    @property
-    def stream(self) -> Any:  # noqa: ANN401 - whatever stderr is now
-        return sys.stderr
+    def say(self, line: str) -> None:
+        """Print a line, unless nobody takes it."""
+        if self._takes_a_line(sys.stderr):
+            print(line, file=sys.stderr)
+
+    def _takes_a_line(self, stream: TextIO) -> bool:
+        """Whether a write would not block; that is waited for a second, the first time."""
+        try:
+            poll = select.poll()
+            poll.register(stream.fileno(), select.POLLOUT)
+        except (OSError, ValueError):  # a program that uses us has put its own in its place
+            return True
+        self._stopped = not poll.poll(0 if self._stopped else _PATIENCE_MS)
+        return not self._stopped
+
+
+say: Final = _Stderr().say
+"""Print a line on stderr, unless nobody takes it."""
+
+
+class _StderrHandler(logging.Handler):
+    """Writes to the `sys.stderr` of the moment, so that a progress bar can step aside."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        try:
+            say(self.format(record))
+        except Exception:  # noqa: BLE001 - as the standard library's handlers do
+            self.handleError(record)
 
 
 def setup_logging(debug: bool = False) -> None:
@@ -73,6 +105,7 @@ def run_app(
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
     debug = DEBUG_FLAG in given
+    _fill_closed_streams()
     setup_logging(debug)
     if not debug:
         _silence_opencv()
@@ -81,7 +114,7 @@ def run_app(
     except SimError as error:
         if debug:
             raise
-        print(f"{program}: {error}", file=sys.stderr)
+        say(f"{program}: {error}")
         sys.exit(error.exit_code)
     except Stopped as stop:
         sys.exit(stop.exit_code)
@@ -91,10 +124,26 @@ def run_app(
         # What fails with a file by name, or in a sink or source, is told as such.
         if debug or error.filename is not None:
             raise
-        print(f"{program}: cannot write standard output: {error.strerror}", file=sys.stderr)
+        say(f"{program}: cannot write standard output: {error.strerror}")
         sys.exit(OutputError.exit_code)
     finally:
         _settle_stdout()
+
+
+def _fill_closed_streams() -> None:
+    """Have nothing of ours get the number of a standard stream that is closed.
+
+    A file that got number 2 would be written by libraries that complain on stderr. `sys.stdout` and
+    `sys.stdin` stay None, so that who needs them can tell.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stderr is None:
+        # Open as long as the process is.
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
 
 
 def _settle_stdout() -> None:
@@ -102,6 +151,8 @@ def _settle_stdout() -> None:
 
     At its own end Python would try once more, tell of it in lines of its own, and exit with 120.
     """
+    if sys.stdout is None:
+        return
     try:
         sys.stdout.flush()
     except OSError:

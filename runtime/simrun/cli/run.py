@@ -8,8 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import typer
-
+from simrun.cli.console import say
 from simrun.config.schema import Settings
 from simrun.errors import SourceError, UsageError
 from simrun.progress import progress
@@ -68,7 +67,7 @@ def execute(settings: Settings) -> None:
             with closing(source):
                 stats = _work(settings, source, localizer, outputs, signals, notifier)
     except Stopped:
-        typer.echo("simrun: interrupted; what was written is complete", err=True)
+        say("simrun: interrupted; what was written is complete")
         raise
     _sum_up(stats.snapshot())
 
@@ -133,7 +132,7 @@ def _work(
     length, most = source.length, settings.max_frames
     length = min(length or most, most) if most else length
     # A bar between lines of results on the same terminal would be in their way.
-    mixed = sys.stdout.isatty() and ("jsonl", "-") in outputs.wanted
+    mixed = sys.stdout is not None and sys.stdout.isatty() and ("jsonl", "-") in outputs.wanted
     with progress("frames", length, bar=not mixed, every_s=_LINE_EVERY_S) as advance:
         return run(
             source,
@@ -193,10 +192,9 @@ def _wanted_sinks(settings: Settings) -> list[tuple[str, str]]:
 def _sum_up(stats: StatsSnapshot) -> None:
     """Say what the run came to. Raises SourceError where frames could not be read."""
     if stats.frames:
-        typer.echo(
+        say(
             f"simrun: {stats.frames} frames, {stats.regions} regions, "
-            f"{stats.busy_ms / stats.frames:.1f} ms a frame",
-            err=True,
+            f"{stats.busy_ms / stats.frames:.1f} ms a frame"
         )
     if stats.bad:
         raise SourceError(

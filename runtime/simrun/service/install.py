@@ -26,11 +26,10 @@ from simrun.errors import OutputError, UsageError
 from simrun.files import output_errors, replace_file
 from simrun.inference.providers import find_provider
 from simrun.service.unit import UnitPlan, unit_text
+from simrun.sinks.registry import KINDS
 from simrun.sinks.rotation import parse_rotation
 
 UNIT_FOLDER: Final = Path("/etc/systemd/system")
-OUTPUT_FILES: Final = ("jsonl", "csv", "save", "crops")
-"""Settings that name files or folders to write."""
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}")
 _HOMES: Final = tuple(map(Path, ("/home", "/root", "/run/user")))
@@ -171,9 +170,10 @@ def _check_outputs(settings: Settings, folder: Path) -> None:
         parse_rotation(settings.rotate)
     if settings.show:
         raise UsageError("--show needs a screen, which a service does not have; leave it out")
-    targets = [(kind, getattr(settings, kind)) for kind in OUTPUT_FILES]
+    files = [name for name, kind in KINDS.items() if kind.files]
+    targets = [(kind, getattr(settings, kind)) for kind in files]
     others = [entry.partition("=")[::2] for entry in settings.sink or ()]
-    targets += [(kind, target) for kind, target in others if kind in OUTPUT_FILES]
+    targets += [(kind, target) for kind, target in others if kind in files]
     for kind, target in targets:
         if target in (None, "-"):
             continue

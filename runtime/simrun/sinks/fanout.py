@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 LIVE_PATIENCE_S: Final = 2.0
 """How long a frame of a camera waits for an output."""
-FILES_PATIENCE_S: Final = 30.0
+FILES_PATIENCE_S: Final = 5.0
 """How long one of a file does, where there are other outputs. One alone is waited for."""
 
 _RETRY_S: Final = (1.0, 60.0)

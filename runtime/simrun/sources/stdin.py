@@ -34,9 +34,14 @@ class StdinSource:
             raw: what a frame looks like.
             fps: the rate they were taken at, where it is known.
             stream: where the bytes come from; None takes standard input.
+
+        Raises:
+            SourceError: standard input is closed.
         """
         self.rate = fps
         self._raw = raw
+        if stream is None and sys.stdin is None:
+            raise SourceError("standard input is closed; open it, or name a file")
         self._stream = sys.stdin.buffer if stream is None else stream
         self._closed = False
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -247,6 +248,70 @@ def test_a_reader_that_stops_holds_up_neither_the_other_output_nor_sigterm(tmp_p
     assert "standard output is left behind" in errors
     assert "1 of 2 outputs failed" in errors
     assert rows.read_bytes().endswith(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("closed", "arguments", "code", "message"),
+    [
+        (">&-", ("--jsonl", "r.jsonl"), 0, "1 frames"),
+        ("2>&-", ("--jsonl", "r.jsonl"), 0, ""),
+        ("<&- >&- 2>&-", ("--jsonl", "r.jsonl", "--csv", "r.csv", "--save", "out"), 0, ""),
+        (
+            ">&-",
+            ("--jsonl", "-"),
+            5,
+            "simrun: standard output is closed; open it, or name a file\n",
+        ),
+        (">&-", (), 5, "simrun: standard output is closed"),
+        ("2>&- >&-", ("--jsonl", "-"), 5, ""),
+    ],
+)
+def test_closed_standard_streams_cost_nothing_that_does_not_go_there(
+    tmp_path: Path,
+    bars_file: Path,
+    closed: str,
+    arguments: tuple[str, ...],
+    code: int,
+    message: str,
+) -> None:
+    run = [sys.executable, "-m", "simrun", "--source", str(bars_file), "--model", str(STROKES)]
+    done = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *run, *arguments],
+        capture_output=True, text=True, cwd=tmp_path, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (code, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == bool(message)
+    if "r.jsonl" in arguments:
+        assert [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()][1]
+
+
+def test_a_closed_standard_input_is_told(tmp_path: Path) -> None:
+    run = [sys.executable, "-m", "simrun", "--source", "-", "--raw", "64x48:gray"]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *run, "--model", str(STROKES)],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        4,
+        "simrun: standard input is closed; open it, or name a file\n",
+    )
+
+
+def test_a_reader_of_the_log_that_stops_does_not_stop_the_run(
+    tmp_path: Path, bars_file: Path
+) -> None:
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writer, b"x" * 4096)
+    os.set_blocking(writer, True)
+    run = [sys.executable, "-m", "simrun", "--source", str(bars_file), "--model", str(STROKES)]
+    done = subprocess.run([*run, "--jsonl", "r.jsonl"], stderr=writer, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0
+    for end in (reader, writer):
+        os.close(end)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")

@@ -26,9 +26,8 @@ from simrun.cli.app import service
 from simrun.config.layers import parse_settings
 from simrun.config.schema import Settings
 from simrun.errors import OutputError, SimError, UsageError
-from simrun.service.install import OUTPUT_FILES, Installation, install_unit, next_steps, plan_unit
+from simrun.service.install import Installation, install_unit, next_steps, plan_unit
 from simrun.service.unit import UnitPlan, quote, unit_text
-from simrun.sinks.registry import KINDS
 from tests.simrun.conftest import STROKES, Run
 
 OPEN = Installation(
@@ -94,6 +93,8 @@ def test_a_camera_becomes_a_unit() -> None:
     for line in (
         "Type=notify",
         "WatchdogSec=30",
+        "ExecReload=kill -HUP $MAINPID",
+        "MemoryMax=75%",
         "Restart=always",
         "DynamicUser=yes",
         "SupplementaryGroups=video",
@@ -184,6 +185,7 @@ def test_the_environment_of_the_installer_is_no_part_of_it(
         (["--camera", "0", "--save", "r.mp4"], "--save r.mp4 can be read only once it is complete"),
         (["--camera", "0", "--csv", "/srv/r.csv", "--overwrite"], "--csv is /srv/r.csv; "),
         (["--camera", "0", "--save", "../x", "--overwrite"], "--save is ../x; "),
+        (["--camera", "0", "--sink", "crops=/srv/c"], "--crops is /srv/c; "),
         (["--camera", "0", "--show"], "--show needs a screen"),
         (["--demo", "--model", "nonesuch"], "no model 'nonesuch'"),
     ],
@@ -316,11 +318,6 @@ def test_no_option_of_a_run_is_taken_by_the_service(command: str) -> None:
     own = {parameter.name for parameter in group.commands[command].params}
     assert "watchdog" in own
     assert not own & {field.name for field in fields(Settings)}
-
-
-def test_every_kind_of_output_that_writes_files_is_checked() -> None:
-    """A new kind of sink: decide whether it writes files, which a service has to have room for."""
-    assert set(KINDS) - {"show", "mqtt", "serve"} == set(OUTPUT_FILES)
 
 
 def test_the_next_steps_name_the_service() -> None:
