@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from simtool.ablation.record import AblationRecord
 from simtool.data import load_split
 from simtool.runs.recipes import RECIPES
-from simtool.training.loop import train_seeds
+from simtool.training.labelled import train_seeds
 from tests.simtool.example_nets import resnet, settled
 from tests.simtool.program import call
 

@@ -29,7 +29,7 @@ from simtool.export.presets import ExportOptions
 from simtool.runs.checkpoint import read_checkpoint
 from simtool.runs.folder import ABLATION_FILE
 from simtool.runs.recipes import RECIPES
-from simtool.training.loop import train
+from simtool.training.labelled import train
 from simtool.weighting.weigh import WeightingOptions
 from tests.conftest import ROOT
 from tests.simtool.tiny import digits

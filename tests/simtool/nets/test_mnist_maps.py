@@ -21,7 +21,7 @@ from simtool.export.geometry import trunk_geometry
 from simtool.nets import build_net
 from simtool.nets.base import NetSpec
 from simtool.runs.recipes import RECIPES
-from simtool.training.loop import train
+from simtool.training.labelled import train
 from simtool.weighting.weigh import WeightingOptions, weigh
 from tests.conftest import ROOT
 from tests.simtool.tiny import ablate_halves

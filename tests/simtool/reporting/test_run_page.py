@@ -29,7 +29,7 @@ from simtool.reporting.figure2 import (
 from simtool.reporting.run_page import accuracy_rows, render
 from simtool.reporting.run_report import read_run
 from simtool.runs.recipes import RECIPES
-from simtool.training.loop import train_seeds
+from simtool.training.labelled import train_seeds
 from tests.conftest import STROKES
 from tests.simtool.evalset import record, region, write_annotations, write_picture
 from tests.simtool.program import assert_fails, invoke

@@ -82,8 +82,8 @@ def train(arguments: TrainArguments) -> dict[str, Any] | None:
     from simtool.data.image_folder import channels_of
     from simtool.distributed import joined
     from simtool.runs.recipes import Recipe, SceneRecipe, find_recipe
-    from simtool.training.loop import train as train_one
-    from simtool.training.loop import train_seeds
+    from simtool.training.labelled import train as train_one
+    from simtool.training.labelled import train_seeds
     from simtool.training.objects import Composed, train_folder
 
     recipe, data = find_recipe(arguments.recipe), arguments.data

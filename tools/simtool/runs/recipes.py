@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from simrun.errors import UsageError, did_you_mean
 from simtool.data.dataset import Variant
+
+_LATER_PEAK: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,18 @@ class Recipe:
     """Weight of the last class in the loss, where it is "nothing" and most of every image."""
     variant: Variant | None = None
     """What the network takes from the data; None where it is always the same."""
+    weight_decay: ClassVar[float] = 0.0
+    clip_norm: ClassVar[float | None] = None
+    averaging: ClassVar[float | None] = None
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the channels of a pixel stand together in memory."""
+        return self.scenes is not None
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
+        return self.learning_rate / (1 + self.lr_decay * step)
 
 
 @dataclass(frozen=True)
@@ -68,11 +83,26 @@ class SceneRecipe:
     """Convolutions in bfloat16: three times as fast on processors that have it."""
     kind: str = "scenes"
     """Tells the two kinds of recipe apart in a run's configuration."""
+    clip_norm: ClassVar[float | None] = 1.0
+    """Largest norm of a step's gradient."""
+    variant: ClassVar[Variant | None] = None
+    channels_last: ClassVar[bool] = False
 
     @property
     def epochs(self) -> int:
         """In all."""
         return sum(self.cycles)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, from 0; 0 past the last."""
+        peak = self.learning_rate
+        for epochs in self.cycles:
+            length = epochs * self.steps
+            if step < length:
+                warm = min(1.0, (step + 1) / self.warmup)
+                return peak * warm * 0.5 * (1 + math.cos(math.pi * step / length))
+            step, peak = step - length, _LATER_PEAK * peak
+        return 0.0
 
     def shortened(self, steps: int) -> SceneRecipe:
         """The recipe with that many gradient steps in all, in one cycle, and no scene to spare.

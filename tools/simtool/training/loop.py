@@ -1,57 +1,81 @@
-"""Training of a classifier by a recipe: the same seed gives the same weights, resumed or not.
+"""The loop of every training: the same seed gives the same weights, resumed or not.
 
 Bit for bit, that is, on the same machine with the same number of threads and processes: sums of
 floats depend on how they are split. Several processes (`simtool.distributed`) share each batch;
-their gradients are added up, so that every process takes the same step.
+their gradients are added up, so that every process takes the same step. What is learned, and the
+loss on it, is a `Task`; optimizer, learning rates and the running mean are the recipe's.
 """
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 import time
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from simrun.errors import ModelError, UsageError
 from simrun.progress import Advance, progress
-from simtool.data import LabelledImages
-from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE, Peers
-from simtool.files import write_json
 from simtool.nets import SplitNet, build_net
 from simtool.nets.base import load_weights
 from simtool.runs.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
-from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder
-from simtool.runs.recipes import Recipe
-from simtool.training.accuracy import Accuracy, measure_accuracy
+from simtool.runs.folder import RunConfig, RunFolder
+from simtool.runs.recipes import AnyRecipe
 
 log = logging.getLogger(__name__)
 
+_RAW: Final = "/raw"
+"""Ending of the trained weights beside the optimizer's own: a checkpoint's weights are their mean
+where the recipe has one."""
 
-def train(
-    recipe: Recipe,
-    train_split: LabelledImages,
-    test_split: LabelledImages,
-    out: Path,
-    seed: int,
-    peers: Peers = ALONE,
+
+class Task(Protocol):
+    """What a network learns."""
+
+    @property
+    def sha256(self) -> str:
+        """Identity of the data that it learns from."""
+        ...
+
+    @property
+    def steps(self) -> int:
+        """Gradient steps an epoch."""
+        ...
+
+    def losses(self, net: SplitNet, epoch: int) -> Iterator[tuple[Tensor, float]]:
+        """The loss of each step of an epoch, and how much it counts in their mean.
+
+        A step is taken whenever a loss was given. Which data it is of depends on the task's seed
+        and the step alone.
+        """
+        ...
+
+    def measure(self, net: SplitNet) -> dict[str, Any]:
+        """What the history says of a network: `test`, an `Accuracy` as a dictionary, and more."""
+        ...
+
+    def describe(self, measured: dict[str, Any]) -> str:
+        """The same for the log, in a few words."""
+        ...
+
+
+def fit(
+    recipe: AnyRecipe, task: Task, out: Path, seed: int, peers: Peers = ALONE
 ) -> list[dict[str, Any]]:
     """Train, or go on after the last whole epoch where `out` holds this very run.
 
     Args:
         recipe: network, optimizer and length.
-        train_split: what is learned.
-        test_split: what is measured after each epoch; it decides nothing.
+        task: data and loss.
         out: run folder, see `simtool.runs.folder`.
-        seed: of the initial weights and the order of the images.
+        seed: of the initial weights.
         peers: the processes that share each batch; the leading one writes.
 
     Returns:
@@ -64,69 +88,109 @@ def train(
     """
     if seed < 0:
         raise UsageError(f"--seed is {seed}; it must be 0 or more")
-    config = RunConfig(recipe, seed, train_split.sha256)
+    config = RunConfig(recipe, seed, task.sha256)
     run = RunFolder.create(out, config) if peers.leads else RunFolder(out)
     peers.wait()
-    net = _initial_net(recipe, seed)
-    _check_sharable(net, peers)
-    optimizer = torch.optim.Adam(net.parameters(), lr=recipe.learning_rate)
-    done = _resume(run, net, optimizer)
+    state = _State(recipe, seed, peers)
+    done = state.resume(run)
     history = run.history(done)
-    iterations = math.ceil(len(train_split) / recipe.batch)
-    with progress(f"steps of seed {seed}", recipe.epochs * iterations) as advance:
-        advance(done * iterations)
+    with progress(f"steps of seed {seed}", recipe.epochs * task.steps) as advance:
+        advance(done * task.steps)
         for epoch in range(done, recipe.epochs):
             started = time.monotonic()
-            loss = _train_epoch(net, optimizer, train_split, recipe, seed, epoch, advance, peers)
-            accuracy = measure_accuracy(net, test_split, peers=peers)
-            history.append(_record(epoch + 1, loss, accuracy, time.monotonic() - started))
+            loss = _train_epoch(state, task, seed, epoch, advance)
+            measured = task.measure(state.weighed)
+            seconds = round(time.monotonic() - started, 1)
+            history.append({"epoch": epoch + 1, "loss": loss, **measured, "seconds": seconds})
             if peers.leads:
-                run.save(_checkpoint(recipe, net, optimizer, epoch + 1), history)
-            _log_epoch(recipe, seed, history[-1])
+                run.save(state.checkpoint(epoch + 1), history)
+            log.info(
+                "seed %d epoch %d/%d: loss %.4f, %s, %.1f s",
+                *(seed, epoch + 1, recipe.epochs, loss, task.describe(measured), seconds),
+            )
     peers.wait()
     return history
 
 
-def train_seeds(
-    recipe: Recipe,
-    train_split: LabelledImages,
-    test_split: LabelledImages,
-    out: Path,
-    seeds: int,
-    peers: Peers = ALONE,
-) -> dict[str, Any]:
-    """Train seeds 0, 1, ... into `out`/seed-0, ... and summarise them in `out`/summary.json.
+class _State:
+    """Network, optimizer and, where the recipe has one, the running mean of the weights."""
 
-    Returns:
-        The summary: mean and standard deviation (ddof 1) of the test accuracy, overall and per
-        class, as fractions.
+    def __init__(self, recipe: AnyRecipe, seed: int, peers: Peers) -> None:
+        """Start from weights that depend on the seed alone. Raises UsageError by the network."""
+        self.recipe, self.peers = recipe, peers
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            self.net = build_net(recipe.net, recipe.variant)
+        if recipe.channels_last:  # half as fast again, on large images
+            self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        _check_sharable(self.net, peers)
+        self.average = None if recipe.averaging is None else copy.deepcopy(self.net)
+        self.optimizer = torch.optim.AdamW(
+            self.net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
 
-    Raises:
-        The errors of `train`.
-    """
-    finals = [
-        train(recipe, train_split, test_split, out / f"seed-{seed}", seed, peers)[-1]
-        for seed in range(seeds)
-    ]
-    summary = summarise([record["test"] for record in finals])
-    if peers.leads:
-        write_json(out / SUMMARY_FILE, summary)
-    return summary
+    @property
+    def weighed(self) -> SplitNet:
+        """The network whose weights count."""
+        return self.net if self.average is None else self.average
+
+    def step(self, step: int, loss: Tensor) -> None:
+        """Go down the loss of step `step`, counted from the first of the training."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.recipe.rate(step)
+        self.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        _share_gradients(self.net, self.peers)
+        if self.recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        if self.average is not None and self.recipe.averaging is not None:
+            # The first steps' weights are forgotten sooner.
+            decay = min(self.recipe.averaging, 1 - 1 / (step + 2))
+            with torch.no_grad():
+                for mean, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
+                    mean.lerp_(new, 1 - decay)
+
+    def checkpoint(self, epochs: int) -> Checkpoint:
+        """Where the training stands after that many epochs."""
+        tensors = optimizer_tensors(self.net, self.optimizer)
+        if self.average is not None:
+            tensors |= {f"{name}{_RAW}": value for name, value in self.net.named_parameters()}
+        recipe = self.recipe
+        weights = self.weighed.state_dict()
+        return Checkpoint(recipe.net, epochs, weights, tensors, variant=recipe.variant)
+
+    def resume(self, run: RunFolder) -> int:
+        """Load the last checkpoint, where there is one; returns the whole epochs done."""
+        checkpoint = run.checkpoint()
+        if checkpoint is None:
+            return 0
+        saved = checkpoint.optimizer
+        load_weights(self.weighed, checkpoint.weights)
+        if self.average is not None:
+            raw = {k.removesuffix(_RAW): v for k, v in saved.items() if k.endswith(_RAW)}
+            load_weights(self.net, raw)
+        moments = {k: v for k, v in saved.items() if not k.endswith(_RAW)}
+        load_optimizer(self.net, self.optimizer, moments)
+        log.info("%s: %d epochs are done already", run.path, checkpoint.epoch)
+        return checkpoint.epoch
 
 
-def summarise(accuracies: list[dict[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation (ddof 1; 0 for one seed) over seeds of recorded accuracies."""
-    overall = np.array([a["overall"] for a in accuracies])
-    per_class = np.array([a["per_class"] for a in accuracies], dtype=float)
-    ddof = 1 if len(accuracies) > 1 else 0
-    return {
-        "seeds": len(accuracies),
-        "mean": float(overall.mean()),
-        "std": float(overall.std(ddof=ddof)),
-        "overall": overall.tolist(),
-        "per_class_mean": per_class.mean(0).tolist(),
-        "per_class_std": per_class.std(0, ddof=ddof).tolist(),
-    }
+def _train_epoch(state: _State, task: Task, seed: int, epoch: int, advance: Advance) -> float:
+    """The steps of one epoch; the mean loss. Raises ModelError where it is not finite."""
+    total, count = 0.0, 0.0
+    state.net.train()
+    with torch.random.fork_rng():
+        torch.manual_seed(int(np.random.default_rng([seed, epoch, 1]).integers(2**63)))
+        for step, (loss, share) in enumerate(task.losses(state.net, epoch), epoch * task.steps):
+            state.step(step, loss)
+            total += loss.item() * share
+            count += share
+            advance(1)
+    total = float(state.peers.reduce_sum(torch.tensor(total, dtype=torch.float64)))
+    if not math.isfinite(total):
+        raise ModelError(f"the loss is {total} in epoch {epoch + 1}; lower the learning rate")
+    return total / count
 
 
 def _share_gradients(net: nn.Module, peers: Peers) -> None:
@@ -148,92 +212,3 @@ def _check_sharable(net: nn.Module, peers: Peers) -> None:
             f"the network has batch norms, whose statistics need the whole batch: train it in one "
             f"process, not {peers.world}"
         )
-
-
-def _initial_net(recipe: Recipe, seed: int) -> SplitNet:
-    """A network whose initial weights depend on the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        net = build_net(recipe.net, recipe.variant)
-    if recipe.scenes is not None:  # half as fast again, on large images
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return net
-
-
-def _record(epoch: int, loss: float, accuracy: Accuracy, seconds: float) -> dict[str, Any]:
-    """An epoch's entry in the history."""
-    return {
-        "epoch": epoch,
-        "loss": loss,
-        "test": asdict(accuracy),
-        "seconds": round(seconds, 1),
-    }
-
-
-def _checkpoint(
-    recipe: Recipe, net: SplitNet, optimizer: torch.optim.Optimizer, epochs: int
-) -> Checkpoint:
-    state = optimizer_tensors(net, optimizer)
-    return Checkpoint(recipe.net, epochs, net.state_dict(), state, variant=recipe.variant)
-
-
-def _log_epoch(recipe: Recipe, seed: int, record: Mapping[str, Any]) -> None:
-    log.info(
-        "seed %d epoch %d/%d: loss %.4f, test accuracy %.2f %%, %.1f s",
-        *(seed, record["epoch"], recipe.epochs, record["loss"]),
-        *(100 * record["test"]["overall"], record["seconds"]),
-    )
-
-
-def _resume(run: RunFolder, net: SplitNet, optimizer: torch.optim.Optimizer) -> int:
-    """Load the last checkpoint, where there is one; returns the whole epochs done."""
-    checkpoint = run.checkpoint()
-    if checkpoint is None:
-        return 0
-    load_weights(net, checkpoint.weights)
-    load_optimizer(net, optimizer, checkpoint.optimizer)
-    log.info("%s: %d epochs are done already", run.path, checkpoint.epoch)
-    return checkpoint.epoch
-
-
-def _train_epoch(
-    net: SplitNet,
-    optimizer: torch.optim.Optimizer,
-    data: LabelledImages,
-    recipe: Recipe,
-    seed: int,
-    epoch: int,
-    advance: Advance,
-    peers: Peers,
-) -> float:
-    """One pass over the data in an order that depends on seed and epoch alone; the mean loss."""
-    order = np.random.default_rng([seed, epoch]).permutation(len(data))
-    starts = range(0, len(data), recipe.batch)
-    total = 0.0
-    weights = torch.ones(len(data.classes))
-    weights[-1] = recipe.background_weight
-    net.train()
-    with torch.random.fork_rng():
-        torch.manual_seed(int(np.random.default_rng([seed, epoch, 1]).integers(2**63)))
-        for index, start in enumerate(starts):
-            iteration = epoch * len(starts) + index
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate / (1 + recipe.lr_decay * iteration)
-            batch = order[start : start + recipe.batch]
-            part = peers.part(len(batch))
-            images, labels = to_tensors(data, batch[part.start : part.stop])
-            # The mean over the whole batch: what the other processes have is added below.
-            if recipe.scenes is not None:
-                images = images.contiguous(memory_format=torch.channels_last)
-            positions = len(batch) * labels.shape[1:].numel()
-            loss = F.cross_entropy(net(images), labels, weights, reduction="sum") / positions
-            optimizer.zero_grad()
-            torch.autograd.backward(loss)
-            _share_gradients(net, peers)
-            optimizer.step()
-            total += loss.item() * len(batch)
-            advance(1)
-    total = float(peers.reduce_sum(torch.tensor(total, dtype=torch.float64)))
-    if not math.isfinite(total):
-        raise ModelError(f"the loss is {total} in epoch {epoch + 1}; lower the learning rate")
-    return total / len(data)

@@ -13,7 +13,7 @@ from simtool.data.objects.splits import HELD_OUT
 from simtool.distributed import joined
 from simtool.runs.folder import RunConfig, RunFolder
 from simtool.runs.recipes import Recipe
-from simtool.training.loop import train
+from simtool.training.labelled import train
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from simtool.nets import build_net
 from simtool.runs.checkpoint import read_checkpoint
 from simtool.runs.folder import RunFolder
 from simtool.runs.recipes import RECIPES, SceneRecipe, recipe_from_json
-from simtool.training.text import learning_rate, to_tensors, train_scenes, window_loss
+from simtool.training.text import to_tensors, train_scenes, window_loss
 from tests.simtool.program import assert_fails, invoke
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
@@ -207,7 +207,7 @@ def test_recipe_survives_json_and_shortening() -> None:
 
 
 def test_learning_rate_restarts_lower() -> None:
-    rates = [learning_rate(RECIPE, step) for step in range(7)]
+    rates = [RECIPE.rate(step) for step in range(7)]
     assert rates[1] == pytest.approx(3e-3 * 0.5 * (1 + np.cos(np.pi / 4)))
     assert rates[4] == pytest.approx(0.5 * 0.6 * 3e-3)  # its first step is half warm
     assert rates[6] == 0

@@ -15,9 +15,9 @@ from simtool.nets import build_net
 from simtool.runs.checkpoint import CHECKPOINT_FILE, read_checkpoint
 from simtool.runs.folder import CONFIG_FILE, HISTORY_FILE, RunFolder
 from simtool.runs.recipes import RECIPES
-from simtool.training import loop as train_module
+from simtool.training import labelled as train_module
 from simtool.training.accuracy import measure_accuracy
-from simtool.training.loop import summarise, train, train_seeds
+from simtool.training.labelled import summarise, train, train_seeds
 from tests.simtool.tiny import digits
 
 SHORT = replace(RECIPES["mnist-lenet"], epochs=3, batch=40)
