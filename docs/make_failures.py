@@ -22,7 +22,7 @@ from simrun import Localizer
 from simrun.errors import SimError
 from simrun.images.read import Image
 from simtool.data.labels import STRIDE
-from simtool.data.text.canvas import Scene, SceneConfig, SceneMaterials
+from simtool.data.text.canvas import SceneConfig, SceneMaterials, TextScene
 from simtool.data.text.material import load_materials
 from simtool.data.text.scenes import make_scene
 from simtool.data.text.textures import random_texture
@@ -40,7 +40,7 @@ RED, GREEN = (60, 60, 255), (80, 220, 80)
 class Outcome:
     """A scene and what was made of it. Masks are (h, w) bool, on the labels' cells."""
 
-    scene: Scene
+    scene: TextScene
     quads: tuple[NDArray[np.float32], ...]
     false: tuple[bool, ...]
     """For each quad, whether it lies on no text at all; one that lies on nothing but cells that
@@ -68,7 +68,7 @@ def cover(quad: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.bool_
     return mask.astype(bool)
 
 
-def judge(scene: Scene, localizer: Localizer) -> Outcome:
+def judge(scene: TextScene, localizer: Localizer) -> Outcome:
     """Localize one scene and compare with what the generator put there."""
     regions = localizer(scene.image).regions
     quads = tuple(np.array(region.quad, np.float32) for region in regions)

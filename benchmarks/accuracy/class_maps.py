@@ -43,7 +43,7 @@ from simrun.errors import ModelError
 from simrun.localization.preprocess import prepare
 from simrun.result import Heatmap
 from simtool.data import LabelledImages, load_split
-from simtool.data.canvases import Canvas, compose
+from simtool.data.canvases import DigitCanvas, compose
 from simtool.export.geometry import trunk_geometry
 from simtool.export.heatmap_graph import transform_trunk
 from simtool.export.origin import Origin, open_origin
@@ -70,8 +70,8 @@ OURS: dict[str, tuple[str, dict[str, Any]]] = {
     "uniform": ("uniform", {}),
 }
 
-Compute = Callable[[Canvas], Heatmap]
-Sets = Mapping[tuple[str, str], list[Canvas]]
+Compute = Callable[[DigitCanvas], Heatmap]
+Sets = Mapping[tuple[str, str], list[DigitCanvas]]
 """Split and clutter -> canvases."""
 
 
@@ -115,7 +115,7 @@ def score_models(runs: Sequence[Path], sets: Sets) -> dict[str, Any]:
     }
 
 
-def draw(digits: LabelledImages, count: int, clutter: int) -> list[Canvas]:
+def draw(digits: LabelledImages, count: int, clutter: int) -> list[DigitCanvas]:
     """Canvases of four different digits each."""
     rng = np.random.default_rng([SEED, clutter])
     canvases = []
@@ -162,7 +162,7 @@ def shipped(name: str) -> Compute:
     """The bundle as it is, run by the runtime."""
     localizer = Localizer.load(name, classify=False)
 
-    def compute(canvas: Canvas) -> Heatmap:
+    def compute(canvas: DigitCanvas) -> Heatmap:
         heatmap = localizer(canvas.image).heatmap
         if heatmap is None:
             raise RuntimeError(f"{name} gave no heatmap")
@@ -186,11 +186,11 @@ def trained_logits(net: SplitNet) -> Compute:
     return on_cells(net.trunk, lambda maps, _: cells(maps)[0, :DIGITS])
 
 
-def on_cells(trunk: nn.Sequential, read: Callable[[Tensor, Canvas], Tensor]) -> Compute:
+def on_cells(trunk: nn.Sequential, read: Callable[[Tensor, DigitCanvas], Tensor]) -> Compute:
     """Heatmaps of what `read` makes of the maps F (1, K, h, w)."""
     geometry = trunk_geometry(trunk)
 
-    def compute(canvas: Canvas) -> Heatmap:
+    def compute(canvas: DigitCanvas) -> Heatmap:
         with torch.no_grad():
             values = read(trunk(to_tensor(canvas)), canvas)
         return Heatmap(values.numpy(), float(geometry.stride), geometry.offset)
@@ -198,7 +198,7 @@ def on_cells(trunk: nn.Sequential, read: Callable[[Tensor, Canvas], Tensor]) -> 
     return compute
 
 
-def to_tensor(canvas: Canvas) -> Tensor:
+def to_tensor(canvas: DigitCanvas) -> Tensor:
     """(1, 1, H, W) float32 in [0, 1], the rim that simrun adds included."""
     return torch.from_numpy(prepare(canvas.image, SIDE).image).to(torch.float32) / 255
 
@@ -209,7 +209,7 @@ def torchcam_cam(net: SplitNet) -> Compute:
 
     extractor = CAM(net, net.trunk.relu5, fc_layer=net.head.read, input_shape=(1, SIDE, SIDE))
 
-    def read(canvas: Canvas) -> dict[int, NDArray[np.float32]]:
+    def read(canvas: DigitCanvas) -> dict[int, NDArray[np.float32]]:
         scores = net(to_tensor(canvas))
         return {
             label: extractor(label, scores, normalized=False)[0][0].detach().numpy()
@@ -226,7 +226,7 @@ def gradcam_methods(net: SplitNet) -> dict[str, Compute]:
     def by_library(kind: Any, added: float = 0.0) -> Compute:  # noqa: ANN401 - a library's class
         cam = kind(model=net, target_layers=[net.trunk.relu5])
 
-        def read(canvas: Canvas) -> dict[int, NDArray[np.float32]]:
+        def read(canvas: DigitCanvas) -> dict[int, NDArray[np.float32]]:
             image = to_tensor(canvas)
             height, width = net.trunk(image).shape[2:]
             # Otherwise it stretches the map to the picture's edges, where no cell's centre is.
@@ -246,11 +246,13 @@ def gradcam_methods(net: SplitNet) -> dict[str, Compute]:
     }
 
 
-def of_labels(net: SplitNet, read: Callable[[Canvas], dict[int, NDArray[np.float32]]]) -> Compute:
+def of_labels(
+    net: SplitNet, read: Callable[[DigitCanvas], dict[int, NDArray[np.float32]]]
+) -> Compute:
     """Heatmaps of a method that answers for one class at a time; 0 for classes not there."""
     geometry = trunk_geometry(net.trunk)
 
-    def compute(canvas: Canvas) -> Heatmap:
+    def compute(canvas: DigitCanvas) -> Heatmap:
         planes = read(canvas)
         values = np.zeros((DIGITS, *next(iter(planes.values())).shape), np.float32)
         for label, plane in planes.items():
@@ -284,7 +286,7 @@ def region_scores(localizer: Localizer, sets: Sets) -> dict[str, Any]:
     """
     former = localizer.region_options
 
-    def scores(threshold: float, canvases: list[Canvas]) -> tuple[float, float]:
+    def scores(threshold: float, canvases: list[DigitCanvas]) -> tuple[float, float]:
         localizer.region_options = replace(
             former, map_threshold=threshold, region_threshold=min(threshold, 1.0)
         )
@@ -306,7 +308,7 @@ def region_scores(localizer: Localizer, sets: Sets) -> dict[str, Any]:
     return found
 
 
-def count_regions(localizer: Localizer, canvas: Canvas) -> tuple[int, int, int]:
+def count_regions(localizer: Localizer, canvas: DigitCanvas) -> tuple[int, int, int]:
     """Digits with a region of their channel whose middle is in their box; regions; digits."""
     regions = localizer(canvas.image).regions
     right = 0
@@ -318,7 +320,7 @@ def count_regions(localizer: Localizer, canvas: Canvas) -> tuple[int, int, int]:
     return right, len(regions), len(canvas.labels)
 
 
-def mapped(compute: Compute, canvases: list[Canvas]) -> list[tuple[Canvas, PixelMaps]]:
+def mapped(compute: Compute, canvases: list[DigitCanvas]) -> list[tuple[DigitCanvas, PixelMaps]]:
     """Canvases with their maps on pixels."""
     return [(canvas, pixel_maps(compute(canvas), canvas.image.shape)) for canvas in canvases]
 
@@ -362,7 +364,7 @@ def picture(sets: Sets) -> NDArray[np.uint8]:
     return np.vstack(rows)
 
 
-def canvas_row(canvas: Canvas, pixels: PixelMaps, scale: int = 2) -> NDArray[np.uint8]:
+def canvas_row(canvas: DigitCanvas, pixels: PixelMaps, scale: int = 2) -> NDArray[np.uint8]:
     """The canvas, and for each of its classes the map over it, the class's box and the peak."""
     tiles = [cv2.cvtColor(canvas.image, cv2.COLOR_GRAY2BGR)]
     for label in canvas.labels:

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.result import Heatmap
+from simrun.types import Floats
 from simtool.data.annotations import AnnotatedImage, AnnotatedSet, Corners
 from simtool.evaluation.evaluate import read_annotated
 
 _BINS: Final = 2000
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -20,17 +20,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simrun.result import Heatmap
-from simtool.data.canvases import Canvas
+from simrun.types import Floats
+from simtool.data.canvases import DigitCanvas
 
 SMOOTHING: Final = 7
 """Side of the square that is averaged, in pixels; odd."""
 
 _ROUNDING: Final = 1e-9
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def pixel_maps(heatmap: Heatmap, size: tuple[int, int]) -> PixelMaps:
 
 
 def score_maps(
-    maps: Iterable[tuple[Canvas, PixelMaps]], classes: int, share: float
+    maps: Iterable[tuple[DigitCanvas, PixelMaps]], classes: int, share: float
 ) -> PointingScore:
     """Score the maps of the classes that are on each canvas.
 
@@ -115,7 +113,7 @@ def score_maps(
 
 
 def best_share(
-    maps: Sequence[tuple[Canvas, PixelMaps]], classes: int, shares: Sequence[float]
+    maps: Sequence[tuple[DigitCanvas, PixelMaps]], classes: int, shares: Sequence[float]
 ) -> float:
     """The share of the highest mean IoU, for canvases that are not the ones to be scored."""
     return max(shares, key=lambda share: score_maps(maps, classes, share).mean_iou)

@@ -145,7 +145,7 @@ def resident_mb() -> float:
 
 
 @dataclasses.dataclass(frozen=True)
-class Slope:
+class MemorySlope:
     """A line through resident memory."""
 
     mb_per_hour: float
@@ -170,13 +170,13 @@ def blocks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.array([block.mean(axis=0) for block in np.array_split(kept, _BLOCKS)])
 
 
-def fit(values: NDArray[np.float64]) -> Slope:
+def fit(values: NDArray[np.float64]) -> MemorySlope:
     """The slope of (_BLOCKS, 2) seconds and MB."""
     hours = (values[:, 0] - values[:, 0].mean()) / 3600
     slope = float((hours * values[:, 1]).sum() / (hours**2).sum())
     residuals = values[:, 1] - values[:, 1].mean() - slope * hours
     variance = (residuals**2).sum() / (len(values) - 2) / (hours**2).sum()
-    return Slope(slope, float(np.sqrt(variance)))
+    return MemorySlope(slope, float(np.sqrt(variance)))
 
 
 def run_child(samples: str, asked: str, arguments: Sequence[str]) -> None:
@@ -371,7 +371,7 @@ def to_markdown(record: Record) -> str:
 
 def faults(record: Record) -> list[str]:
     """Slopes that are not flat, and an end that is none."""
-    slopes = {name: Slope(**slope) for name, slope in record["slopes"].items()}
+    slopes = {name: MemorySlope(**slope) for name, slope in record["slopes"].items()}
     found = [f"soak: {name} memory is not flat" for name in slopes if not slopes[name].is_flat]
     if record["exit_code"] != _ENDED:
         found.append(f"soak: simrun ended with {record['exit_code']}, not {_ENDED}")

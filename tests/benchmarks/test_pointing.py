@@ -5,11 +5,11 @@ import pytest
 
 from benchmarks.accuracy.pointing import SMOOTHING, best_share, pixel_maps, score_maps
 from simrun.result import Heatmap
-from simtool.data.canvases import Canvas
+from simtool.data.canvases import DigitCanvas
 
 
-def canvas(labels: tuple[int, ...], boxes: list[list[float]], size: int = 40) -> Canvas:
-    return Canvas(np.zeros((size, size), np.uint8), labels, np.array(boxes, np.float64))
+def canvas(labels: tuple[int, ...], boxes: list[list[float]], size: int = 40) -> DigitCanvas:
+    return DigitCanvas(np.zeros((size, size), np.uint8), labels, np.array(boxes, np.float64))
 
 
 def heatmap(*planes: np.ndarray, pitch: float = 1.0, origin: float = 0.0) -> Heatmap:

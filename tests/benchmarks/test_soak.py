@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.endurance.soak import SIZES, LiveMix, Slope, blocks, fit
+from benchmarks.endurance.soak import SIZES, LiveMix, MemorySlope, blocks, fit
 from benchmarks.harness.console import BenchmarkError
 from simrun.sources.base import Frame
 
@@ -24,10 +24,10 @@ def test_a_slope_is_found_after_the_warm_up_and_through_noise() -> None:
 
 
 def test_flat_means_less_than_a_megabyte_an_hour_at_twice_the_error() -> None:
-    assert Slope(0.9, 0.0).is_flat
-    assert Slope(-0.5, 0.7).is_flat
-    assert not Slope(0.5, 0.3).is_flat
-    assert not Slope(1.5, 0.0).is_flat
+    assert MemorySlope(0.9, 0.0).is_flat
+    assert MemorySlope(-0.5, 0.7).is_flat
+    assert not MemorySlope(0.5, 0.3).is_flat
+    assert not MemorySlope(1.5, 0.0).is_flat
 
 
 def test_too_short_a_run_is_no_result() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import typer
 
 from simrun.bench.compare import compare, require_comparable
-from simrun.bench.measure import Clocks, Feed, Kind, Series, measure
+from simrun.bench.measure import Clocks, Feed, Series, WayToRun, measure
 from simrun.bench.record import Conditions, make_record, read_record, write_record
 from simrun.bench.report import to_markdown, to_ratios, to_table
 from simrun.bench.settings import DEFAULT_FRAMES, BenchSettings, parse_side, split_list
@@ -157,7 +157,7 @@ def _series(
             if series and not feed.live:
                 feed = Feed(open_it)
                 stack.callback(feed.close)
-            series.append(Series(Kind(side, threads, pace), localizer, feed, clocks))
+            series.append(Series(WayToRun(side, threads, pace), localizer, feed, clocks))
     return series
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from simrun.bench.measure import TURN, Kind
+from simrun.bench.measure import TURN, WayToRun
 from simrun.errors import UsageError
 
 COMPARED: Final = ("preprocess", "infer", "regions", "classify", "total", "cpu")
@@ -35,13 +35,13 @@ class Ratio:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RecordComparison:
     """What two records say about each other."""
 
-    ratios: Mapping[Kind, Mapping[str, Ratio]]
+    ratios: Mapping[WayToRun, Mapping[str, Ratio]]
     """By kind of run that both have, then by stage; a stage that took no time is left out."""
-    only_here: Sequence[Kind]
-    only_there: Sequence[Kind]
+    only_here: Sequence[WayToRun]
+    only_there: Sequence[WayToRun]
     differences: Sequence[str]
     """Circumstances that are not the same, in words."""
 
@@ -65,12 +65,12 @@ def require_comparable(other: Record, path: str, sha256: str) -> None:
         )
 
 
-def kind_of(result: Record) -> Kind:
+def kind_of(result: Record) -> WayToRun:
     """The kind of run that one of a record's results is of."""
-    return Kind(result["side"], result["threads"], result["paced_fps"])
+    return WayToRun(result["side"], result["threads"], result["paced_fps"])
 
 
-def compare(here: Record, there: Record, path: str) -> Comparison:
+def compare(here: Record, there: Record, path: str) -> RecordComparison:
     """Ratios of everything that both records measured.
 
     Raises:
@@ -91,7 +91,7 @@ def compare(here: Record, there: Record, path: str) -> Comparison:
             f"--compare {path} has no side, threads and pace in common with this run: it has "
             + "; ".join(kind.describe() for kind in theirs)
         )
-    return Comparison(
+    return RecordComparison(
         ratios={kind: _ratios(ours[kind]["samples"], theirs[kind]["samples"]) for kind in shared},
         only_here=[kind for kind in ours if kind not in theirs],
         only_there=[kind for kind in theirs if kind not in ours],
@@ -128,7 +128,7 @@ def _ratios(these: Record, those: Record) -> dict[str, Ratio]:
     }
 
 
-def _by_kind(record: Record) -> dict[Kind, Record]:
+def _by_kind(record: Record) -> dict[WayToRun, Record]:
     return {kind_of(result): result for result in record["results"]}
 
 

@@ -25,7 +25,7 @@ SETTLE: Final = 2
 
 
 @dataclass(frozen=True)
-class Kind:
+class WayToRun:
     """One of the ways to run that are measured beside each other."""
 
     side: int
@@ -104,7 +104,7 @@ class Feed:
 class Series:
     """All samples of one kind of run."""
 
-    kind: Kind
+    kind: WayToRun
     localizer: Callable[[Image], Result]
     feed: Feed
     clocks: Clocks = field(default_factory=Clocks)

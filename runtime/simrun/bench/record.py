@@ -17,7 +17,7 @@ import numpy as np
 import onnxruntime as ort
 
 import simrun
-from simrun.bench.measure import Kind, Sample, Series, busy_ms, periods_taken
+from simrun.bench.measure import Sample, Series, WayToRun, busy_ms, periods_taken
 from simrun.diagnostics.machine import Machine
 from simrun.errors import UsageError
 from simrun.files import output_errors
@@ -197,7 +197,7 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     return {name: round(float(value), 3) for name, value in figures.items()}
 
 
-def summarise(samples: Sequence[Sample], kind: Kind, live: bool) -> dict[str, Any]:
+def summarise(samples: Sequence[Sample], kind: WayToRun, live: bool) -> dict[str, Any]:
     """All figures of one kind of run.
 
     Args:

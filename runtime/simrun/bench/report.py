@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from simrun.bench.compare import COMPARED, Comparison, Record, kind_of
+from simrun.bench.compare import COMPARED, Record, RecordComparison, kind_of
 from simrun.result import STAGES
 
 _FIGURES: Final = ("p50", "p95", "p99", "mean", "jitter")
@@ -42,7 +42,7 @@ def to_markdown(record: Record) -> str:
     return "\n".join(rows)
 
 
-def to_ratios(comparison: Comparison, name: str) -> str:
+def to_ratios(comparison: RecordComparison, name: str) -> str:
     """A comparison as text."""
     lines = [f"This run over {name}: ratio of medians (95 % interval), below 1 is faster"]
     for kind, ratios in comparison.ratios.items():

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from simrun.types import Floats
+
 Groups = NDArray[np.int64]
 Points = NDArray[np.complex128]
 """x + iy: a direction is a unit number then, and to turn is to multiply."""

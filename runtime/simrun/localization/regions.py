@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from simrun.bundle.metadata import BundleMeta, Task
 from simrun.errors import ModelError
-from simrun.localization.lines import Floats, Parts, Points, box_groups, join_parts, principal_axis
+from simrun.localization.lines import Parts, Points, box_groups, join_parts, principal_axis
+from simrun.types import Floats, Mask
 
-Mask = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 Labels = NDArray[np.int32]
 

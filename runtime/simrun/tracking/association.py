@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.result import Region
-
-Floats = NDArray[np.float64]
+from simrun.types import Floats
 
 _MIN_IOU: Final = 0.1
 """Boxes that overlap less are matched by distance, if at all."""

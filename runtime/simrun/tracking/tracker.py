@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from simrun.errors import UsageError
 from simrun.result import Region, Result
-from simrun.tracking.association import Floats, Shapes, match
+from simrun.tracking.association import Shapes, match
+from simrun.types import Floats
 
 MAX_HOLD: Final = 1000
 

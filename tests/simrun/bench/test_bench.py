@@ -21,9 +21,9 @@ from simrun.bench.measure import (
     TURN,
     Clocks,
     Feed,
-    Kind,
     Sample,
     Series,
+    WayToRun,
     measure,
     periods_taken,
 )
@@ -116,7 +116,9 @@ def pi(temperature_c: float = 40.0, throttled: int = 0) -> Machine:
 
 
 def series(world: World, name: str, *costs_ms: float, fps: float | None = None) -> Series:
-    return Series(Kind(320, 1, fps), world.localizer(name, *costs_ms), Feed(Frames), world.clocks)
+    return Series(
+        WayToRun(320, 1, fps), world.localizer(name, *costs_ms), Feed(Frames), world.clocks
+    )
 
 
 def test_kinds_take_turns_and_the_first_frames_of_a_turn_are_not_counted() -> None:
@@ -191,7 +193,7 @@ def test_a_paced_camera_is_asked_for_its_frame_when_it_is_due() -> None:
                 yield frame
 
     feed = Feed(lambda: Camera(3, capture_s=0.09, live=True))
-    paced = Series(Kind(320, 1, 10.0), world.localizer("a", 20), feed, world.clocks)
+    paced = Series(WayToRun(320, 1, 10.0), world.localizer("a", 20), feed, world.clocks)
     paced.turn(settle=0, frames=3)
     assert taken == pytest.approx([0, 0.1, 0.2])
 
@@ -212,16 +214,16 @@ def test_missed_deadlines_count_the_frames_that_were_never_taken() -> None:
 
 def test_reading_a_file_is_work_and_the_age_of_a_cameras_frame_is_not() -> None:
     samples = [Sample(Latency(capture=30, infer=20, total=50), 10, 0)] * 3
-    assert summarise(samples, Kind(320, 1), live=False)["frames_per_s"] == pytest.approx(20)
-    assert summarise(samples, Kind(320, 1), live=True)["frames_per_s"] == pytest.approx(50)
-    assert summarise(samples, Kind(320, 1, 25.0), live=False)["missed"] == 1
-    assert summarise(samples, Kind(320, 1, 25.0), live=True)["missed"] == 0
+    assert summarise(samples, WayToRun(320, 1), live=False)["frames_per_s"] == pytest.approx(20)
+    assert summarise(samples, WayToRun(320, 1), live=True)["frames_per_s"] == pytest.approx(50)
+    assert summarise(samples, WayToRun(320, 1, 25.0), live=False)["missed"] == 1
+    assert summarise(samples, WayToRun(320, 1, 25.0), live=True)["missed"] == 0
 
 
 def test_a_sample_has_its_capture_and_cpu_time() -> None:
     world = World()
     feed = Feed(lambda: Frames(capture_s=0.005))
-    one = Series(Kind(320, 1), world.localizer("a", 10), feed, world.clocks)
+    one = Series(WayToRun(320, 1), world.localizer("a", 10), feed, world.clocks)
     one.turn(settle=0, frames=1)
     (sample,) = one.samples
     assert sample.latency == Latency(capture=5, infer=10, total=15)
@@ -237,7 +239,7 @@ def test_opencv_has_the_threads_of_the_kind_that_runs() -> None:
         seen.append(cv2.getNumThreads())
         return Result(64, 48, (), Latency())
 
-    one, two = (Series(Kind(320, n), count, Feed(Frames)) for n in (1, 2))
+    one, two = (Series(WayToRun(320, n), count, Feed(Frames)) for n in (1, 2))
     one.warm_up(1)
     two.turn(settle=1, frames=1)
     one.turn(settle=0, frames=1)

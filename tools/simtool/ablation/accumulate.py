@@ -7,15 +7,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
+from simrun.types import Floats
 from simtool.ablation.bootstrap import HALVINGS, half_members, poisson_counts
 from simtool.ablation.criteria import CRITERIA, Units
 from simtool.ablation.record import CriterionRecord
 from simtool.data.labels import IGNORE
-
-Floats = NDArray[np.float64]
 
 
 class Batch:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simrun.errors import ModelError
+from simrun.types import Floats
 from simtool.files import read_json, write_json
 from simtool.runs.checkpoint import Checkpoint
 from simtool.runs.folder import ABLATION_FILE
@@ -18,7 +18,6 @@ from simtool.runs.folder import ABLATION_FILE
 ABLATION_SCHEMA: Final = "similarnet-ablation/1"
 
 Row = tuple[float, ...]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

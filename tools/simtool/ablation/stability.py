@@ -8,11 +8,9 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from simrun.types import Floats
 from simtool.ablation.record import AblationRecord, Stability
-
-Floats = NDArray[np.float64]
 
 
 def spearman(one: Floats, other: Floats) -> float:

@@ -17,7 +17,7 @@ _FRAGMENT: Final = 9
 
 
 @dataclass(frozen=True)
-class Canvas:
+class DigitCanvas:
     """One composed picture."""
 
     image: NDArray[np.uint8]
@@ -36,7 +36,7 @@ def compose(
     size: tuple[int, int] = (112, 112),
     items: int = 4,
     clutter: int = 0,
-) -> Canvas:
+) -> DigitCanvas:
     """Lay items of different classes on a dark canvas so that they do not overlap.
 
     Args:
@@ -65,7 +65,7 @@ def compose(
         boxes.append([x + xs.min(), y + ys.min(), x + xs.max() + 1, y + ys.max() + 1])
     for _ in range(clutter):
         strew(image, taken, pictures, rng)
-    return Canvas(image, tuple(int(label) for label in chosen), np.array(boxes, np.float64))
+    return DigitCanvas(image, tuple(int(label) for label in chosen), np.array(boxes, np.float64))
 
 
 def free_place(

@@ -23,9 +23,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from simrun.types import Mask
 from simtool.data.annotations import ALL, AnnotatedImage, Corners, hull
 
-Mask = NDArray[np.bool_]
 """(h, w)."""
 Boxes = NDArray[np.float32]
 """(N, 4): x0, y0, x1, y1 in pixels."""

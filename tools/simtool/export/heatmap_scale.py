@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from simrun.errors import ModelError
+from simrun.types import Floats
 from simtool.data import LabelledImages
 from simtool.data.labels import IGNORE
 from simtool.export.heatmap_graph import LocalizerGraph, Readout
@@ -32,8 +33,6 @@ WINDOWS: Final = 600
 """Labelled positions drawn from each image."""
 _PIXELS_AT_ONCE: Final = 500 * 28 * 28
 """Bounds the memory."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from simtool.export.geometry import Geometry, check_geometry, probe_geometry, tr
 from simtool.export.graphs import export_classifier, export_localizer, localizer_to_onnx
 from simtool.export.heatmap_graph import LocalizerGraph, Polarity, Pool, transform_trunk
 from simtool.export.heatmap_scale import Calibration, calibrate
-from simtool.export.int8.compare import Comparison
+from simtool.export.int8.compare import PrecisionComparison
 from simtool.export.int8.export import Samples, to_int8
 from simtool.export.onnx_graph import IR_VERSION
 from simtool.export.optimize.fold import lean
@@ -56,7 +56,7 @@ class Report:
     """File name -> bytes."""
     format_differences: dict[str, float]
     """Format -> largest absolute difference between it and the ONNX graphs."""
-    comparison: Comparison | None
+    comparison: PrecisionComparison | None
     """Of int8 with single precision, where that was asked for."""
 
 

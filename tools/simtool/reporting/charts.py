@@ -17,7 +17,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
+
+from simrun.types import Floats
 
 _INK: Final = "#123457"
 """Stands for the page's text colour: replaced in the SVG by `currentColor`."""
@@ -27,7 +28,6 @@ _WIDTH_INCHES: Final = 4.8
 """Narrow, so that the text is legible where the page is as narrow as a phone."""
 _MOST_BARS: Final = 64
 """Bars that a drawing grows with; more of them become thinner."""
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

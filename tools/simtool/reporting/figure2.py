@@ -20,9 +20,9 @@ from simrun.images.read import Image, read_image, to_bgr, to_grey
 from simrun.localizer import Localizer
 from simrun.sinks.overlay import heat_over_frame
 from simrun.sources.picture_files import pictures_in
+from simrun.types import Mask
 from simtool.data.annotations import ANNOTATIONS_FILE, AnnotatedImage, Corners, load_annotations
 
-Mask = NDArray[np.bool_]
 """(H, W), true where there is text."""
 
 OURS: Final = "ours"
@@ -51,7 +51,7 @@ class MaskScore:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Figure2Row:
     """One row of Figure 2."""
 
     name: str
@@ -91,7 +91,7 @@ def find_annotations(folder: Path) -> dict[str, AnnotatedImage]:
     return {}
 
 
-def compare(path: Path, localizer: Localizer, annotated: AnnotatedImage | None) -> Comparison:
+def compare(path: Path, localizer: Localizer, annotated: AnnotatedImage | None) -> Figure2Row:
     """Everything about one picture.
 
     Raises:
@@ -113,10 +113,10 @@ def compare(path: Path, localizer: Localizer, annotated: AnnotatedImage | None) 
         scores = {name: score_mask(mask, text, valid) for name, mask in masks.items()}
     regions = annotated.regions if annotated else ()
     boxes = tuple(region.quad for region in regions if not region.ignore)
-    return Comparison(path.name, to_bgr(image), heat, masks, boxes, scores)
+    return Figure2Row(path.name, to_bgr(image), heat, masks, boxes, scores)
 
 
-def mean_scores(comparisons: Iterable[Comparison], name: str) -> MaskScore | None:
+def mean_scores(comparisons: Iterable[Figure2Row], name: str) -> MaskScore | None:
     """Mean over the pictures that have a score by that name; None where none has."""
     rows = [c.scores[name] for c in comparisons if name in c.scores]
     if not rows:

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from simrun.images.read import Image, to_bgr
-from simtool.reporting.figure2 import MATCHED, OURS, THEIRS, Comparison, MaskScore, mean_scores
+from simtool.reporting.figure2 import MATCHED, OURS, THEIRS, Figure2Row, MaskScore, mean_scores
 from simtool.reporting.page import Table
 from simtool.reporting.pictures import (
     TRUE_BGR,
@@ -43,7 +43,7 @@ def figure2_section(figure2: Figure2, checkpoint_sha256: str) -> dict[str, objec
     }
 
 
-def figure2_files(comparisons: Sequence[Comparison]) -> dict[str, bytes]:
+def figure2_files(comparisons: Sequence[Figure2Row]) -> dict[str, bytes]:
     """A PNG a picture: its row side by side."""
     return {
         f"figure2-{one.name.replace('.', '-')}.png": encode(
@@ -53,7 +53,7 @@ def figure2_files(comparisons: Sequence[Comparison]) -> dict[str, bytes]:
     }
 
 
-def score_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
+def score_lines(comparisons: Sequence[Figure2Row]) -> Iterator[str]:
     """A line of text for each mask of each annotated picture, then for their means."""
     for name, scores in _named_scores(comparisons):
         for whose, score in scores.items():
@@ -64,7 +64,7 @@ def score_lines(comparisons: Sequence[Comparison]) -> Iterator[str]:
             )
 
 
-def _score_table(comparisons: Sequence[Comparison]) -> Table | None:
+def _score_table(comparisons: Sequence[Figure2Row]) -> Table | None:
     """A row a picture, and one for the means; three columns a mask. None where none has scores."""
     shown = [whose for whose in _MASKS if mean_scores(comparisons, whose)]
     if not shown:
@@ -78,7 +78,7 @@ def _score_table(comparisons: Sequence[Comparison]) -> Table | None:
 
 
 def _named_scores(
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[Figure2Row],
 ) -> Iterator[tuple[str, Mapping[str, MaskScore]]]:
     """Scores by mask of each annotated picture, then their means."""
     scored = [one for one in comparisons if one.scores]
@@ -96,11 +96,11 @@ def _score_cells(score: MaskScore | None) -> list[str]:
     return [f"{value:.3f}" for value in (score.precision, score.recall, score.f1)]
 
 
-def _row(one: Comparison) -> list[Picture]:
+def _row(one: Figure2Row) -> list[Picture]:
     return [embed(image, caption, _WIDTH) for image, caption in _views(one)]
 
 
-def _views(one: Comparison) -> Iterator[tuple[Image, str]]:
+def _views(one: Figure2Row) -> Iterator[tuple[Image, str]]:
     """Pictures of a row, (h, w, 3) BGR, at most `_WIDTH` across, each with its caption."""
     small = shrink(one.image, _WIDTH)
     scale = small.shape[1] / one.image.shape[1]

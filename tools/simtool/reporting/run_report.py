@@ -16,7 +16,7 @@ from simrun.errors import ModelError, SourceError
 from simrun.localizer import Localizer
 from simtool.ablation.record import AblationRecord, read_ablation
 from simtool.files import read_json
-from simtool.reporting.figure2 import Comparison, compare, find_annotations, list_pictures
+from simtool.reporting.figure2 import Figure2Row, compare, find_annotations, list_pictures
 from simtool.reporting.heatmaps import PictureMaps, map_pictures
 from simtool.runs.checkpoint import read_checkpoint
 from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder
@@ -63,7 +63,7 @@ class Figure2:
     """Everything that the page says of pictures."""
 
     localizer: Localizer
-    comparisons: tuple[Comparison, ...]
+    comparisons: tuple[Figure2Row, ...]
     bad: Mapping[str, str]
     """Pictures that could not be compared, and why."""
 

@@ -6,12 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from simrun.errors import ModelError, UsageError
+from simrun.types import Floats
 from simtool.ablation.record import AblationRecord
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ from typing import Final
 
 import numpy as np
 
+from simrun.types import Floats
 from simtool.ablation.record import AblationRecord
-from simtool.weighting.base import Floats, Method, WeightingOptions, harm, softmax
+from simtool.weighting.base import Method, WeightingOptions, harm, softmax
 
 
 def _paper_printed(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:

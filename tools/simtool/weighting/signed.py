@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from simrun.types import Floats
 from simtool.ablation.record import AblationRecord
-from simtool.weighting.base import Floats, Method, WeightingOptions, contrast, harm
+from simtool.weighting.base import Method, WeightingOptions, contrast, harm
 
 _NOT_LINEAR: Final = ("error", "loss")
 """Criteria that do not change in proportion to a filter's response."""

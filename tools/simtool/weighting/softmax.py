@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from simrun.errors import ModelError
+from simrun.types import Floats
 from simtool.ablation.record import AblationRecord
-from simtool.weighting.base import Floats, Method, WeightingOptions, harm, softmax
+from simtool.weighting.base import Method, WeightingOptions, harm, softmax
 
 
 def _softmax(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:

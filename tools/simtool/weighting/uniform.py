@@ -6,8 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from simrun.types import Floats
 from simtool.ablation.record import AblationRecord
-from simtool.weighting.base import Floats, Method, WeightingOptions
+from simtool.weighting.base import Method, WeightingOptions
 
 
 def _uniform(record: AblationRecord, criterion: str, options: WeightingOptions) -> Floats:

@@ -20,9 +20,10 @@ from typing import Any, Final
 import numpy as np
 
 from simrun.errors import ModelError, UsageError
+from simrun.types import Floats
 from simtool.ablation.record import AblationRecord
 from simtool.weighting import methods
-from simtool.weighting.base import Floats, Method, WeightingOptions
+from simtool.weighting.base import Method, WeightingOptions
 
 __all__ = [
     "METHODS",

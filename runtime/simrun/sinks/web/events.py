@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from simrun.sinks.base import StreamInfo
 from simrun.sinks.web.latest import Latest
-from simrun.sinks.web.mjpeg import Shot
+from simrun.sinks.web.mjpeg import ProcessedFrame
 from simrun.stats import RunStats, StatsSnapshot
 
 HISTORY: Final = 150
@@ -24,13 +24,13 @@ _STATUS_EVERY_S: Final = 1.0
 
 
 async def follow(
-    shots: Latest[Shot], stats: RunStats, info: StreamInfo, is_stale: Callable[[], bool]
+    shots: Latest[ProcessedFrame], stats: RunStats, info: StreamInfo, is_stale: Callable[[], bool]
 ) -> AsyncGenerator[bytes, None]:
     """Events for one client, without end."""
     loop = asyncio.get_running_loop()
     yield _event("hello", _hello(stats, info))
     due = loop.time()
-    seen: Shot | None = shots.value
+    seen: ProcessedFrame | None = shots.value
     if seen is not None:
         yield _event("result", seen.result.to_json())
     while True:

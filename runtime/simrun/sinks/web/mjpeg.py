@@ -46,14 +46,14 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class Shot:
+class ProcessedFrame:
     """A processed frame. Nobody changes a frame's pixels once it is handed over."""
 
     image: Image
     result: Result
 
 
-def encode_view(shot: Shot, view: View, *, side: int, quality: int) -> bytes:
+def encode_view(shot: ProcessedFrame, view: View, *, side: int, quality: int) -> bytes:
     """The frame as JPEG, shrunk to `side` where it is longer.
 
     Raises:
@@ -68,12 +68,12 @@ def encode_view(shot: Shot, view: View, *, side: int, quality: int) -> bytes:
     return encode_jpeg(picture, quality)
 
 
-def encode_for_stream(shot: Shot, view: View) -> bytes:
+def encode_for_stream(shot: ProcessedFrame, view: View) -> bytes:
     """Small and quick. Raises as `encode_view`."""
     return encode_view(shot, view, side=STREAM_SIDE, quality=_STREAM_QUALITY)
 
 
-def encode_for_snapshot(shot: Shot, view: View) -> bytes:
+def encode_for_snapshot(shot: ProcessedFrame, view: View) -> bytes:
     """At the frame's own size. Raises as `encode_view`."""
     return encode_view(shot, view, side=SNAPSHOT_SIDE, quality=_SNAPSHOT_QUALITY)
 
@@ -81,7 +81,9 @@ def encode_for_snapshot(shot: Shot, view: View) -> bytes:
 class PictureFeed:
     """The stream of one view, for any number of clients: encodes while there are any."""
 
-    def __init__(self, shots: Latest[Shot], encode: Callable[[Shot], Awaitable[bytes]]) -> None:
+    def __init__(
+        self, shots: Latest[ProcessedFrame], encode: Callable[[ProcessedFrame], Awaitable[bytes]]
+    ) -> None:
         """Take pictures from `shots`; `encode` works outside the event loop."""
         self._shots = shots
         self._encode = encode
@@ -121,7 +123,7 @@ class PictureFeed:
 
     async def _produce(self) -> None:
         loop = asyncio.get_running_loop()
-        shot: Shot | None = None
+        shot: ProcessedFrame | None = None
         while True:
             shot = await self._shots.newer(shot)
             start = loop.time()
@@ -134,7 +136,7 @@ class PictureFeed:
             await asyncio.sleep(max(_STREAM_PERIOD_S - took, took))
 
 
-def _fit(shot: Shot, side: int) -> tuple[Image, Result]:
+def _fit(shot: ProcessedFrame, side: int) -> tuple[Image, Result]:
     """Frame and result at a size of at most `side`."""
     image, result = shot.image, shot.result
     height, width = image.shape[:2]

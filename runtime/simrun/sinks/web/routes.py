@@ -19,7 +19,13 @@ from simrun.sinks.web.access import Access
 from simrun.sinks.web.connection import Connection, Limits
 from simrun.sinks.web.http import HTML, HttpError, Request, Response
 from simrun.sinks.web.latest import Latest
-from simrun.sinks.web.mjpeg import PictureFeed, Shot, View, encode_for_snapshot, encode_for_stream
+from simrun.sinks.web.mjpeg import (
+    PictureFeed,
+    ProcessedFrame,
+    View,
+    encode_for_snapshot,
+    encode_for_stream,
+)
 from simrun.stats import RunStats
 
 _BOUNDARY: Final = "simrun-frame"
@@ -75,7 +81,7 @@ class WatchedRun:
 
     info: StreamInfo
     stats: RunStats
-    shots: Latest[Shot]
+    shots: Latest[ProcessedFrame]
     """Its newest processed frame."""
     latencies: metrics.LatencyHistogram
 
@@ -192,7 +198,7 @@ class Site:
     def _is_stale(self) -> bool:
         return self._age_s() > self._limits.stale_s
 
-    def _stream_encoder(self, view: View) -> Callable[[Shot], Awaitable[bytes]]:
+    def _stream_encoder(self, view: View) -> Callable[[ProcessedFrame], Awaitable[bytes]]:
         loop = asyncio.get_running_loop()
         return lambda shot: loop.run_in_executor(self._encoder, encode_for_stream, shot, view)
 

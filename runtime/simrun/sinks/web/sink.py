@@ -14,7 +14,7 @@ from simrun.sinks.web.address import is_loopback, listen, parse_address, url_of
 from simrun.sinks.web.connection import Limits
 from simrun.sinks.web.latest import Latest
 from simrun.sinks.web.metrics import LatencyHistogram
-from simrun.sinks.web.mjpeg import Shot
+from simrun.sinks.web.mjpeg import ProcessedFrame
 from simrun.sinks.web.routes import Site, WatchedRun
 from simrun.sinks.web.server import PageServer
 from simrun.sources.base import BadFrame, Frame
@@ -64,7 +64,7 @@ class PageSink:
     def write(self, frame: Frame, result: Result) -> None:
         """Make this the newest frame."""
         self._run.latencies.add(result.latency_ms)
-        self._run.shots.put(Shot(frame.image, result))
+        self._run.shots.put(ProcessedFrame(frame.image, result))
 
     def write_bad(self, frame: BadFrame) -> None:
         """The page shows how many there were, from the counts of the run."""

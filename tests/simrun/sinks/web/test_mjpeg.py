@@ -10,12 +10,18 @@ import pytest
 
 from simrun.images.read import Image
 from simrun.sinks.web.latest import Latest
-from simrun.sinks.web.mjpeg import PictureFeed, Shot, View, encode_for_snapshot, encode_for_stream
+from simrun.sinks.web.mjpeg import (
+    PictureFeed,
+    ProcessedFrame,
+    View,
+    encode_for_snapshot,
+    encode_for_stream,
+)
 from tests.simrun.web import decode, grey_frame, result_for
 
 
-def shot_of(image: Image) -> Shot:
-    return Shot(image, result_for(image))
+def shot_of(image: Image) -> ProcessedFrame:
+    return ProcessedFrame(image, result_for(image))
 
 
 def is_green(picture: Image) -> bool:
@@ -43,7 +49,7 @@ def test_a_large_frame_is_shrunk_and_the_quads_with_it() -> None:
     quad = ((640.0, 400.0), (1280.0, 400.0), (1280.0, 800.0), (640.0, 800.0))
     result = result_for(large)
     region = replace(result.regions[0], quad=quad, label=None, track=None)
-    shot = Shot(large, replace(result, regions=(region,), heatmap=None))
+    shot = ProcessedFrame(large, replace(result, regions=(region,), heatmap=None))
     picture = decode(encode_for_stream(shot, View(heat=False, quads=True)))
     assert picture.shape == (800, 1280, 3)
     rows, columns = np.nonzero(picture[..., 1].astype(int) - picture[..., 2] > 60)
@@ -58,7 +64,7 @@ def test_the_heatmap_stays_in_its_place_when_shrunk() -> None:
     assert result.heatmap is not None
     values = np.zeros((1, 400, 640), np.float32)
     values[:, 200:, :] = 0.9
-    shot = Shot(large, replace(result, heatmap=replace(result.heatmap, values=values)))
+    shot = ProcessedFrame(large, replace(result, heatmap=replace(result.heatmap, values=values)))
     picture = decode(encode_for_stream(shot, View(heat=True, quads=False))).astype(int)
     changed = np.abs(picture - 90).max(axis=2)[:, 700] > 30
     assert np.argmax(changed) == pytest.approx(400, abs=4)
@@ -70,14 +76,14 @@ def test_a_grey_frame() -> None:
 
 
 def test_a_frame_is_encoded_once_for_all_and_not_at_all_for_nobody() -> None:
-    encoded: list[Shot] = []
+    encoded: list[ProcessedFrame] = []
 
-    async def encode(shot: Shot) -> bytes:
+    async def encode(shot: ProcessedFrame) -> bytes:
         encoded.append(shot)
         return str(len(encoded)).encode()
 
     async def watch() -> None:
-        shots: Latest[Shot] = Latest(asyncio.get_running_loop())
+        shots: Latest[ProcessedFrame] = Latest(asyncio.get_running_loop())
         feed = PictureFeed(shots, encode)
         first, second = shot_of(grey_frame(1)), shot_of(grey_frame(2))
         shots.put(first)

@@ -18,10 +18,10 @@ from simrun import Localizer
 from simrun.bundle.load import LOCALIZER_FILE, load_bundle
 from simrun.errors import SourceError, UsageError
 from simtool.cli.export import ExportArguments, export
-from simtool.data.canvases import Canvas, compose
+from simtool.data.canvases import DigitCanvas, compose
 from simtool.export import pipeline as export_module
 from simtool.export.int8 import export as int8_module
-from simtool.export.int8.compare import Comparison, Form, compare, side_by_side
+from simtool.export.int8.compare import Form, PrecisionComparison, compare, side_by_side
 from simtool.export.int8.export import Samples
 from tests.conftest import ROOT
 from tests.simtool.evalset import region, write_annotations
@@ -32,7 +32,7 @@ MODEL = "mnist-maps"
 COUNT = 8
 
 
-def canvases() -> list[Canvas]:
+def canvases() -> list[DigitCanvas]:
     data, random = digits(100), np.random.default_rng(0)
     return [
         compose(data.images[:, 0], data.labels, random, size=(150, 200 + 8 * i))
@@ -280,6 +280,6 @@ def test_where_nothing_is_found_there_is_nothing_to_agree_on(tmp_path: Path) -> 
 
 def test_time_is_saved_where_three_of_four_calls_were_faster() -> None:
     form = Form(size=1, cpu_ms=1.0, regions=0, px_f1=None)
-    comparison = Comparison(1, form, form, (0.8, 0.9, 0.99), 0.0, 0.0, None)
+    comparison = PrecisionComparison(1, form, form, (0.8, 0.9, 0.99), 0.0, 0.0, None)
     assert comparison.saves_time
     assert not replace(comparison, time_ratio=(0.8, 0.9, 1.0)).saves_time

@@ -15,7 +15,7 @@ from simrun.errors import OutputError
 from simrun.progress import progress
 from simtool.data.annotations import ANNOTATIONS_FILE
 from simtool.data.objects.material import Material
-from simtool.data.objects.scenes import Layout, Scene, make_scene
+from simtool.data.objects.scenes import Layout, ObjectScene, make_scene
 from simtool.files import json_bytes, staged_folder, write_bytes
 
 CANVAS: Final = Layout(height=240, width=320, sizes=(24.0, 100.0), most=6)
@@ -43,7 +43,7 @@ def write_canvases(run: Path, out: Path, count: int, overwrite: bool) -> None:
         write_bytes(folder / ANNOTATIONS_FILE, json_bytes({"images": records}))
 
 
-def _write_picture(path: Path, scene: Scene) -> None:
+def _write_picture(path: Path, scene: ObjectScene) -> None:
     image = scene.image
     if image.shape[2] == 3:
         image = np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2BGR), np.uint8)
@@ -51,7 +51,7 @@ def _write_picture(path: Path, scene: Scene) -> None:
         raise OutputError(f"cannot write {path}; check the disk")
 
 
-def _record(name: str, scene: Scene, classes: tuple[str, ...]) -> dict[str, Any]:
+def _record(name: str, scene: ObjectScene, classes: tuple[str, ...]) -> dict[str, Any]:
     height, width = scene.image.shape[:2]
     regions = [
         {"quad": [[x0, y0], [x1, y0], [x1, y1], [x0, y1]], "text": classes[label]}

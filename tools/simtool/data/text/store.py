@@ -37,7 +37,7 @@ class SceneBatch:
     images: NDArray[np.uint8]
     """(N, S, S)"""
     labels: NDArray[np.int8]
-    """(N, S / 4, S / 4); see `canvas.Scene`."""
+    """(N, S / 4, S / 4); see `canvas.TextScene`."""
     heights: NDArray[np.float16]
     """(N, S / 4, S / 4), pixels."""
 

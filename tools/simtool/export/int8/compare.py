@@ -25,7 +25,7 @@ _TIMED_CALLS: Final = 40
 
 
 @dataclass(frozen=True)
-class Picture:
+class SamplePicture:
     """A picture's file, and where it is annotated the text in it."""
 
     path: Path
@@ -63,7 +63,7 @@ class Form:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class PrecisionComparison:
     """int8 beside single precision, on the pictures held out, one thread on this machine."""
 
     pictures: int
@@ -99,7 +99,7 @@ class Comparison:
         }
 
 
-def compare(single: Bundle, int8: Bundle, pictures: Sequence[Picture]) -> Comparison:
+def compare(single: Bundle, int8: Bundle, pictures: Sequence[SamplePicture]) -> PrecisionComparison:
     """Run two bundles that differ in precision alone, in turns.
 
     Raises:
@@ -122,7 +122,7 @@ def compare(single: Bundle, int8: Bundle, pictures: Sequence[Picture]) -> Compar
     sizes = [len(bundle.localizer) for bundle in (single, int8)]
     medians = [statistics.median(column) for column in zip(*times, strict=True)]
     forms = [tally.form(*known) for tally, *known in zip(tallies, sizes, medians, strict=True)]
-    return Comparison(
+    return PrecisionComparison(
         pictures=len(pictures),
         single=forms[0],
         int8=forms[1],
@@ -157,7 +157,7 @@ class _Tally:
         self._regions = 0
         self._scored = Counts()
 
-    def add(self, picture: Picture, result: Result) -> None:
+    def add(self, picture: SamplePicture, result: Result) -> None:
         quads = _quads(result)
         self._regions += len(quads)
         if picture.truth is not None:
@@ -187,7 +187,7 @@ def _ratio(times: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def side_by_side(comparison: Comparison) -> str:
+def side_by_side(comparison: PrecisionComparison) -> str:
     """A Markdown table, and a line on how far the two are from each other."""
     single, int8 = comparison.single, comparison.int8
     rows = [

@@ -24,7 +24,7 @@ from simrun.images.read import to_channels
 from simrun.localization.preprocess import prepare
 from simrun.sources.picture_files import pictures_in
 from simtool.data.annotations import ANNOTATIONS_FILE, load_annotations
-from simtool.export.int8.compare import Comparison, Picture, compare, side_by_side
+from simtool.export.int8.compare import PrecisionComparison, SamplePicture, compare, side_by_side
 from simtool.export.int8.quantize import WEIGHT_BITS, inner_convolutions, quantize
 from simtool.export.writer import localizer_file
 from simtool.files import file_digest, thinning_step
@@ -41,8 +41,8 @@ _HELD_OUT: Final = 4
 class Samples:
     """Pictures to set ranges with, and others to compare on."""
 
-    ranging: tuple[Picture, ...]
-    held_out: tuple[Picture, ...]
+    ranging: tuple[SamplePicture, ...]
+    held_out: tuple[SamplePicture, ...]
 
     @classmethod
     def open(cls, folder: Path) -> Samples:
@@ -53,9 +53,9 @@ class Samples:
         """
         if (folder / ANNOTATIONS_FILE).is_file():
             annotated = load_annotations(folder)
-            pictures = [Picture(annotated.path(image), image) for image in annotated.images]
+            pictures = [SamplePicture(annotated.path(image), image) for image in annotated.images]
         else:
-            pictures = [Picture(path) for path in pictures_in(folder)]
+            pictures = [SamplePicture(path) for path in pictures_in(folder)]
         if len(pictures) < _HELD_OUT:
             raise SourceError(
                 f"--int8 needs {_HELD_OUT} pictures or more, better 50, and {folder} holds "
@@ -92,7 +92,7 @@ class Samples:
 
 def to_int8(
     localizer: onnx.ModelProto, summing: onnx.ModelProto, meta: BundleMeta, samples: Samples
-) -> tuple[onnx.ModelProto, BundleMeta, Comparison]:
+) -> tuple[onnx.ModelProto, BundleMeta, PrecisionComparison]:
     """Quantize a bundle's localizer.
 
     Args:
@@ -118,7 +118,7 @@ def to_int8(
     return quantized, meta, comparison
 
 
-def _tell(comparison: Comparison) -> None:
+def _tell(comparison: PrecisionComparison) -> None:
     """The two side by side, and whether anything was won."""
     log.info("%s", side_by_side(comparison))
     if not comparison.saves_time:
@@ -135,5 +135,5 @@ def _bundle(localizer: onnx.ModelProto, meta: BundleMeta) -> Bundle:
     return Bundle(Path(meta.name), meta, content, None, sha256_hex(content))
 
 
-def _thinned(pictures: Sequence[Picture]) -> tuple[Picture, ...]:
+def _thinned(pictures: Sequence[SamplePicture]) -> tuple[SamplePicture, ...]:
     return tuple(pictures[:: thinning_step(len(pictures), _MOST)])

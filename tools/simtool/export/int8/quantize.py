@@ -25,11 +25,10 @@ from onnxruntime.quantization import CalibrationMethod, QDQQuantizer, QuantType
 from onnxruntime.quantization.calibrate import TensorsData
 
 from simrun.errors import UsageError
+from simrun.types import Singles
 
 WEIGHT_BITS: Final = 7
 _LARGEST_WEIGHT: Final = 2 ** (WEIGHT_BITS - 1)
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Values:
     """The least in a picture, or 0."""
     high: float
     """The greatest in a picture, or 0."""
-    means: Floats
+    means: Singles
     """(C,) of the channels."""
 
 
@@ -149,14 +148,14 @@ def _with_shifted_biases(model: onnx.ModelProto, values: Mapping[str, Values]) -
     return shifted
 
 
-def _rounding_error(weights: Floats) -> Floats:
+def _rounding_error(weights: Singles) -> Singles:
     """How much larger (F, C, h, w) become when they are rounded to steps of each filter's own."""
     steps = np.abs(weights).max(axis=(1, 2, 3), keepdims=True) / _LARGEST_WEIGHT
     steps = np.where(steps > 0, steps, 1)
     return np.asarray(np.round(weights / steps) * steps - weights, np.float32)
 
 
-def _ranges(graph: onnx.GraphProto, values: Mapping[str, Values]) -> dict[str, Sequence[Floats]]:
+def _ranges(graph: onnx.GraphProto, values: Mapping[str, Values]) -> dict[str, Sequence[Singles]]:
     """Least and greatest value of all that is quantized."""
     lows = {name: known.low for name, known in values.items()}
     for node in inner_convolutions(graph):
