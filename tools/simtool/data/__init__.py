@@ -1,4 +1,10 @@
-"""Data sets: what a classifier is trained on and where it comes from."""
+"""Data sets by name: what a classifier is trained on, and what a localizer is scored on.
+
+In: a name, a split and a folder. Out: `LabelledImages`, pixels and classes, known by their hash;
+nothing here knows a network. Open `dataset` first. `mnist`, `mnist_windows`, `image_folder` read;
+`text/` and `objects/` compose scenes; `annotations` are photos with text boxes drawn by people;
+`labels` is what generators and networks agree on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,10 @@
-"""Network architectures, by name."""
+"""Network architectures, by name: a trunk that ends in the maps F, and a head.
+
+In: a name and, for classes of one's own, what the data have. Out: a `SplitNet` with its `NetSpec`,
+what ablation and export need to know. Open `base` first; a new network is a module beside `lenet`,
+named in `NETS`. `blocks` is what they are built of, `layers` finds and hooks layers of any network;
+`imported` and `tracing` make a trunk and a head of somebody's own.
+"""
 
 from __future__ import annotations
 
