@@ -72,7 +72,7 @@ PARTS: Final[Mapping[str, Part]] = {
     "simrun images": Part("pictures read", 100, 775, "images/"),
     "simrun result": Part("regions, counts", 730, 775, "result stats"),
     "simrun common": Part(
-        "errors, files, secrets", 940, 775, "errors files progress redact version"
+        "errors, files, secrets", 940, 775, "errors files progress redact types version"
     ),
 }
 
