@@ -7,6 +7,7 @@ between the layers, every fourth compares.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -132,7 +133,9 @@ def _tell(comparison: PrecisionComparison) -> None:
 def _bundle(localizer: onnx.ModelProto, meta: BundleMeta) -> Bundle:
     """A bundle of a localizer alone, in memory."""
     content = localizer_file(meta, localizer)
-    return Bundle(Path(meta.name), meta, content, None, sha256_hex(content))
+    # As it is read from the graph: lists in the place of tuples.
+    stored = BundleMeta.from_json(json.loads(json.dumps(meta.to_json())))
+    return Bundle(Path(meta.name), stored, content, None, sha256_hex(content))
 
 
 def _thinned(pictures: Sequence[SamplePicture]) -> tuple[SamplePicture, ...]:
