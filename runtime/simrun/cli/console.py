@@ -6,15 +6,22 @@ import logging
 import os
 import select
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final, TextIO
+from types import TracebackType
+from typing import Any, Final, TextIO
+
+import typer
 
 from simrun.errors import OutputError, SimError
+from simrun.redact import MEANT_TO_BE_SEEN, hide_secrets
 from simrun.run.signals import Stopped
 
 DEBUG_FLAG: Final = "--debug"
 
+# Errors of the command line itself. typer has them from click, or from a copy of its own.
+_UsageError: Any = typer.BadParameter.__base__
 
 _PATIENCE_MS: Final = 1000
 """How long a line for stderr waits for its reader."""
@@ -68,20 +75,27 @@ def setup_logging(debug: bool = False) -> None:
         logger.propagate = False
 
 
-def _silence_opencv() -> None:
+def silence_opencv(*, always: bool = False) -> None:
     """Keep OpenCV and FFmpeg from writing to stderr: what matters is said in our own words.
 
     They read these variables when they are loaded, which happens after this.
+
+    Args:
+        always: also where the environment asks for their lines, which show addresses in full.
     """
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    for name, value in (("OPENCV_LOG_LEVEL", "SILENT"), ("OPENCV_FFMPEG_LOGLEVEL", "-8")):
+        os.environ[name] = value if always else os.environ.get(name, value)
+    if always:
+        os.environ.pop("OPENCV_FFMPEG_DEBUG", None)
 
 
 class _Formatter(logging.Formatter):
-    """The bare message; the level in front from `warning` up."""
+    """The bare message, without secrets; the level in front from `warning` up."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
+        if not hasattr(record, MEANT_TO_BE_SEEN):
+            text = hide_secrets(text)
         if record.levelno < logging.WARNING:
             return text
         return f"{record.levelname.lower()}: {text}"
@@ -107,14 +121,25 @@ def run_app(
     debug = DEBUG_FLAG in given
     _fill_closed_streams()
     setup_logging(debug)
+    sys.excepthook = _show_failure
     if not debug:
-        _silence_opencv()
+        silence_opencv()
     try:
-        app(args=[a for a in given if a != DEBUG_FLAG], prog_name=program)
+        arguments = [argument for argument in given if argument != DEBUG_FLAG]
+        # An exit of its own comes back as the code to exit with.
+        code = app(args=arguments, prog_name=program, standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except _UsageError as error:
+        error.message = hide_secrets(error.message)
+        error.show()
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(1)
     except SimError as error:
         if debug:
-            raise
-        say(f"{program}: {error}")
+            _show_failure(type(error), error, error.__traceback__)
+        else:
+            say(f"{program}: {hide_secrets(str(error))}")
         sys.exit(error.exit_code)
     except Stopped as stop:
         sys.exit(stop.exit_code)
@@ -144,6 +169,13 @@ def _fill_closed_streams() -> None:
     if sys.stderr is None:
         # Open as long as the process is.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+def _show_failure(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """The traceback, with what other libraries' errors say of an address made fit to be seen."""
+    say(hide_secrets("".join(traceback.format_exception(kind, error, trace))).rstrip("\n"))
 
 
 def _settle_stdout() -> None:

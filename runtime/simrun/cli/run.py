@@ -8,10 +8,11 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from simrun.cli.console import say
+from simrun.cli.console import say, silence_opencv
 from simrun.config.schema import Settings
 from simrun.errors import SourceError, UsageError
 from simrun.progress import progress
+from simrun.redact import holds_secret
 
 if TYPE_CHECKING:
     from simrun.files import Existing
@@ -50,6 +51,7 @@ def execute(settings: Settings) -> None:
         OutputError: an output failed.
         Stopped: the process was asked to end; every output is complete.
     """
+    _keep_libraries_quiet(settings)
     open_it = source_opener(settings)
     outputs = _outputs(settings)
     from simrun.run.signals import Stopped, StopSignals
@@ -70,6 +72,12 @@ def execute(settings: Settings) -> None:
         say("simrun: interrupted; what was written is complete")
         raise
     _sum_up(stats.snapshot())
+
+
+def _keep_libraries_quiet(settings: Settings) -> None:
+    """Where the source has a password, OpenCV and FFmpeg say nothing, whoever asks them to."""
+    if settings.source is not None and holds_secret(settings.source):
+        silence_opencv(always=True)
 
 
 def load_localizer(settings: Settings) -> Localizer:

@@ -21,7 +21,8 @@ import typer
 from simrun.config.options import OptionType, expand_options, option_name, option_types
 from simrun.config.schema import Settings
 from simrun.errors import UsageError, did_you_mean
-from simrun.redact import HIDDEN, hide_passwords, holds_password, is_secret_name
+from simrun.redact import HIDDEN, hide_secrets, is_secret_name
+from simrun.redact import holds_secret as text_holds_secret
 
 _log = logging.getLogger(__name__)
 
@@ -206,7 +207,7 @@ def _checked(path: Path, key: str, value: object, wanted: OptionType) -> Any:  #
         value = float(value)
     if wanted.accepts(value):
         return value
-    shown = HIDDEN if is_secret_name(key) else _shown(hide_passwords(repr(value)))
+    shown = HIDDEN if is_secret_name(key) else _shown(hide_secrets(repr(value)))
     raise UsageError(f"{path}: {key} is {shown}; it must be {wanted.expected}")
 
 
@@ -227,7 +228,8 @@ def holds_secret(name: str, value: object) -> bool:
     """Whether a setting is a token, or has an address with a password in it."""
     texts = value if isinstance(value, list) else [value]
     return any(
-        isinstance(text, str) and (is_secret_name(name) or holds_password(text)) for text in texts
+        isinstance(text, str) and (is_secret_name(name) or text_holds_secret(text))
+        for text in texts
     )
 
 

@@ -23,7 +23,7 @@ from simrun.config.schema import Settings
 from simrun.diagnostics.libraries import Libraries, opencv_features, read_libraries
 from simrun.diagnostics.machine import Machine, Query, read_machine, run_quietly
 from simrun.errors import ModelError, SimError, SourceError, UsageError
-from simrun.redact import hide_passwords
+from simrun.redact import hide_secrets
 from simrun.sources.devices.discovery import VideoNode, list_cameras
 
 if TYPE_CHECKING:
@@ -79,7 +79,12 @@ class Report:
             "simrun": __version__,
             "machine": self.machine.to_json(),
             "findings": [
-                {"topic": f.topic, "level": f.level, "text": f.text, "advice": f.advice}
+                {
+                    "topic": f.topic,
+                    "level": f.level,
+                    "text": hide_secrets(f.text),
+                    "advice": f.advice and hide_secrets(f.advice),
+                }
                 for f in self.findings
             ],
             "exit_code": self.exit_code,
@@ -309,18 +314,18 @@ def report_text(report: Report) -> str:
     lines = []
     for finding in report.findings:
         head = f"{finding.level:8}{finding.topic:12}"
-        lines += _wrapped(head + finding.text)
+        lines += _wrapped(head + hide_secrets(finding.text))
         if finding.advice:
-            lines += _wrapped(f"{_INDENT}-> {finding.advice}")
+            lines += _wrapped(f"{_INDENT}-> {hide_secrets(finding.advice)}")
     levels = [finding.level for finding in report.findings]
     problems, notes = levels.count(PROBLEM), levels.count(NOTE)
     lines.append(f"{_count(problems, 'problem')}, {_count(notes, 'note')}")
-    return hide_passwords("\n".join(lines)) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def report_json(report: Report) -> str:
     """The report as a JSON object."""
-    return hide_passwords(json.dumps(report.to_json(), indent=2, ensure_ascii=False)) + "\n"
+    return json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _count(number: int, what: str) -> str:

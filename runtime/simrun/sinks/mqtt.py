@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import secrets
 import sys
 import threading
@@ -25,9 +24,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from simrun.errors import UsageError
+from simrun.redact import ESCAPES, Reading, hide_address, read_address
 from simrun.result import Result
 from simrun.sinks.base import SinkContext
 from simrun.sources.base import BadFrame, Frame
@@ -285,11 +285,6 @@ class Broker:
     password: str | None = field(repr=False)
 
 
-def mask_password(url: str) -> str:
-    """The address with `***` in place of its user and password."""
-    return re.sub(r"//.*@", "//***@", url, flags=re.DOTALL)
-
-
 def parse_broker(url: str) -> Broker:
     """Take an address apart; user, password and topic may be percent-encoded.
 
@@ -297,29 +292,42 @@ def parse_broker(url: str) -> Broker:
         UsageError: it does not have the form `mqtt[s]://[user[:password]@]host[:port]/prefix`;
             the message does not hold the password.
     """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or _PORTS[parts.scheme]
-        # What the resolver will do with it later, in a thread where nobody could be told.
-        host.encode("idna")
-    except (KeyError, ValueError) as error:
-        raise _wrong(url, "it must have this form") from error
-    prefix = unquote(parts.path).strip("/")
+    address = read_address(url)
+    if address is None or address.host is None or address.scheme.lower() not in _PORTS:
+        raise _wrong(url, "it must have this form")
+    if address.reading is not Reading.PLAIN:
+        raise _wrong(url, f"{ESCAPES}; it must have this form")
+    host = address.host.strip("[]").lower()
+    prefix = unquote(address.path).strip("/")
     if not host:
         raise _wrong(url, "the host is missing")
+    if not _is_host(host) or not (address.port is None or 0 < address.port < 65536):
+        raise _wrong(url, "there is no such host or port")
     if not prefix:
         raise _wrong(url, "the topic is missing")
-    if parts.query or parts.fragment or not _is_topic(prefix):
+    if address.query is not None or address.fragment is not None or not _is_topic(prefix):
         raise _wrong(url, "a topic holds none of + # ? and no control characters")
+    scheme = address.scheme.lower()
+    port = address.port or _PORTS[scheme]
+    user, colon, password = (address.userinfo or "").partition(":")
     return Broker(
-        name=f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}/{prefix}",
+        name=f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/{prefix}",
         host=host,
         port=port,
-        tls=parts.scheme == "mqtts",
+        tls=scheme == "mqtts",
         prefix=prefix,
-        user=None if parts.username is None else unquote(parts.username),
-        password=None if parts.password is None else unquote(parts.password),
+        user=None if address.userinfo is None else unquote(user),
+        password=unquote(password) if colon else None,
     )
+
+
+def _is_host(host: str) -> bool:
+    """Whether the resolver will take it: later, in a thread where nobody could be told."""
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_topic(prefix: str) -> bool:
@@ -327,4 +335,4 @@ def _is_topic(prefix: str) -> bool:
 
 
 def _wrong(url: str, why: str) -> UsageError:
-    return UsageError(f"not the address of an MQTT broker: {mask_password(url)}; {why}: {_FORM}")
+    return UsageError(f"not the address of an MQTT broker: {hide_address(url)}; {why}: {_FORM}")

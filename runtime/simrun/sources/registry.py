@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from simrun.errors import SourceError, UsageError
 from simrun.images.read import HEIF_ADVICE, HEIF_SUFFIXES, IMAGE_SUFFIXES
+from simrun.redact import PIPELINE, hide_source
 from simrun.sources.base import Source
-from simrun.sources.devices.gstreamer import PREFIX
 from simrun.sources.devices.network import is_url
 from simrun.sources.options import SourceOptions
 from simrun.sources.throttle import paced
@@ -48,7 +48,7 @@ def open_source(spec: str, options: SourceOptions = DEFAULTS) -> Source:
             return paced(opener(spec, options), options)
     path = Path(spec)
     if not path.exists():
-        raise SourceError(f"no such file or folder: {spec}")
+        raise SourceError(f"no such file or folder: {hide_source(spec)}")
     if path.suffix.lower() in HEIF_SUFFIXES:
         raise SourceError(f"{spec} cannot be read: {HEIF_ADVICE}")
     raise SourceError(
@@ -74,7 +74,9 @@ def open_camera(spec: str, options: SourceOptions = DEFAULTS) -> Source:
     for fits, device in _CAMERAS:
         if fits(spec):
             return _live(device(spec, options), options)
-    raise UsageError(f"a camera is 0, 1, ..., /dev/video0, rpicam, picam or demo, not {spec!r}")
+    raise UsageError(
+        f"a camera is 0, 1, ..., /dev/video0, rpicam, picam or demo, not {hide_source(spec)!r}"
+    )
 
 
 def _live(device: Device, options: SourceOptions) -> Source:
@@ -142,7 +144,7 @@ def _open_gstreamer(spec: str, options: SourceOptions) -> Source:
     from simrun.sources.devices.gstreamer import GstreamerDevice
     from simrun.sources.live.reconnect import LiveSource
 
-    return LiveSource(GstreamerDevice(spec.removeprefix(PREFIX)), options)
+    return LiveSource(GstreamerDevice(spec.removeprefix(PIPELINE)), options)
 
 
 def _open_stdin(spec: str, options: SourceOptions) -> Source:
@@ -185,7 +187,7 @@ def _is_v4l2(spec: str) -> bool:
 
 _KINDS: Final[tuple[tuple[Callable[[str], bool], Callable[[str, SourceOptions], Source]], ...]] = (
     (lambda spec: spec == "-", _open_stdin),
-    (lambda spec: spec.startswith(PREFIX), _open_gstreamer),
+    (lambda spec: spec.startswith(PIPELINE), _open_gstreamer),
     (is_url, _open_url),
     (_is_folder, _open_folder),
     (_is_samples, _open_samples),

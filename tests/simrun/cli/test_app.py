@@ -176,8 +176,10 @@ def test_a_typing_error_of_the_user_exits_with_2(simrun: Run) -> None:
 
 
 def test_debug_keeps_the_traceback(simrun: Run) -> None:
-    with pytest.raises(SourceError):
-        simrun("--source", "missing.png", "--model", STROKES, "--debug")
+    code, _, err = simrun("--source", "missing.png", "--model", STROKES, "--debug")
+    assert code == 4
+    assert err.startswith("Traceback")
+    assert err.endswith("SourceError: no such file or folder: missing.png\n")
 
 
 @pytest.mark.parametrize(("signum", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

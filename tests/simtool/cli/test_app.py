@@ -52,11 +52,11 @@ def test_unknown_options_are_usage_errors(capsys: pytest.CaptureFixture[str]) ->
     assert call(capsys, "train", "mnist-lenet", "--outt", "x")[0] == 2
 
 
-def test_debug_shows_the_traceback() -> None:
-    from simrun.errors import ModelError
-
-    with pytest.raises(ModelError):
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
         run_app(app, "simtool", ["ablate", "nowhere", "--debug"])
+    assert ended.value.code == 3
+    assert "Traceback" in capsys.readouterr().err
 
 
 def test_ctrl_c_exits_with_130(

@@ -7,6 +7,7 @@ import logging
 import socket
 
 from simrun.errors import UsageError
+from simrun.redact import MEANT_TO_BE_SEEN
 from simrun.result import Result
 from simrun.sinks.base import SinkContext
 from simrun.sinks.web.access import Access, choose_token
@@ -84,6 +85,6 @@ def _tell(url: str, token: str | None, *, made_up: bool) -> None:
     if token is None:
         _log.info("page at %s", url)
     elif made_up:
-        _log.info("page at %s?token=%s", url, token)
+        _log.info("page at %s?token=%s", url, token, extra={MEANT_TO_BE_SEEN: True})
     else:
         _log.info("page at %s (asks for the token that was given)", url)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import cv2
 
 from simrun.errors import SourceError, UsageError
-from simrun.redact import hide_passwords
+from simrun.redact import PIPELINE, hide_pipeline
 from simrun.sources.devices.base import DeviceUnusableError, Stream
 from simrun.sources.devices.opencv import Capture, CaptureStream
-
-PREFIX: Final = "gst:"
 
 
 def _open_gstreamer(pipeline: str) -> Capture:
@@ -40,10 +37,10 @@ class GstreamerDevice:
         """
         if "appsink" not in pipeline:
             raise UsageError(
-                f"the pipeline {pipeline!r} has to end in an appsink: "
+                f"the pipeline {hide_pipeline(pipeline)!r} has to end in an appsink: "
                 "gst:videotestsrc ! videoconvert ! video/x-raw,format=BGR ! appsink drop=1"
             )
-        self.name = f"{PREFIX}{hide_passwords(pipeline)}"
+        self.name = f"{PIPELINE}{hide_pipeline(pipeline)}"
         self._pipeline = pipeline
         self._open_capture = open_capture
         self._has_gstreamer = has_gstreamer

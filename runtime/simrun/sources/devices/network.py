@@ -8,8 +8,8 @@ from typing import Final
 
 import cv2
 
-from simrun.errors import SourceError
-from simrun.redact import hide_passwords
+from simrun.errors import SourceError, UsageError
+from simrun.redact import ESCAPES, Reading, read_address
 from simrun.sources.devices.base import Stream
 from simrun.sources.devices.opencv import Capture, CaptureStream
 
@@ -36,8 +36,17 @@ class StreamDevice:
     """The stream behind a URL."""
 
     def __init__(self, url: str, *, open_capture: Callable[[str], Capture] = _open_ffmpeg) -> None:
-        """Name the stream; nothing is opened yet."""
-        self.name = hide_passwords(url)
+        """Name the stream; nothing is opened yet.
+
+        Raises:
+            UsageError: the address cannot be taken apart: its password has a / ? or # in it.
+        """
+        address = read_address(url)
+        if address is None or address.reading is Reading.WRONG:
+            shown = "***" if address is None else address.shown()
+            raise UsageError(f"not the address of a stream: {shown}; {ESCAPES}")
+        self.name = address.shown()
+        self._advice = f"; {ESCAPES}" if address.reading is Reading.UNSURE else ""
         self._url = url
         self._open_capture = open_capture
 
@@ -52,7 +61,7 @@ class StreamDevice:
             capture.release()
             raise SourceError(
                 f"cannot open {self.name}: nobody answers there, the name or password is wrong, "
-                "or it is no video"
+                f"or it is no video{self._advice}"
             )
         return CaptureStream(capture, self.name)
 

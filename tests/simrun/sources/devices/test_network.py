@@ -97,7 +97,7 @@ def test_a_server_that_is_killed_and_comes_back_in_another_size(
     stats = source.stats()
     source.close()
 
-    assert source.name == f"http://u:***@127.0.0.1:{port}/x.mjpg"
+    assert source.name == f"http://***@127.0.0.1:{port}/x.mjpg"
     assert all(isinstance(f, Frame) and f.image.shape == (48, 64, 3) for f in first)
     assert len({int(f.image[0, 0, 0]) for f in first if isinstance(f, Frame)}) > 1
     assert stats is not None
