@@ -64,7 +64,11 @@ class Settings:
     ] = None
     fps: Annotated[
         float | None,
-        typer.Option(metavar="F", help="Rate to ask of a camera; of raw frames, their rate."),
+        typer.Option(
+            metavar="F",
+            help="Rate to ask of a camera, or to ask for a still picture at a URL (default 1); of "
+            "raw frames, their rate.",
+        ),
     ] = _SOURCE.fps
     raw: Annotated[
         str | None,

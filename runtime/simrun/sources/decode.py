@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
+from simrun.images.chunks import has_jpeg_end
 from simrun.images.declared_size import declared_size
 from simrun.images.read import Image
 from simrun.sources.devices.base import Decode
@@ -19,6 +20,8 @@ _BLACK: Final = 16
 _PER_LEVEL: Final = 1.164
 """Brightness in YUYV goes from 16 to 235; these two are what OpenCV has for its pictures."""
 _JPEG_END: Final = b"\xff\xd9"
+_BEFORE_IT_IS_BELIEVED: Final = 3
+"""Frames without an end, and none with one, after which the camera is taken to write none."""
 _JPEG_MARGIN: Final = 2
 """Cameras round sizes up; a damaged header claims a picture that no memory holds."""
 _ROW_BYTES: Final = 4
@@ -65,25 +68,27 @@ class _JpegDecoder:
     """The JPEG frames of one camera.
 
     Some cameras leave out the mark of the end in all frames, so that its absence means nothing; of
-    the others a frame without it was cut short. The first frame tells which kind this is.
+    the others a frame without it was cut short. The first frames tell which kind this is: several
+    without it, and none with it.
     """
 
     def __init__(self, size: Size, *, colour: bool) -> None:
         self._most_pixels = _JPEG_MARGIN * size.width * size.height
         self._flag = cv2.IMREAD_COLOR if colour else cv2.IMREAD_GRAYSCALE
-        self._ends: bool | None = None
+        self._ends = False
+        self._without = 0
 
     def __call__(self, data: NDArray[np.uint8]) -> Image:
         content = data.tobytes()
         width, height = declared_size(content) or (0, 0)
         if not 0 < width * height <= self._most_pixels:
             raise SourceError(f"a JPEG frame claims to be {width}x{height}")
-        # From behind, it is found at once.
-        ends = content.rfind(_JPEG_END) >= 0
-        if self._ends is None:
-            self._ends = ends
-        if self._ends and not ends:
-            raise SourceError("a JPEG frame is cut short")
+        ends = has_jpeg_end(content)
+        self._ends = self._ends or ends
+        if not ends:
+            self._without += 1
+            if self._ends or self._without <= _BEFORE_IT_IS_BELIEVED:
+                raise SourceError("a JPEG frame is cut short")
         whole = content if ends else content + _JPEG_END
         try:
             image = cv2.imdecode(np.frombuffer(whole, np.uint8), self._flag)

@@ -13,12 +13,13 @@ import platform
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import cv2
 
 from simrun.errors import SourceError
 from simrun.images.read import Image
+from simrun.sources.devices.opencv import Capture
 
 ADVICE: Final = "pip install 'similarnet[video]' reads it"
 
@@ -51,6 +52,43 @@ def read_first(read: Callable[[], Image | None], name: str) -> Image | None:
 def read_again(read: Callable[[], Image | None], name: str) -> Image | None:
     """A frame of a second capture, in coloured memory if it is that one's first."""
     return _read_coloured(read, name)
+
+
+class FilledCapture:
+    """A capture of OpenCV whose first frame was looked at: of an interlaced stream it is memory."""
+
+    def __init__(self, capture: Capture, name: str) -> None:
+        """Take over the capture."""
+        self._capture, self._name = capture, name
+        self._looked = False
+
+    def read(self) -> tuple[bool, Any]:
+        """Whether a frame came, and the frame.
+
+        Raises:
+            SourceError: OpenCV does not fill the frames of this stream.
+        """
+        if self._looked:
+            return self._capture.read()
+        self._looked = True
+        image = read_first(lambda: self._capture.read()[1], self._name)
+        return image is not None, image
+
+    def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
+        """Whether frames can be read."""
+        return self._capture.isOpened()
+
+    def set(self, prop: int, value: float) -> bool:
+        """Ask for a property."""
+        return self._capture.set(prop, value)
+
+    def get(self, prop: int) -> float:
+        """A property."""
+        return self._capture.get(prop)
+
+    def release(self) -> None:
+        """Let go of the stream."""
+        self._capture.release()
 
 
 def is_unwritten(image: Image) -> bool:

@@ -60,7 +60,8 @@ class SourceOptions:
     size: Size | None = None
     """Cameras: the size to ask for; None takes the camera's own choice, or 640x480."""
     fps: float | None = None
-    """Cameras: the rate to ask for. Raw frames: the rate they were taken at."""
+    """Cameras: the rate to ask for. A still picture at a URL: how often a second it is asked for,
+    once where this is None. Raw frames: the rate they were taken at."""
     colour: bool = True
     """Cameras: whether somebody looks at colours; without, V4L2 frames may come grey, (H, W)."""
     raw: RawFormat | None = None

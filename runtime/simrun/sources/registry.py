@@ -7,6 +7,7 @@ is live, and one line in `_KINDS` or `_CAMERAS`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from simrun.sources.devices.base import Device
 
 DEFAULTS: Final = SourceOptions()
+_LATE: Final = 3.0
+"""Periods after which something that comes regularly counts as missing."""
 
 VIDEO_SUFFIXES: Final = frozenset(
     {
@@ -134,10 +137,22 @@ def _open_clip(spec: str, options: SourceOptions) -> Source:
 
 
 def _open_url(spec: str, options: SourceOptions) -> Source:
-    from simrun.sources.devices.network import StreamDevice
+    from simrun.sources.devices.http import FilmAtUrlError, HttpDevice
+    from simrun.sources.devices.network import StreamDevice, is_http
     from simrun.sources.live.reconnect import LiveSource
 
-    return LiveSource(StreamDevice(spec), options)
+    stream = StreamDevice(spec)
+    if not is_http(spec):
+        return LiveSource(stream, options)
+    if options.fps is not None:
+        # A still picture that is asked for every minute is not missing after five seconds.
+        options = replace(options, stall_s=max(options.stall_s, _LATE / options.fps))
+    try:
+        return LiveSource(HttpDevice(spec, options, stream), options)
+    except FilmAtUrlError:
+        from simrun.sources.video import ClipSource
+
+        return ClipSource.at_url(spec)
 
 
 def _open_gstreamer(spec: str, options: SourceOptions) -> Source:

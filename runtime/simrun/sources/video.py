@@ -7,10 +7,11 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from simrun.errors import SourceError
 from simrun.files import in_one_line
+from simrun.redact import hide_address
 from simrun.sources.av_frames import AvReader, has_av
 from simrun.sources.base import BadFrame, Frame
 from simrun.sources.film_end import missing_bytes
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_OPTIONS: Final = {"protocol_whitelist": "file"}
+_FILE_ONLY: Final = {"protocol_whitelist": "file"}
 """A playlist under the name of a film opens nothing else."""
+_HTTP_ONLY: Final = {"protocol_whitelist": "http,https,tcp,tls", "reconnect": "1"}
+_TIMEOUT_S: Final = (10.0, 10.0)
 
 
 class ClipSource:
@@ -38,21 +41,38 @@ class ClipSource:
         Raises:
             SourceError: it is empty or no video that can be decoded.
         """
-        self.name = in_one_line(str(path))
+        name = in_one_line(str(path))
         try:
             if path.stat().st_size == 0:
-                raise SourceError(f"{self.name} is empty (0 bytes)")
-            self._missing = missing_bytes(path)
-            self._file = path.open("rb")
+                raise SourceError(f"{name} is empty (0 bytes)")
+            missing = missing_bytes(path)
+            self._file: BinaryIO | None = path.open("rb")
         except OSError as error:
-            raise SourceError(f"cannot read {self.name}: {error.strerror}") from error
+            raise SourceError(f"cannot read {name}: {error.strerror}") from error
         try:
-            self._reader = _open_reader(_where(path, self._file.fileno()), self.name)
+            self._take(_open_reader(_where(path, self._file.fileno()), name), name, missing)
         except SourceError as error:
             self._file.close()
-            raise SourceError(f"{error}{self._cut_short()}") from error
-        self.length: int | None = self._reader.length
-        self.rate: float | None = self._reader.rate
+            raise SourceError(f"{error}{_cut_short(missing)}") from error
+
+    @classmethod
+    def at_url(cls, url: str) -> ClipSource:
+        """The film at an address: it plays once, and no frame is dropped.
+
+        Raises:
+            SourceError: nobody answers, or it is no video that can be decoded.
+        """
+        source = cls.__new__(cls)
+        source._file = None
+        name = hide_address(url)
+        source._take(_open_reader(url, name, remote=True), name, 0)
+        return source
+
+    def _take(self, reader: AvReader | OpenCvReader, name: str, missing: int) -> None:
+        self._reader, self._missing = reader, missing
+        self.name = name
+        self.length: int | None = reader.length
+        self.rate: float | None = reader.rate
 
     def __iter__(self) -> Iterator[Frame | BadFrame]:
         """The frames; a damaged one, and the end of a film that is cut short, are a `BadFrame`.
@@ -82,19 +102,17 @@ class ClipSource:
             index += 1
         if good == 0:
             raise SourceError(
-                error or f"{self.name} has no frame that can be decoded{self._cut_short()}"
+                error or f"{self.name} has no frame that can be decoded{_cut_short(self._missing)}"
             )
         if error or self._missing:
             end = error or f"{self.name} ends after {index} frames"
-            yield BadFrame(index, None, f"{end}{self._cut_short()}")
+            yield BadFrame(index, None, f"{end}{_cut_short(self._missing)}")
 
     def close(self) -> None:
         """Close the file."""
         self._reader.close()
-        self._file.close()
-
-    def _cut_short(self) -> str:
-        return f": it is cut short, {self._missing} bytes are missing" if self._missing else ""
+        if self._file is not None:
+            self._file.close()
 
 
 class Timeline:
@@ -137,9 +155,15 @@ def _where(path: Path, descriptor: int) -> str:
     return where
 
 
-def _open_reader(where: str, name: str) -> AvReader | OpenCvReader:
+def _cut_short(missing: int) -> str:
+    return f": it is cut short, {missing} bytes are missing" if missing else ""
+
+
+def _open_reader(where: str, name: str, *, remote: bool = False) -> AvReader | OpenCvReader:
     if has_av():
-        return AvReader(where, name, _OPTIONS)
+        if remote:
+            return AvReader(where, name, _HTTP_ONLY, _TIMEOUT_S)
+        return AvReader(where, name, _FILE_ONLY)
     from simrun.sources.opencv_film import OpenCvReader
 
     reader = OpenCvReader(where, name)

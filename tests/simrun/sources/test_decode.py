@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -127,8 +129,36 @@ def test_a_broken_jpeg_is_an_error(data: NDArray[np.uint8], colour: bool) -> Non
 def test_a_camera_that_never_marks_the_end_is_read(colour: bool) -> None:
     decode, marked = decoder("MJPG", colour=colour), decoder("MJPG", colour=colour)
     for moment in range(3):
+        with pytest.raises(SourceError, match="cut short"):
+            decode(jpeg(draw_scene(0.4 * moment))[:, :-2])
+    for moment in range(3):
         whole = jpeg(draw_scene(0.4 * moment))
         assert np.array_equal(decode(whole[:, :-2]), marked(whole))
+
+
+@pytest.mark.parametrize("first", [1, 3, 9])
+def test_a_camera_whose_first_frames_are_cut_short_is_not_taken_for_one(first: int) -> None:
+    decode = decoder("MJPG", colour=True)
+    cut, passed = WHOLE[:, : WHOLE.size // 2], 0
+    for _ in range(first):
+        try:
+            decode(cut)
+            passed += 1
+        except SourceError:
+            pass
+    decode(WHOLE)
+    with pytest.raises(SourceError, match="cut short"):
+        decode(cut)
+    assert passed == max(0, first - 3)
+
+
+def test_the_end_of_a_preview_is_not_that_of_the_frame() -> None:
+    decode = decoder("MJPG", colour=True)
+    whole = WHOLE.tobytes()
+    preview = whole[:2] + b"\xff\xe1" + struct.pack(">H", 12) + b"\xff\xd8\xff\xd9" + b"x" * 6
+    with pytest.raises(SourceError, match="cut short"):
+        decode(np.frombuffer(preview + whole[2 : len(whole) // 2], np.uint8)[None])
+    decode(np.frombuffer(preview + whole[2:], np.uint8)[None])
 
 
 def test_a_jpeg_may_be_somewhat_larger_than_agreed() -> None:

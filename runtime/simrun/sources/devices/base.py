@@ -34,6 +34,8 @@ class Shot:
     """When it was taken, on CLOCK_MONOTONIC, where the device says so."""
     decode: Decode | None = None
     """Put off until somebody wants the picture: most are replaced by a newer one before."""
+    polled: bool = False
+    """A still picture that was asked for: if it is the same again, nothing hangs."""
 
     def decoded(self) -> Shot:
         """The shot with its picture made and looked at.
@@ -42,7 +44,7 @@ class Shot:
             SourceError: there is no picture in it.
         """
         image = self.image if self.decode is None else self.decode(self.image)
-        return Shot(check_frame(image), self.stamp_s)
+        return Shot(check_frame(image), self.stamp_s, polled=self.polled)
 
 
 class Stream(Protocol):

@@ -136,7 +136,8 @@ class LiveSource:
                 continue
             if captured is None:
                 return None
-            if not self._frozen.is_stuck(captured.shot.image, captured.arrived_s):
+            shot = captured.shot
+            if shot.polled or not self._frozen.is_stuck(shot.image, captured.arrived_s):
                 return captured
             self._counters.count("stalls")
             self._recover(session, "gives the same picture again and again")
