@@ -44,9 +44,9 @@ from simrun.localization.preprocess import prepare
 from simrun.result import Heatmap
 from simtool.data import LabelledImages, load_split
 from simtool.data.canvases import DigitCanvas, compose
+from simtool.export.ablated_model import AblatedModel, open_ablated
 from simtool.export.geometry import trunk_geometry
 from simtool.export.heatmap_graph import transform_trunk
-from simtool.export.origin import Origin, open_origin
 from simtool.nets import SplitNet
 from simtool.weighting.weigh import WeightingOptions, weigh
 
@@ -128,31 +128,31 @@ def draw(digits: LabelledImages, count: int, clutter: int) -> list[DigitCanvas]:
 
 def methods(source: Path) -> dict[str, Compute]:
     """Every way to the maps of a model, by name."""
-    origin = open_origin(source)
-    net = origin.checkpoint.build()
+    ablated = open_ablated(source)
+    net = ablated.checkpoint.build()
     if not isinstance(net, SplitNet):
-        raise ModelError(f"{source}: {origin.checkpoint.net} has no trunk and head")
+        raise ModelError(f"{source}: {ablated.checkpoint.net} has no trunk and head")
     found: dict[str, Compute] = {}
     if source.name == "mnist-maps":
         found["shipped, by simrun"] = shipped(source.name)
-    found |= {name: weighted(net, weights) for name, weights in our_weights(origin).items()}
+    found |= {name: weighted(net, weights) for name, weights in our_weights(ablated).items()}
     if hasattr(net.head, "average"):  # the others ask the network for logits of a whole canvas
         found["trained logits"] = trained_logits(net)
         found |= gradcam_methods(net)
-    if origin.checkpoint.net == "maps":
+    if ablated.checkpoint.net == "maps":
         found["CAM"] = torchcam_cam(net)
     return found
 
 
-def our_weights(origin: Origin) -> dict[str, NDArray[np.float64]]:
+def our_weights(ablated: AblatedModel) -> dict[str, NDArray[np.float64]]:
     """Weights (10, K) by each weighting of the ablation."""
     rows = {
-        name: weigh(origin.ablation, method, WeightingOptions(per_class=True, **more)).array
+        name: weigh(ablated.ablation, method, WeightingOptions(per_class=True, **more)).array
         for name, (method, more) in OURS.items()
     }
-    if len(origin.ablation.classes) > DIGITS:
+    if len(ablated.ablation.classes) > DIGITS:
         for name in ("signed", "paper-code"):
-            units = np.array(origin.ablation.units_per_class)[:, None]
+            units = np.array(ablated.ablation.units_per_class)[:, None]
             row = rows[name] / (units if name == "paper-code" else 1)
             rows[f"{name}, less the row of nothing"] = row - row[DIGITS]
     return {name: row[:DIGITS] for name, row in rows.items()}

@@ -44,8 +44,8 @@ from simtool.data.annotations import AnnotatedSet, load_annotations
 from simtool.data.labels import IGNORE
 from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE
+from simtool.export.ablated_model import AblatedModel, open_ablated
 from simtool.export.geometry import trunk_geometry
-from simtool.export.origin import Origin, open_origin
 from simtool.export.pipeline import export_bundle
 from simtool.export.presets import with_defaults
 from simtool.nets import SplitNet
@@ -79,12 +79,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Every weighting of the model on the photos."""
     dataset = load_annotations(options.dataset).sample(options.subset)
-    origin = open_origin(Path(options.model))
-    net = origin.checkpoint.build()
+    ablated = open_ablated(Path(options.model))
+    net = ablated.checkpoint.build()
     if isinstance(net, SplitNet) and net.spec.contrast is not None:
-        rows = compare_readouts(net, origin, dataset, options.side, options.data)
+        rows = compare_readouts(net, ablated, dataset, options.side, options.data)
     else:
-        rows = compare_exports(origin, dataset, options.side)
+        rows = compare_exports(ablated, dataset, options.side)
     found = {
         "side": options.side,
         "pictures": len(dataset.images),
@@ -112,17 +112,19 @@ def to_markdown(record: Record) -> str:
     return f"{note}\n\n{table(['weighting', *columns], rows)}"
 
 
-def compare_exports(origin: Origin, dataset: AnnotatedSet, side: int) -> dict[str, dict[str, Any]]:
+def compare_exports(
+    ablated: AblatedModel, dataset: AnnotatedSet, side: int
+) -> dict[str, dict[str, Any]]:
     """Export the network once a weighting and measure its raw map."""
     rows = {}
     for name, (method, weights) in follow(list(WEIGHTINGS.items()), "weighting"):
         export = dataclasses.replace(
-            with_defaults(origin.previous), weighting=method, weights=weights
+            with_defaults(ablated.previous), weighting=method, weights=weights
         )
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "bundle"
             report = export_bundle(
-                origin, export, target, lambda split: load_split(origin.data, split, None)
+                ablated, export, target, lambda split: load_split(ablated.data, split, None)
             )
             entropy = round(report.weighting.relative_entropy, 4)
             rows[name] = {"relative_entropy": entropy, **_best(dataset, computer(target, side))}
@@ -146,7 +148,7 @@ def computer(folder: Path, side: int) -> Callable[[Grey], Heatmap]:
 
 
 def compare_readouts(
-    net: SplitNet, origin: Origin, dataset: AnnotatedSet, side: int, data: Path | None
+    net: SplitNet, ablated: AblatedModel, dataset: AnnotatedSet, side: int, data: Path | None
 ) -> dict[str, dict[str, Any]]:
     """Rows "head: readout", for the head that was trained and for a deeper one.
 
@@ -156,16 +158,16 @@ def compare_readouts(
 
     Args:
         net: a network with a background class and a head of 1x1 convolutions.
-        origin: where it comes from, ablated.
+        ablated: where it comes from, ablated.
         dataset: annotated photos.
         side: working side in pixels.
         data: the training material, for the deeper head; None leaves that out.
     """
     torch.set_num_threads(1)
     maps = _Maps(net, side)
-    rows = dict(_rows("linear head", net.head, origin.ablation, net, maps, dataset))
+    rows = dict(_rows("linear head", net.head, ablated.ablation, net, maps, dataset))
     if data is not None:
-        scenes = load_split(origin.data, origin.ablation.split, data)
+        scenes = load_split(ablated.data, ablated.ablation.split, data)
         half = len(scenes) // 2
         head = fit_head(net.trunk, scenes.subset(slice(half)), make_head((32, 32), 2))
         record = ablate_head(net, head, scenes.subset(slice(half, half + 100)))

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from benchmarks.arm.estimate import LANES
 from simrun.bundle.load import Bundle, load_bundle
 from simrun.localization.preprocess import prepare
+from simtool.export.ablated_model import open_ablated
 from simtool.export.heatmap_graph import transform_trunk
-from simtool.export.origin import open_origin
 
 
 def least_simd(bundle: str, side: int, frame: tuple[int, int]) -> float:
@@ -31,7 +31,7 @@ def multiplications(bundle: Bundle, size: tuple[int, ...]) -> int:
     """Of all convolutions for an image (h, w), as trained, with the readout; twice for both
     polarities where the network does not answer to both.
     """
-    net = open_origin(bundle.path).checkpoint.build()
+    net = open_ablated(bundle.path).checkpoint.build()
     made = bundle.meta.export
     trunk = transform_trunk(net.export_trunk(), made["pool"], made["padding"])
     total: int = 0

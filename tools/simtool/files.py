@@ -153,8 +153,3 @@ def _put_in_place(staging: Path, target: Path) -> None:
     finally:
         if target.exists():
             shutil.rmtree(old, ignore_errors=True)
-
-
-def thinning_step(count: int, most: int) -> int:
-    """The least step by which at most `most` of `count` things are kept, `things[::step]`; >= 1."""
-    return max(1, -(-count // most))

@@ -20,12 +20,12 @@ from simtool import files as folders_module
 from simtool.cli.ablate import AblateArguments, ablate
 from simtool.cli.export import ExportArguments, export
 from simtool.data import LabelledImages, load_split
-from simtool.export import graphs as graphs_module
-from simtool.export.onnx_graph import Port, to_onnx
-from simtool.export.origin import Origin, open_origin
+from simtool.export import bundle_graphs as graphs_module
+from simtool.export.ablated_model import AblatedModel, open_ablated
 from simtool.export.parity import TOLERANCE, check_parity, image_shapes
 from simtool.export.pipeline import export_bundle
 from simtool.export.presets import ExportOptions
+from simtool.export.to_onnx import Port, to_onnx
 from simtool.runs.checkpoint import read_checkpoint
 from simtool.runs.folder import ABLATION_FILE
 from simtool.runs.recipes import RECIPES
@@ -52,15 +52,15 @@ def run(tmp_path_factory: pytest.TempPathFactory, digit_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def origin(run: Path) -> Origin:
-    return open_origin(run)
+def ablated(run: Path) -> AblatedModel:
+    return open_ablated(run)
 
 
 @pytest.fixture(scope="session")
-def bundle(origin: Origin, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(ablated: AblatedModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle exported with the default options."""
     target = tmp_path_factory.mktemp("models") / "tiny"
-    export_bundle(origin, ExportOptions(), target, training_split)
+    export_bundle(ablated, ExportOptions(), target, training_split)
     return target
 
 
@@ -139,8 +139,8 @@ def test_axes_are_symbolic_and_named(bundle: Path) -> None:
     assert classifier.get_outputs()[0].shape == ["N", 10]
 
 
-def test_heatmap_is_1_at_the_strong_responses(origin: Origin, tmp_path: Path) -> None:
-    export_bundle(origin, ExportOptions(polarity="bright"), tmp_path / "bright", training_split)
+def test_heatmap_is_1_at_the_strong_responses(ablated: AblatedModel, tmp_path: Path) -> None:
+    export_bundle(ablated, ExportOptions(polarity="bright"), tmp_path / "bright", training_split)
     session = onnxruntime.InferenceSession(str(tmp_path / "bright" / "localizer.onnx"))
     heatmap = session.run(None, {"image": digits(600).images})[0]
     assert np.quantile(heatmap, 0.999) == pytest.approx(1, abs=1e-3)
@@ -155,9 +155,9 @@ def test_heatmap_is_1_at_the_strong_responses(origin: Origin, tmp_path: Path) ->
     ],
 )
 def test_every_form_agrees_with_pytorch(
-    origin: Origin, tmp_path: Path, options: ExportOptions
+    ablated: AblatedModel, tmp_path: Path, options: ExportOptions
 ) -> None:
-    report = export_bundle(origin, options, tmp_path / "form", training_split)
+    report = export_bundle(ablated, options, tmp_path / "form", training_split)
     assert report.localizer_difference <= TOLERANCE
     assert report.classifier_difference <= TOLERANCE
     loaded = load_bundle(tmp_path / "form")
@@ -169,11 +169,11 @@ def test_every_form_agrees_with_pytorch(
 
 
 def test_weights_below_0_answer_0_to_nothing_and_1_to_the_strong(
-    origin: Origin, tmp_path: Path
+    ablated: AblatedModel, tmp_path: Path
 ) -> None:
     weights = WeightingOptions(per_class=True)
     report = export_bundle(
-        origin,
+        ablated,
         ExportOptions(weighting="paper-code", weights=weights, polarity="bright"),
         tmp_path / "signed",
         training_split,
@@ -220,33 +220,33 @@ def test_another_form_of_a_bundle_measures_the_affine_anew(
 
 
 def test_overwrite_replaces_a_bundle_alone_and_keeps_its_card(
-    origin: Origin, tmp_path: Path
+    ablated: AblatedModel, tmp_path: Path
 ) -> None:
     target = tmp_path / "model"
-    export_bundle(origin, ExportOptions(), target, training_split)
+    export_bundle(ablated, ExportOptions(), target, training_split)
     (target / "README.md").write_text("card")
     with pytest.raises(
         OutputError, match="a folder that is not empty; name another or add --overwrite"
     ):
-        export_bundle(origin, ExportOptions(), target, never)
+        export_bundle(ablated, ExportOptions(), target, never)
     again = ExportOptions(polarity="bright")
-    export_bundle(origin, again, target, training_split, overwrite=True)
+    export_bundle(ablated, again, target, training_split, overwrite=True)
     assert load_bundle(target).meta.polarity == "bright"
     assert (target / "README.md").read_text() == "card"
     foreign = tmp_path / "foreign"
     foreign.mkdir()
     (foreign / "thesis.txt").write_text("mine")
     with pytest.raises(OutputError, match="is not a former result"):
-        export_bundle(origin, ExportOptions(), foreign, never, overwrite=True)
+        export_bundle(ablated, ExportOptions(), foreign, never, overwrite=True)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["foreign", "model"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "rename"])
 def test_a_full_disk_leaves_nothing_behind_and_the_old_bundle_whole(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ablated: AblatedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     target = tmp_path / "model"
-    export_bundle(origin, ExportOptions(), target, training_split)
+    export_bundle(ablated, ExportOptions(), target, training_split)
     before = {path.name: path.read_bytes() for path in target.iterdir()}
 
     def full(*_: object) -> None:
@@ -256,14 +256,14 @@ def test_a_full_disk_leaves_nothing_behind_and_the_old_bundle_whole(
     monkeypatch.setattr(*place, full)
     with pytest.raises(OutputError, match="No space left on device"):
         export_bundle(
-            origin, ExportOptions(polarity="bright"), target, training_split, overwrite=True
+            ablated, ExportOptions(polarity="bright"), target, training_split, overwrite=True
         )
     assert [p.name for p in tmp_path.iterdir()] == ["model"]
     assert {path.name: path.read_bytes() for path in target.iterdir()} == before
 
 
 def test_a_graph_that_differs_is_refused_and_nothing_written(
-    origin: Origin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ablated: AblatedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     right = graphs_module.to_onnx
 
@@ -277,7 +277,7 @@ def test_a_graph_that_differs_is_refused_and_nothing_written(
 
     monkeypatch.setattr(graphs_module, "to_onnx", wrong)
     with pytest.raises(ModelError, match="differ by"):
-        export_bundle(origin, ExportOptions(), tmp_path / "model", training_split)
+        export_bundle(ablated, ExportOptions(), tmp_path / "model", training_split)
     assert list(tmp_path.iterdir()) == []
 
 

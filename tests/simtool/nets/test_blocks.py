@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from simtool.export.onnx_graph import Port, to_onnx
+from simtool.export.to_onnx import Port, to_onnx
 from simtool.nets.blocks import Context, Residual, initialise
 
 pytestmark = pytest.mark.usefixtures("double")

@@ -26,8 +26,8 @@ from simtool.ablation.partition.choose import cut_network
 from simtool.ablation.partition.graph import Baseline, Cut
 from simtool.ablation.record import AblationRecord, Deletion
 from simtool.ablation.target import Target
+from simtool.data.subsampling import subsampling_step
 from simtool.distributed import Peers
-from simtool.files import thinning_step
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _deletion(
     job: _Job, record: AblationRecord, norms: Tensor | None, baseline: Baseline, peers: Peers
 ) -> Deletion:
     """The curve; `norms` (K,) are the sizes of the filters' weights, to go by as well."""
-    step = thinning_step(job.target.count, MOST_SAMPLES)
+    step = subsampling_step(job.target.count, MOST_SAMPLES)
     chosen = np.arange(0, job.target.count, step)
     part = peers.part(len(chosen))
     harm = record.criterion(_DELETION_CRITERION).harm

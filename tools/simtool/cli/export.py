@@ -27,7 +27,7 @@ from simtool.cli.options import (
 
 if TYPE_CHECKING:
     from simtool.data import LabelledImages
-    from simtool.export.origin import Origin
+    from simtool.export.ablated_model import AblatedModel
     from simtool.export.pipeline import Report
     from simtool.export.presets import ExportOptions
     from simtool.nets.imported import ForeignSpec
@@ -164,21 +164,21 @@ def export(arguments: ExportArguments) -> dict[str, Any]:
     """Export a run, or a bundle again, as a bundle; a summary.
 
     Raises:
-        UsageError: an option cannot be read; and the errors of `open_origin` and `export_bundle`.
+        UsageError: an option cannot be read; and the errors of `open_ablated` and `export_bundle`.
     """
-    from simtool.export.origin import open_origin, with_classifier
+    from simtool.export.ablated_model import open_ablated, with_classifier
     from simtool.export.pipeline import export_bundle
     from simtool.export.presets import preset
 
-    origin = open_origin(Path(SHIPPED_MODEL) if arguments.run is None else arguments.run)
+    ablated = open_ablated(Path(SHIPPED_MODEL) if arguments.run is None else arguments.run)
     if arguments.classifier is not None:
-        origin = with_classifier(origin, arguments.classifier)
-    options = export_options(preset(origin), arguments)
+        ablated = with_classifier(ablated, arguments.classifier)
+    options = export_options(preset(ablated), arguments)
 
     def load(split: str) -> LabelledImages:
-        return _calibration_images(origin, arguments, split)
+        return _calibration_images(ablated, arguments, split)
 
-    report = export_bundle(origin, options, arguments.out, load, arguments.overwrite)
+    report = export_bundle(ablated, options, arguments.out, load, arguments.overwrite)
     return _summary(arguments.out, report)
 
 
@@ -200,16 +200,18 @@ def _summary(out: Path, report: Report) -> dict[str, Any]:
     }
 
 
-def _calibration_images(origin: Origin, arguments: ExportArguments, split: str) -> LabelledImages:
+def _calibration_images(
+    ablated: AblatedModel, arguments: ExportArguments, split: str
+) -> LabelledImages:
     """A split of what the network was ablated on, from --data or from where it was."""
     from simtool.data import CARRIED, load_split
 
-    foreign = origin.checkpoint.foreign
+    foreign = ablated.checkpoint.foreign
     if foreign is not None:
-        return _pictures(foreign, arguments.data or Path(origin.data), split)
-    carried = origin.data in CARRIED and origin.previous is None
+        return _pictures(foreign, arguments.data or Path(ablated.data), split)
+    carried = ablated.data in CARRIED and ablated.previous is None
     folder = arguments.run if carried and arguments.data is None else arguments.data
-    return load_split(origin.data, split, folder)
+    return load_split(ablated.data, split, folder)
 
 
 def _pictures(spec: ForeignSpec, folder: Path, split: str) -> LabelledImages:
@@ -217,10 +219,10 @@ def _pictures(spec: ForeignSpec, folder: Path, split: str) -> LabelledImages:
     import numpy as np
 
     from simtool.data.image_folder import ImageFolder, channels_named
-    from simtool.files import thinning_step
+    from simtool.data.subsampling import subsampling_step
 
     pictures = ImageFolder.open(folder, spec.crop_size, channels_named(spec.channels), spec.classes)
-    step = thinning_step(len(pictures), _CALIBRATION_PICTURES)
+    step = subsampling_step(len(pictures), _CALIBRATION_PICTURES)
     return pictures.labelled(np.arange(0, len(pictures), step), split)
 
 

@@ -220,7 +220,7 @@ FORMATS: Final[Mapping[str, Callable[[Graph, Path], Run]]] = {
 _INT8: Final = ("ort",)
 """The others were tried: OpenVINO's H is up to 0.07 off, ncnn does not load what pnnx makes."""
 
-WITHOUT_PHASES: Final = ("ncnn",)
+WITHOUT_SPACE_TO_DEPTH: Final = ("ncnn",)
 """Takes graphs without `simtool.export.optimize.space_to_depth`: its converter does not survive
 SpaceToDepth."""
 

@@ -20,8 +20,8 @@ from simrun.errors import ModelError
 from simrun.types import Floats
 from simtool.data import LabelledImages
 from simtool.data.labels import IGNORE
+from simtool.data.subsampling import subsampling_step
 from simtool.export.heatmap_graph import LocalizerGraph, Readout
-from simtool.files import thinning_step
 from simtool.weighting.weigh import Weighting
 
 PERCENTILE: Final = 99.9
@@ -102,7 +102,7 @@ def calibrate(
         return _calibrate_windows(trunk, weighting, data, data.classes.index(background))
     plain = Readout(_weights(weighting), torch.zeros(rows), torch.ones(rows))
     graph = LocalizerGraph(trunk, plain, "bright")
-    images = data.images[:: thinning_step(len(data), MOST_SAMPLES)]
+    images = data.images[:: subsampling_step(len(data), MOST_SAMPLES)]
     strong = np.quantile(_responses(graph, images), PERCENTILE / 100, axis=0)
     bias = np.zeros(rows)
     if weighting.signed:

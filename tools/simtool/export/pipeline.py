@@ -19,18 +19,18 @@ from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError, UsageError
 from simrun.files import output_errors
 from simtool.data import LabelledImages
-from simtool.export.formats import WITHOUT_PHASES, Graph, convert, require_format
+from simtool.export.ablated_model import AblatedModel
+from simtool.export.bundle_graphs import export_classifier, export_localizer, localizer_to_onnx
+from simtool.export.formats import WITHOUT_SPACE_TO_DEPTH, Graph, convert, require_format
 from simtool.export.geometry import Geometry, check_geometry, probe_geometry, trunk_geometry
-from simtool.export.graphs import export_classifier, export_localizer, localizer_to_onnx
 from simtool.export.heatmap_graph import LocalizerGraph, Polarity, Pool, transform_trunk
 from simtool.export.heatmap_scale import Calibration, calibrate
 from simtool.export.int8.compare import PrecisionComparison
 from simtool.export.int8.export import Samples, to_int8
-from simtool.export.onnx_graph import IR_VERSION
-from simtool.export.optimize.fold import lean
+from simtool.export.optimize.fold import optimized
 from simtool.export.optimize.half import round_trunk, round_weights
-from simtool.export.origin import Origin
 from simtool.export.presets import ExportOptions
+from simtool.export.to_onnx import IR_VERSION
 from simtool.export.writer import bundle_files, keep_point
 from simtool.files import check_target, json_bytes, write_folder
 from simtool.nets.base import Classifier, NetSpec, Padding
@@ -61,7 +61,7 @@ class Report:
 
 
 def export_bundle(
-    origin: Origin,
+    ablated: AblatedModel,
     options: ExportOptions,
     target: Path,
     load: Callable[[str], LabelledImages],
@@ -70,11 +70,11 @@ def export_bundle(
     """Write the bundle `target`, whole or not at all.
 
     Args:
-        origin: the network and its ablation.
+        ablated: the network and its ablation.
         options: how.
         target: the folder; its name is the model's.
         load: gives the split of that name of the training data. It is called only where the
-            origin does not hold the calibration already.
+            bundle that is exported again does not hold the calibration already.
         overwrite: replace a bundle that is there; its README.md is kept.
 
     Raises:
@@ -89,16 +89,16 @@ def export_bundle(
     samples = None if options.int8 is None else Samples.open(options.int8)
     check_target(target, mark=METADATA_FILE, overwrite=overwrite)
     kept = _kept_files(target)
-    built = build_localizer(origin, options, load)
+    built = build_localizer(ablated, options, load)
     localizer = export_localizer(built.graph, built.spec, options.static_size, built.smallest)
-    reader = _reader(origin)
+    reader = _reader(ablated)
     classifier = export_classifier(reader)
     graph, comparison = localizer.model, None
-    meta = _metadata(target.resolve().name, origin, options, built, reader.spec, graph)
+    meta = _metadata(target.resolve().name, ablated, options, built, reader.spec, graph)
     if samples is not None:
-        graph, meta, comparison = to_int8(graph, _summing(built, options), meta, samples)
-    meta = keep_point(meta, origin.previous)
-    contents = kept | _contents(meta, graph, classifier.model, origin)
+        graph, meta, comparison = to_int8(graph, _with_residuals(built, options), meta, samples)
+    meta = keep_point(meta, ablated.previous)
+    contents = kept | _contents(meta, graph, classifier.model, ablated)
     graphs = (
         Graph(Path(LOCALIZER_FILE).stem, contents[LOCALIZER_FILE], localizer.shapes),
         Graph(Path(CLASSIFIER_FILE).stem, contents[CLASSIFIER_FILE], classifier.shapes),
@@ -130,8 +130,7 @@ class BuiltLocalizer:
     """The graph from image to H, and what it was made of."""
 
     graph: LocalizerGraph
-    """With the layers as they were trained: what `simtool.export.optimize.fold.lean` folds is not
-    folded."""
+    """With the layers as they were trained: nothing of `simtool.export.optimize` is done yet."""
     spec: NetSpec
     weighting: Weighting
     padding: Padding
@@ -147,33 +146,33 @@ class BuiltLocalizer:
 
 
 def build_localizer(
-    origin: Origin, options: ExportOptions, load: Callable[[str], LabelledImages]
+    ablated: AblatedModel, options: ExportOptions, load: Callable[[str], LabelledImages]
 ) -> BuiltLocalizer:
     """Weigh, transform and calibrate. Arguments and errors as `export_bundle`."""
-    net = origin.checkpoint.build()
+    net = ablated.checkpoint.build()
     spec = net.spec
     if spec.half_trunk:
         round_trunk(net.export_trunk())
-    weighting = _weigh(origin, options, spec)
+    weighting = _weigh(ablated, options, spec)
     padding = options.padding or spec.export_padding
     trunk = transform_trunk(net.export_trunk(), options.pool, padding)
     geometry = _geometry(trunk, spec.channels)
     _check_static(options.static_size, geometry)
-    calibration = _known_calibration(origin, weighting, options.pool, padding)
+    calibration = _known_calibration(ablated, weighting, options.pool, padding)
     if calibration is None:
-        calibration = calibrate(trunk, weighting, load(origin.ablation.split), spec.background)
+        calibration = calibrate(trunk, weighting, load(ablated.ablation.split), spec.background)
     # A network that was trained on both polarities answers to both in one run.
     polarity: Polarity = "bright" if spec.both_polarities else options.polarity
     graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
     return BuiltLocalizer(graph, spec, weighting, padding, geometry, calibration)
 
 
-def _weigh(origin: Origin, options: ExportOptions, spec: NetSpec) -> Weighting:
+def _weigh(ablated: AblatedModel, options: ExportOptions, spec: NetSpec) -> Weighting:
     """The filters' weights, of the shown classes alone. Raises UsageError."""
     if spec.both_polarities and options.polarity != "both":
         raise UsageError(f"'{spec.name}' answers to both polarities; leave --polarity out")
     weights = replace(options.weights, background=spec.contrast)
-    weighting = weigh(origin.ablation, options.weighting, weights)
+    weighting = weigh(ablated.ablation, options.weighting, weights)
     return weighting.first_rows(len(spec.shown)) if weighting.per_class else weighting
 
 
@@ -195,44 +194,44 @@ def _check_static(size: tuple[int, int] | None, geometry: Geometry) -> None:
 
 
 def _known_calibration(
-    origin: Origin, weighting: Weighting, pool: Pool, padding: Padding
+    ablated: AblatedModel, weighting: Weighting, pool: Pool, padding: Padding
 ) -> Calibration | None:
-    """The calibration that the origin bundle was made with, where it holds for this export too."""
-    if origin.previous is None:
+    """The calibration that the bundle was made with before, where it holds for this export too."""
+    if ablated.previous is None:
         return None
-    made = origin.previous.export
+    made = ablated.previous.export
     same_form = made.get("pool") == pool and made.get("padding") == padding
-    same_weights = dict(origin.previous.weighting) == json.loads(json.dumps(weighting.to_json()))
+    same_weights = dict(ablated.previous.weighting) == json.loads(json.dumps(weighting.to_json()))
     if not (same_form and same_weights):
         return None
     return Calibration.from_json(made["calibration"])
 
 
-def _summing(built: BuiltLocalizer, options: ExportOptions) -> onnx.ModelProto:
-    """The localizer with residual sums left as they are, for weights of 8 bits."""
-    summing = lean(built.graph, fold_sums=False)
-    return localizer_to_onnx(summing, built.spec, options.static_size)
+def _with_residuals(built: BuiltLocalizer, options: ExportOptions) -> onnx.ModelProto:
+    """The localizer with residual blocks left as they are, for weights of 8 bits."""
+    plain = optimized(built.graph, fold_residuals=False)
+    return localizer_to_onnx(plain, built.spec, options.static_size)
 
 
-def _reader(origin: Origin) -> Classifier:
-    """The network that reads crops: the origin's classifier, or the localizer's own; as stored.
+def _reader(ablated: AblatedModel) -> Classifier:
+    """The network that reads crops: that of another run, or the localizer's own; as stored.
 
     Raises:
         ModelError: there is none, and the localizer's network takes no crops.
     """
-    reader = (origin.classifier or origin.checkpoint).build()
+    reader = (ablated.classifier or ablated.checkpoint).build()
     if len(reader.spec.shown) < 2:
         raise ModelError(
             f"'{reader.spec.name}' reads no characters; give a run of 'simtool train characters' "
             "with --classifier"
         )
-    round_weights(reader, spared=None if origin.classifier else reader.export_trunk())
+    round_weights(reader, spared=None if ablated.classifier else reader.export_trunk())
     return reader
 
 
 def _metadata(
     name: str,
-    origin: Origin,
+    ablated: AblatedModel,
     options: ExportOptions,
     built: BuiltLocalizer,
     reader: NetSpec,
@@ -259,9 +258,9 @@ def _metadata(
         static_size=options.static_size,
         channels=spec.channels,
         weighting=weighting.to_json(),
-        ablation=_ablation_summary(origin),
-        accuracy=origin.accuracy,
-        training=origin.training,
+        ablation=_ablation_summary(ablated),
+        accuracy=ablated.accuracy,
+        training=ablated.training,
         export={
             "pool": options.pool,
             "padding": built.padding,
@@ -273,9 +272,9 @@ def _metadata(
     )
 
 
-def _ablation_summary(origin: Origin) -> dict[str, Any]:
+def _ablation_summary(ablated: AblatedModel) -> dict[str, Any]:
     """E and e_i, and what they were measured on; the whole is in ablation.json."""
-    record = origin.ablation
+    record = ablated.ablation
     summary: dict[str, Any] = {
         "layer": record.layer,
         "baseline": record.baseline,
@@ -302,16 +301,16 @@ def _versions() -> dict[str, str]:
 
 
 def _contents(
-    meta: BundleMeta, localizer: onnx.ModelProto, classifier: onnx.ModelProto, origin: Origin
+    meta: BundleMeta, localizer: onnx.ModelProto, classifier: onnx.ModelProto, ablated: AblatedModel
 ) -> dict[str, bytes]:
     """The files that `simrun` reads, and those to export the bundle again from."""
-    checkpoints = {CHECKPOINT_FILE: origin.checkpoint}
-    if origin.classifier is not None:
-        checkpoints[READER_FILE] = origin.classifier
+    checkpoints = {CHECKPOINT_FILE: ablated.checkpoint}
+    if ablated.classifier is not None:
+        checkpoints[READER_FILE] = ablated.classifier
     return {
         **bundle_files(meta, localizer, classifier.SerializeToString(deterministic=True)),
         **{name: replace(c, optimizer={}).to_bytes() for name, c in checkpoints.items()},
-        ABLATION_FILE: json_bytes(origin.ablation.to_json()),
+        ABLATION_FILE: json_bytes(ablated.ablation.to_json()),
     }
 
 
@@ -328,9 +327,9 @@ def _convert(
     differences = {}
     for name in options.formats:
         readable = localizer
-        if name in WITHOUT_PHASES:
+        if name in WITHOUT_SPACE_TO_DEPTH:
             plain = export_localizer(
-                built.graph, built.spec, options.static_size, built.smallest, in_phases=False
+                built.graph, built.spec, options.static_size, built.smallest, space_to_depth=False
             )
             readable = replace(localizer, content=plain.model.SerializeToString())
         files, differences[name] = convert(name, (readable, classifier))

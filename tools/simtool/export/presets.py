@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from simrun.bundle.metadata import BundleMeta, Task
 from simtool.data import CARRIED
+from simtool.export.ablated_model import AblatedModel
 from simtool.export.heatmap_graph import Polarity, Pool
-from simtool.export.origin import Origin
 from simtool.nets.base import Padding
 from simtool.weighting.weigh import WeightingOptions
 
@@ -89,14 +89,14 @@ def with_defaults(previous: BundleMeta | None) -> ExportOptions:
     )
 
 
-def preset(origin: Origin) -> ExportOptions:
+def preset(ablated: AblatedModel) -> ExportOptions:
     """How a network is exported when nothing else is said."""
-    if origin.previous is not None:
-        return with_defaults(origin.previous)
-    foreign = origin.checkpoint.foreign
+    if ablated.previous is not None:
+        return with_defaults(ablated.previous)
+    foreign = ablated.checkpoint.foreign
     if foreign is not None:
         # Colours have no polarity, and things do not stand in lines as characters do.
         side = max(_SMALLEST_SIDE, foreign.crop_size)
         task = Task.TEXT if foreign.channels == 1 else Task.OBJECTS
         return ExportOptions(task, polarity="bright", side=side, regions={"join_gap": 0.0})
-    return ExportOptions(**FOLDER_EXPORT) if origin.data in CARRIED else ExportOptions()
+    return ExportOptions(**FOLDER_EXPORT) if ablated.data in CARRIED else ExportOptions()

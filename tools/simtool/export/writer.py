@@ -15,7 +15,7 @@ from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE, M
 from simrun.bundle.metadata import BundleMeta
 from simrun.files import output_errors
 from simtool.evaluation.calibrate import OPERATING_POINT
-from simtool.export.onnx_graph import embed
+from simtool.export.to_onnx import embed
 from simtool.files import json_bytes, write_folder
 
 _log = logging.getLogger(__name__)

@@ -23,8 +23,6 @@ from simrun.sources.picture_files import pictures_in
 from simrun.types import Mask
 from simtool.data.annotations import ANNOTATIONS_FILE, AnnotatedImage, Corners, load_annotations
 
-"""(H, W), true where there is text."""
-
 OURS: Final = "ours"
 MATCHED: Final = "ours, same size"
 THEIRS: Final = "the authors'"

@@ -18,7 +18,7 @@ from simtool.reporting.charts import (
     draw_weights,
 )
 from simtool.reporting.figure2_page import figure2_files, figure2_section, score_lines
-from simtool.reporting.heatmaps import PictureMaps
+from simtool.reporting.maps_by_weighting import PictureMaps
 from simtool.reporting.page import Table, render_page
 from simtool.reporting.paper import reported_percent
 from simtool.reporting.pictures import Picture, embed, false_colours

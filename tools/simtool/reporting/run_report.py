@@ -17,7 +17,7 @@ from simrun.localizer import Localizer
 from simtool.ablation.record import AblationRecord, read_ablation
 from simtool.files import read_json
 from simtool.reporting.figure2 import Figure2Row, compare, find_annotations, list_pictures
-from simtool.reporting.heatmaps import PictureMaps, map_pictures
+from simtool.reporting.maps_by_weighting import PictureMaps, map_pictures
 from simtool.runs.checkpoint import read_checkpoint
 from simtool.runs.folder import SUMMARY_FILE, RunConfig, RunFolder
 from simtool.weighting.weigh import Weighting, WeightingOptions, weigh

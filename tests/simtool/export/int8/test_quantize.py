@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from simrun.errors import UsageError
 from simtool.export.int8.quantize import inner_convolutions, measure_values, quantize
-from simtool.export.onnx_graph import Port, to_onnx
+from simtool.export.to_onnx import Port, to_onnx
 from simtool.nets.blocks import Context, Residual
 
 Picture = NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""A lean graph is the graph that it is made from, with fewer operations."""
+"""A folded graph is the graph that it is made from, with fewer operations."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from simtool.export.heatmap_graph import LocalizerGraph, Polarity, Readout, transform_trunk
-from simtool.export.onnx_graph import Port, to_onnx
-from simtool.export.optimize.fold import lean
-from simtool.export.optimize.space_to_depth import PhasedGraph
+from simtool.export.optimize.fold import optimized
+from simtool.export.optimize.space_to_depth import SpaceToDepthGraph
+from simtool.export.to_onnx import Port, to_onnx
 from simtool.nets.blocks import Context, Residual
 
 SIZES = [(16, 16), (17, 20), (22, 19), (31, 33)]
@@ -45,7 +45,7 @@ def test_it_gives_the_same_at_odd_and_even_sizes(polarity: Polarity, size: tuple
     expected = graph(image)
     assert expected.std() > 0.01
     # 1/255 is rounded to float32 in both.
-    assert torch.allclose(lean(graph)(image), expected, rtol=0, atol=1e-12)
+    assert torch.allclose(optimized(graph)(image), expected, rtol=0, atol=1e-12)
 
 
 @pytest.mark.usefixtures("double")
@@ -54,7 +54,7 @@ def test_the_graph_itself_stays_as_it_is() -> None:
     graph = graph_of(layers)
     image = picture((24, 24))
     expected, names = graph(image), [name for name, _ in graph.named_modules()]
-    lean(graph)
+    optimized(graph)
     assert torch.equal(graph(image), expected)
     assert [name for name, _ in graph.named_modules()] == names
     assert isinstance(layers[4], Residual)
@@ -67,7 +67,7 @@ def test_the_graph_itself_stays_as_it_is() -> None:
 def test_blocks_that_have_no_middle_tap_stay(form: dict[str, int], blocks: int) -> None:
     graph = graph_of(trunk(**form))
     image = picture((24, 24))
-    folded = lean(graph)
+    folded = optimized(graph)
     assert sum(isinstance(module, Residual) for module in folded.modules()) == blocks
     assert torch.allclose(folded(image), graph(image), rtol=0, atol=1e-12)
 
@@ -75,13 +75,13 @@ def test_blocks_that_have_no_middle_tap_stay(form: dict[str, int], blocks: int) 
 @pytest.mark.usefixtures("double")
 def test_sums_stay_where_they_are_asked_for() -> None:
     graph, image = graph_of(trunk()), picture((24, 24))
-    summing = lean(graph, fold_sums=False)
-    assert sum(isinstance(module, Residual) for module in summing.modules()) == 2
-    assert torch.allclose(summing(image), graph(image), rtol=0, atol=1e-12)
+    unfolded = optimized(graph, fold_residuals=False)
+    assert sum(isinstance(module, Residual) for module in unfolded.modules()) == 2
+    assert torch.allclose(unfolded(image), graph(image), rtol=0, atol=1e-12)
 
 
 def test_neither_sums_nor_a_scaling_are_left() -> None:
-    graph = lean(graph_of(trunk()))
+    graph = optimized(graph_of(trunk()))
     example = torch.zeros(2, 1, 61, 83, dtype=torch.uint8)
     ports = Port("image", ("N", 1, "H", "W")), Port("heatmap", ("N", 2, "h", "w"))
     operators = [node.op_type for node in to_onnx(graph, example, *ports).graph.node]
@@ -94,7 +94,7 @@ def test_neither_sums_nor_a_scaling_are_left() -> None:
 def test_blocks_at_half_the_resolution_fold_too(size: tuple[int, int]) -> None:
     layers = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), Context(4, 6, (1, 2)))
     graph, image = graph_of(layers.eval()), picture(size)
-    folded = lean(graph)
+    folded = optimized(graph)
     assert not any(isinstance(module, Residual) for module in folded.modules())
     assert graph(image).std() > 0.01
     assert torch.allclose(folded(image), graph(image), rtol=0, atol=1e-12)
@@ -110,8 +110,8 @@ def test_blocks_after_a_pooling_fold_too() -> None:
         Residual(nn.Conv2d(4, 4, 3, padding=1)),
     )
     graph = graph_of(transform_trunk(layers, "keep", "same"), "both")
-    folded, image = lean(graph), picture((30, 27))
-    assert isinstance(folded, PhasedGraph)
+    folded, image = optimized(graph), picture((30, 27))
+    assert isinstance(folded, SpaceToDepthGraph)
     assert not any(isinstance(module, Residual) for module in folded.modules())
     assert torch.allclose(folded(image), graph(image), rtol=0, atol=1e-6)
 
@@ -129,4 +129,4 @@ def test_a_network_that_is_no_sequence_stays_as_it_is() -> None:
             return maps
 
     graph, image = graph_of(Branches().eval()), picture((9, 9))
-    assert torch.equal(lean(graph)(image), graph(image))
+    assert torch.equal(optimized(graph)(image), graph(image))

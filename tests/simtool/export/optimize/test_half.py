@@ -13,9 +13,9 @@ from onnx import numpy_helper
 from torch import nn
 
 from simtool.export.heatmap_graph import LocalizerGraph, Readout
-from simtool.export.onnx_graph import Port, to_onnx
-from simtool.export.optimize.fold import lean
+from simtool.export.optimize.fold import optimized
 from simtool.export.optimize.half import halved, round_trunk, round_weights
+from simtool.export.to_onnx import Port, to_onnx
 from simtool.nets.blocks import Context, Residual
 from tests.conftest import ROOT
 
@@ -35,7 +35,7 @@ def trunk() -> nn.Sequential:
 
 def lean_graph(trunk: nn.Sequential) -> nn.Module:
     readout = Readout(torch.ones(1, 16) / 16, torch.zeros(1), torch.ones(1))
-    return lean(LocalizerGraph(trunk, readout, "bright")).requires_grad_(False)
+    return optimized(LocalizerGraph(trunk, readout, "bright")).requires_grad_(False)
 
 
 def graph(net: nn.Module) -> onnx.ModelProto:

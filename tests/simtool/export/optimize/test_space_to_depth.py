@@ -1,4 +1,4 @@
-"""A graph in phases is the graph that it is made from."""
+"""A graph from space to depth is the graph that it is made from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from simtool.export.heatmap_graph import LocalizerGraph, Polarity, Readout
-from simtool.export.optimize.space_to_depth import PhasedGraph, with_phases
+from simtool.export.optimize.space_to_depth import SpaceToDepthGraph, with_space_to_depth
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -39,13 +39,13 @@ def test_it_gives_the_same_at_odd_and_even_sizes(
 ) -> None:
     torch.manual_seed(0)
     graph = graph_of(trunk(channels, kernel), polarity)
-    phased = with_phases(graph)
-    assert isinstance(phased, PhasedGraph)
+    rearranged = with_space_to_depth(graph)
+    assert isinstance(rearranged, SpaceToDepthGraph)
     image = torch.randint(0, 256, (2, channels, *size), dtype=torch.uint8)
     expected = graph(image)
     assert expected.std() > 0.01
     # 1/255 is rounded to float32 in one of them, as an exported graph has it.
-    assert torch.allclose(phased(image), expected, rtol=0, atol=1e-6)
+    assert torch.allclose(rearranged(image), expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("polarity", ["bright", "dark", "both"])
@@ -61,18 +61,18 @@ def test_the_next_convolution_may_be_of_any_kind_but_padded(
     following = nn.Conv2d(4, 4, **{"kernel_size": 3} | options)
     layers = nn.Sequential(nn.Conv2d(1, 4, 5), nn.ReLU(), nn.MaxPool2d(2), following).eval()
     graph = graph_of(layers, polarity)
-    phased = with_phases(graph)
-    assert isinstance(phased, PhasedGraph)
+    rearranged = with_space_to_depth(graph)
+    assert isinstance(rearranged, SpaceToDepthGraph)
     image = torch.randint(0, 256, (1, 1, 33, 26), dtype=torch.uint8)
     expected = graph(image)
     assert expected.std() > 0.01
-    assert torch.allclose(phased(image), expected, rtol=0, atol=1e-6)
+    assert torch.allclose(rearranged(image), expected, rtol=0, atol=1e-6)
 
 
 def test_the_sigmoid_stays() -> None:
     graph = graph_of(trunk(), squash=True)
     image = torch.randint(0, 256, (1, 1, 20, 20), dtype=torch.uint8)
-    assert torch.allclose(with_phases(graph)(image), graph(image), rtol=0, atol=1e-6)
+    assert torch.allclose(with_space_to_depth(graph)(image), graph(image), rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -106,4 +106,4 @@ def test_the_sigmoid_stays() -> None:
 )
 def test_other_layers_stay_as_they_are(layers: nn.Sequential) -> None:
     graph = graph_of(layers)
-    assert with_phases(graph) is graph
+    assert with_space_to_depth(graph) is graph

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simtool.export.onnx_graph import Port, to_onnx
 from simtool.export.optimize.half import halved, round_weights
 from simtool.export.optimize.tie import tie_negatives
+from simtool.export.to_onnx import Port, to_onnx
 
 
 class BothSigns(nn.Module):

@@ -27,7 +27,7 @@ from simrun.progress import progress
 from simtool.data.image_folder import Channels, ImageFolder
 from simtool.data.labels import NOTHING
 from simtool.data.objects.cutout import Pixels, cut_out, in_channels, is_coloured
-from simtool.files import thinning_step
+from simtool.data.subsampling import subsampling_step
 
 log = logging.getLogger(__name__)
 
@@ -177,7 +177,7 @@ def _spread(paths: Sequence[Path], most: int) -> list[Path]:
 def _channels(paths: Sequence[Path]) -> Channels:
     """Colour where one in ten pictures has any."""
     coloured, read = 0, 0
-    for path in paths[:: thinning_step(len(paths), _LOOKED_AT)]:
+    for path in paths[:: subsampling_step(len(paths), _LOOKED_AT)]:
         try:
             coloured += is_coloured(path)
         except SourceError:

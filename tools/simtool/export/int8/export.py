@@ -25,10 +25,11 @@ from simrun.images.read import to_channels
 from simrun.localization.preprocess import prepare
 from simrun.sources.picture_files import pictures_in
 from simtool.data.annotations import ANNOTATIONS_FILE, load_annotations
+from simtool.data.subsampling import subsampling_step
 from simtool.export.int8.compare import PrecisionComparison, SamplePicture, compare, side_by_side
 from simtool.export.int8.quantize import WEIGHT_BITS, inner_convolutions, quantize
 from simtool.export.writer import localizer_file
-from simtool.files import file_digest, thinning_step
+from simtool.files import file_digest
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ class Samples:
             )
         held_out = pictures[_HELD_OUT - 1 :: _HELD_OUT]
         ranging = [picture for i, picture in enumerate(pictures) if (i + 1) % _HELD_OUT]
-        return cls(_thinned(ranging), _thinned(held_out))
+        return cls(_subsampled(ranging), _subsampled(held_out))
 
     def inputs(self, meta: BundleMeta) -> Iterator[NDArray[np.uint8]]:
         """What the network is given of the pictures for the ranges, (1, C, h, w) each.
@@ -92,13 +93,13 @@ class Samples:
 
 
 def to_int8(
-    localizer: onnx.ModelProto, summing: onnx.ModelProto, meta: BundleMeta, samples: Samples
+    localizer: onnx.ModelProto, unfolded: onnx.ModelProto, meta: BundleMeta, samples: Samples
 ) -> tuple[onnx.ModelProto, BundleMeta, PrecisionComparison]:
     """Quantize a bundle's localizer.
 
     Args:
         localizer: as it is exported in single precision, to compare with.
-        summing: the same with residual sums left as they are, to be quantized.
+        unfolded: the same with residual blocks left as they are, to be quantized.
         meta: of the bundle.
         samples: pictures.
 
@@ -110,8 +111,8 @@ def to_int8(
         UsageError: the network has no convolution that can be quantized.
         SourceError: a picture cannot be read, or is too small.
     """
-    quantized = quantize(summing, samples.inputs(meta))
-    names = [node.name for node in inner_convolutions(summing.graph)]
+    quantized = quantize(unfolded, samples.inputs(meta))
+    names = [node.name for node in inner_convolutions(unfolded.graph)]
     record = {"convolutions": names, "weight_bits": WEIGHT_BITS, **samples.to_json()}
     meta = replace(meta, export={**meta.export, "int8": record})
     comparison = compare(_bundle(localizer, meta), _bundle(quantized, meta), samples.held_out)
@@ -138,5 +139,5 @@ def _bundle(localizer: onnx.ModelProto, meta: BundleMeta) -> Bundle:
     return Bundle(Path(meta.name), stored, content, None, sha256_hex(content))
 
 
-def _thinned(pictures: Sequence[SamplePicture]) -> tuple[SamplePicture, ...]:
-    return tuple(pictures[:: thinning_step(len(pictures), _MOST)])
+def _subsampled(pictures: Sequence[SamplePicture]) -> tuple[SamplePicture, ...]:
+    return tuple(pictures[:: subsampling_step(len(pictures), _MOST)])

@@ -47,7 +47,7 @@ def quantize(model: onnx.ModelProto, inputs: Iterable[NDArray[np.uint8]]) -> onn
     """The model with its inner convolutions in 8 bits.
 
     Args:
-        model: image -> heatmap, as `simtool.export.onnx_graph` makes it.
+        model: image -> heatmap, as `simtool.export.to_onnx` makes it.
         inputs: pictures (1, C, H, W) of the kind that the network will see. Values beyond the
             range of an average one are cut off; a strange one does not widen the steps for all.
 

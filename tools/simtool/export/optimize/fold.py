@@ -16,29 +16,32 @@ import torch
 from torch import Tensor, nn
 
 from simtool.export.heatmap_graph import LocalizerGraph
-from simtool.export.optimize.space_to_depth import with_phases
+from simtool.export.optimize.space_to_depth import with_space_to_depth
 from simtool.nets.blocks import Context, Residual
 
 
-def lean(graph: LocalizerGraph, fold_sums: bool = True, in_phases: bool = True) -> nn.Module:
+def optimized(
+    graph: LocalizerGraph, fold_residuals: bool = True, space_to_depth: bool = True
+) -> nn.Module:
     """The graph in the cheapest form that its layers allow; the graph itself stays as it is.
 
     Args:
         graph: image -> heatmap.
-        fold_sums: of residual blocks; not for weights of 8 bits, to which a 1 leaves few steps.
-        in_phases: the first layers; not for converters that lack the operators
+        fold_residuals: into their convolutions; not for weights of 8 bits, to which a 1 leaves few
+            steps.
+        space_to_depth: the first layers; not for converters that lack the operators
             (`simtool.export.optimize.space_to_depth`).
     """
     folded = copy.deepcopy(graph)
-    if fold_sums:
-        _fold_sums(folded)
-    phased = with_phases(folded) if in_phases else folded
-    if phased is folded:  # in phases the scaling is folded already
+    if fold_residuals:
+        _fold_residuals(folded)
+    rearranged = with_space_to_depth(folded) if space_to_depth else folded
+    if rearranged is folded:  # the rearranged layers hold the scaling already
         _fold_scaling(folded)
-    return phased
+    return rearranged
 
 
-def _fold_sums(graph: LocalizerGraph) -> None:
+def _fold_residuals(graph: LocalizerGraph) -> None:
     """Make each residual block of the trunk a convolution and ReLU, where it can be one."""
     if isinstance(graph.trunk, nn.Sequential):
         graph.trunk = _folded_layers(graph.trunk)

@@ -19,8 +19,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from simtool.export.onnx_graph import FEWEST, is_large, put_in_front
 from simtool.export.optimize.fold import identity_taps
+from simtool.export.to_onnx import FEWEST, is_large, put_in_front
 from simtool.nets.blocks import Residual
 
 _LARGEST: Final = torch.finfo(torch.float16).max
@@ -39,15 +39,15 @@ def round_weights(net: nn.Module, spared: nn.Module | None = None) -> None:
 
 
 def round_trunk(trunk: nn.Module) -> None:
-    """Round a trunk's larger weights, in place, so that half floats hold those of its lean graph.
+    """Round a trunk's larger weights, in place, so that half floats hold those of its folded graph.
 
     There a residual block's convolution adds the block's input (`simtool.export.optimize.fold`):
     the sum of both is what is rounded.
     """
     blocks = [module for module in trunk.modules() if isinstance(module, Residual)]
-    sums = {id(block.conv.weight): identity_taps(block.conv) for block in blocks}
+    taps = {id(block.conv.weight): identity_taps(block.conv) for block in blocks}
     for weight in large_weights(trunk):
-        _round(weight, sums.get(id(weight), torch.zeros(())))
+        _round(weight, taps.get(id(weight), torch.zeros(())))
 
 
 def _round(weight: Tensor, added: Tensor) -> None:

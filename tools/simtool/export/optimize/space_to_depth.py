@@ -1,9 +1,9 @@
 """The first layers of a graph in a form that costs less and gives the same.
 
 A convolution of the image, ReLU and 2x2 pooling look at every pixel, then throw three quarters of
-the answers away. Here the image is taken apart into four planes of half the size, its phases, and
-the convolution answers for the four places of a pooling window as four groups of channels, whose
-maximum is the pooled answer. Its inputs are gathered at a quarter of the places.
+the answers away. Here the image is taken apart into four planes of half the size (space to depth),
+and the convolution answers for the four places of a pooling window as four groups of channels,
+whose maximum is the pooled answer. Its inputs are gathered at a quarter of the places.
 
 It is linear, so it answers to the inverted image as well: conv(1 - x) = sum of weights - conv(x).
 Both polarities share it; the one takes the greatest of the four answers, the other the least.
@@ -25,15 +25,15 @@ from torch.nn import functional as F
 
 from simtool.export.heatmap_graph import LocalizerGraph
 
-_PHASES: Final = ((0, 0), (0, 1), (1, 0), (1, 1))
+_OFFSETS: Final = ((0, 0), (0, 1), (1, 0), (1, 1))
 """Rows and columns by which the places of a pooling window differ, and the planes of the image."""
 _STEM: Final = 4
 """Layers that are replaced: convolution, ReLU, pooling, convolution."""
 
 
-def with_phases(graph: LocalizerGraph) -> nn.Module:
-    """The graph in phases where its first layers allow it, else the graph itself."""
-    return PhasedGraph(graph) if _begins_with_pooling(graph.trunk) else graph
+def with_space_to_depth(graph: LocalizerGraph) -> nn.Module:
+    """The graph with its first layers rearranged where they allow it, else the graph itself."""
+    return SpaceToDepthGraph(graph) if _begins_with_pooling(graph.trunk) else graph
 
 
 def _begins_with_pooling(trunk: nn.Module) -> TypeGuard[nn.Sequential]:
@@ -59,7 +59,7 @@ def _halves(layer: nn.Module) -> bool:
     return windows and layer.padding == 0 and layer.dilation == 1
 
 
-class PhasedGraph(nn.Module):
+class SpaceToDepthGraph(nn.Module):
     """Image (N, C, H, W) uint8 -> heatmap, as the graph that it is made from."""
 
     floor: Tensor
@@ -82,7 +82,7 @@ class PhasedGraph(nn.Module):
         self.readout = graph.readout
         with torch.no_grad():
             unit = 1.0 if graph.unit is None else float(graph.unit)
-            self.first = _convolution(unit * _phase_weights(conv.weight))
+            self.first = _convolution(unit * _window_weights(conv.weight))
             bias = torch.zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
             inverted = bias + conv.weight.sum(dim=(1, 2, 3))
             self.register_buffer("floor", -bias[:, None, None])
@@ -93,9 +93,9 @@ class PhasedGraph(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """The heatmap."""
-        sums = self.first(_planes(image, self.first.weight.dtype))
+        responses = self.first(_planes(image, self.first.weight.dtype))
         # Sizes, since a number of parts is not in the opset that is exported.
-        answers = sums.split([sums.shape[1] // len(_PHASES)] * len(_PHASES), dim=1)
+        answers = responses.split([responses.shape[1] // len(_OFFSETS)] * len(_OFFSETS), dim=1)
         weights = self.following.weight
         maps = []
         if self.polarity != "dark":
@@ -122,16 +122,16 @@ def _answer_to(conv: nn.Conv2d, values: Tensor) -> Tensor:
 
 
 def _planes(image: Tensor, dtype: torch.dtype) -> Tensor:
-    """(N, C, H, W) taken apart into its phases, (N, 4 C, H // 2, W // 2).
+    """(N, C, H, W) from space to depth, (N, 4 C, H // 2, W // 2).
 
     A last row or column that has no pair is left out: the pooling leaves it out, too.
     """
     count, channels, height, width = image.shape
-    shape = (count, len(_PHASES) * channels, height // 2, width // 2)
+    shape = (count, len(_OFFSETS) * channels, height // 2, width // 2)
     if torch.onnx.is_in_onnx_export():
         return _planes_in_onnx(image, dtype, shape)
     even = image[:, :, : 2 * shape[2], : 2 * shape[3]].to(dtype)
-    return torch.cat([even[:, :, down::2, right::2] for down, right in _PHASES], dim=1)
+    return torch.cat([even[:, :, down::2, right::2] for down, right in _OFFSETS], dim=1)
 
 
 def _planes_in_onnx(image: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
@@ -159,15 +159,15 @@ def _convolution(weights: Tensor) -> nn.Conv2d:
     return layer
 
 
-def _phase_weights(weights: Tensor) -> Tensor:
+def _window_weights(weights: Tensor) -> Tensor:
     """(F, C, k, k) on the image -> (4 F, 4 C, (k + 1) / 2, (k + 1) / 2) on its planes."""
     filters, channels, size, _ = weights.shape
     half = (size + 1) // 2
-    phased = torch.zeros(len(_PHASES), filters, len(_PHASES), channels, half, half)
-    for place, (down, right) in enumerate(_PHASES):
+    rearranged = torch.zeros(len(_OFFSETS), filters, len(_OFFSETS), channels, half, half)
+    for place, (down, right) in enumerate(_OFFSETS):
         for row in range(size):
             for column in range(size):
                 y, x = row + down, column + right
-                plane = _PHASES.index((y % 2, x % 2))
-                phased[place, :, plane, :, y // 2, x // 2] = weights[:, :, row, column]
-    return phased.flatten(2, 3).flatten(0, 1)
+                plane = _OFFSETS.index((y % 2, x % 2))
+                rearranged[place, :, plane, :, y // 2, x // 2] = weights[:, :, row, column]
+    return rearranged.flatten(2, 3).flatten(0, 1)

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 from numpy.typing import NDArray
 
-from simtool.export.onnx_graph import is_large, put_in_front
+from simtool.export.to_onnx import is_large, put_in_front
 
 
 def tie_negatives(model: onnx.ModelProto) -> onnx.ModelProto:

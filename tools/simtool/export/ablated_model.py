@@ -17,7 +17,7 @@ from simtool.runs.folder import SUMMARY_FILE, ForeignConfig, RunConfig, RunFolde
 
 
 @dataclass(frozen=True)
-class Origin:
+class AblatedModel:
     """A trained and ablated network, and what is known of it."""
 
     checkpoint: Checkpoint
@@ -27,24 +27,24 @@ class Origin:
     accuracy: Mapping[str, Any] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     previous: BundleMeta | None = None
-    """Metadata of the bundle, where that is the origin: its settings are the defaults."""
+    """Metadata of the bundle that it is read from, if it is: its settings are the defaults."""
     classifier: Checkpoint | None = None
     """The network that reads crops, where it is another one."""
 
 
-def with_classifier(origin: Origin, run: Path) -> Origin:
-    """The origin with the network of another run to read its crops.
+def with_classifier(ablated: AblatedModel, run: Path) -> AblatedModel:
+    """The model with the network of another run to read its crops.
 
     Raises:
         ModelError: that is no run folder with a checkpoint.
     """
     reader = open_run(run)
-    training = {**origin.training, "classifier": reader.training}
-    accuracy = {**origin.accuracy, "classifier": reader.accuracy}
-    return replace(origin, classifier=reader.checkpoint, training=training, accuracy=accuracy)
+    training = {**ablated.training, "classifier": reader.training}
+    accuracy = {**ablated.accuracy, "classifier": reader.accuracy}
+    return replace(ablated, classifier=reader.checkpoint, training=training, accuracy=accuracy)
 
 
-def open_origin(path: Path) -> Origin:
+def open_ablated(path: Path) -> AblatedModel:
     """Read a run folder or a bundle, by folder or, for a bundle, by name.
 
     Raises:
@@ -65,13 +65,13 @@ class TrainedRun:
     training: Mapping[str, Any]
 
 
-def _from_run(path: Path) -> Origin:
+def _from_run(path: Path) -> AblatedModel:
     run = RunFolder.open(path)
     checkpoint = read_checkpoint(run.path)
     if checkpoint.foreign is not None:
         return _from_foreign(path, checkpoint)
     trained = open_run(path)
-    return Origin(
+    return AblatedModel(
         checkpoint=trained.checkpoint,
         ablation=read_ablation(path, trained.checkpoint),
         data=trained.config.recipe.data,
@@ -95,13 +95,13 @@ def open_run(path: Path) -> TrainedRun:
     return TrainedRun(config, checkpoint, accuracy, training)
 
 
-def _from_foreign(path: Path, checkpoint: Checkpoint) -> Origin:
+def _from_foreign(path: Path, checkpoint: Checkpoint) -> AblatedModel:
     """The run folder of a network from --model: its accuracy is that of the ablated data."""
     config = ForeignConfig.load(path)
     record = read_ablation(path, checkpoint)
     error = record.criterion("error")
     right = [None if e is None else 1 - e for e in error.base_per_class]
-    return Origin(
+    return AblatedModel(
         checkpoint=checkpoint,
         ablation=record,
         data=config.data,
@@ -116,7 +116,7 @@ def _from_foreign(path: Path, checkpoint: Checkpoint) -> Origin:
     )
 
 
-def _from_bundle(path: Path) -> Origin:
+def _from_bundle(path: Path) -> AblatedModel:
     data = read_json(path / METADATA_FILE)
     meta = BundleMeta.from_json(data)
     checkpoint = read_checkpoint(path)
@@ -124,7 +124,7 @@ def _from_bundle(path: Path) -> Origin:
     if not isinstance(recipe, dict) or not isinstance(recipe.get("data"), str):
         raise ModelError(f"{path / METADATA_FILE} does not say what the model was trained on")
     has_reader = "classifier" in meta.training
-    return Origin(
+    return AblatedModel(
         checkpoint=checkpoint,
         ablation=read_ablation(path, checkpoint),
         data=recipe["data"],

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from simtool.export.heatmap_graph import ClassifierGraph, LocalizerGraph
-from simtool.export.onnx_graph import Port, to_onnx
-from simtool.export.optimize.fold import lean
+from simtool.export.optimize.fold import optimized
 from simtool.export.optimize.half import halved
 from simtool.export.optimize.tie import tie_negatives
 from simtool.export.parity import Shape, check_parity, crop_shapes, image_shapes
+from simtool.export.to_onnx import Port, to_onnx
 from simtool.nets.base import Classifier, NetSpec
 
 _EXAMPLE: Final = (2, 61, 83)
@@ -38,7 +38,7 @@ def export_localizer(
     spec: NetSpec,
     static: tuple[int, int] | None,
     smallest: int,
-    in_phases: bool = True,
+    space_to_depth: bool = True,
 ) -> ExportedGraph:
     """Image -> heatmap, in its cheapest form.
 
@@ -47,12 +47,12 @@ def export_localizer(
         spec: of its network.
         static: (H, W) of the only image size; None where any size goes.
         smallest: side of the smallest image to compare at, in pixels.
-        in_phases: as `simtool.export.optimize.fold.lean` takes it.
+        space_to_depth: as `simtool.export.optimize.fold.optimized` takes it.
 
     Raises:
         ModelError: it cannot be exported, or differs from PyTorch.
     """
-    cheapest = lean(graph, in_phases=in_phases)
+    cheapest = optimized(graph, space_to_depth=space_to_depth)
     model = halved(tie_negatives(localizer_to_onnx(cheapest, spec, static)))
     shapes = image_shapes(smallest, spec.channels, static)
     return ExportedGraph(model, shapes, check_parity(model.SerializeToString(), graph, shapes))
