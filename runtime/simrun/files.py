@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from simrun.errors import OutputError
+
+_log = logging.getLogger(__name__)
 
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
@@ -87,6 +91,55 @@ def refuse_unless_told(path: Path, existing: Existing) -> None:
     """
     told = existing is not Existing.REFUSE
     refuse_existing(path, overwrite=told, ways="or add --append or --overwrite")
+
+
+def lock_for_writing(descriptor: int, what: str) -> None:
+    """Keep other runs from writing a file or folder for as long as it is open here.
+
+    Args:
+        descriptor: of the open file or folder.
+        what: names it, for messages.
+
+    Raises:
+        OutputError: another run has it.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise OutputError(
+            f"{what} is being written by another run; name another, or end that one"
+        ) from None
+    except OSError as error:  # a network's file system that has no locks
+        _log.debug("%s cannot be locked: %s", what, error.strerror)
+
+
+class WriteLock:
+    """Keeps other runs from writing a file or folder that others than us have open."""
+
+    def __init__(self) -> None:
+        """Nothing is locked."""
+        self._descriptor: int | None = None
+
+    def take(self, path: Path) -> None:
+        """Lock what has this name now, in place of what was locked before.
+
+        Raises:
+            OSError: it cannot be opened.
+            OutputError: another run has it.
+        """
+        self.free()
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            lock_for_writing(self._descriptor, str(path))
+        except OutputError:
+            self.free()
+            raise
+
+    def free(self) -> None:
+        """Let others have it."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def replace_file(path: Path, content: bytes) -> None:

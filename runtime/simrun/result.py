@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,7 +19,14 @@ SCHEMA: Final = "simrun/1"
 
 def iso_time(unix_s: float) -> str:
     """A moment in seconds since 1970 as ISO 8601 in local time, with its distance from UTC."""
-    return datetime.fromtimestamp(unix_s, UTC).astimezone().isoformat(timespec="milliseconds")
+    ms = int(unix_s * 1000)
+    text = _iso_second(ms // 1000)
+    return f"{text[:19]}.{ms % 1000:03d}{text[19:]}"
+
+
+@functools.lru_cache(maxsize=2)  # a frame's and the start's: most frames share their second
+def _iso_second(unix_s: int) -> str:
+    return datetime.fromtimestamp(unix_s, UTC).astimezone().isoformat()
 
 
 Point = tuple[float, float]

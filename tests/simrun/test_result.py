@@ -55,10 +55,10 @@ def test_a_moment_is_told_in_local_time_with_its_distance_from_utc(
 ) -> None:
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     time.tzset()
-    told = Result(4, 4, (), Latency(), taken_s=1_796_037_300.25).to_json()["time"]
+    told = Result(4, 4, (), Latency(), taken_s=1_796_037_301.25).to_json()["time"]
     monkeypatch.undo()
     time.tzset()
-    assert told == "2026-11-30T17:00:00.250+05:45"
+    assert told == "2026-11-30T17:00:01.250+05:45"
     assert Result(4, 4, (), Latency()).to_json()["time"] is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable
 from contextlib import closing
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from simrun.sinks.rotation import Rotation
     from simrun.sources import Source
     from simrun.stats import RunStats, StatsSnapshot
+
+_log = logging.getLogger(__name__)
 
 _LIVE_HOLD: Final = 2
 """Most of the flicker goes for one frame of delay: benchmarks/accuracy/flicker.py."""
@@ -137,6 +140,8 @@ def _work(
         info, outputs.existing, stats, source.close, outputs.rotation, settings.token
     )
     sinks = open_sinks(outputs.wanted, context)
+    if source.live:
+        _warn_of_clips(outputs.wanted)
     length, most = source.length, settings.max_frames
     length = min(length or most, most) if most else length
     # A bar between lines of results on the same terminal would be in their way.
@@ -154,6 +159,16 @@ def _work(
             reopening=signals.reopening,
             on_frame=lambda _: advance(1),
         )
+
+
+def _warn_of_clips(wanted: list[tuple[str, str]]) -> None:
+    from simrun.sinks.save import is_lost_when_killed
+
+    for kind, target in wanted:
+        if kind == "save" and is_lost_when_killed(target):
+            _log.warning(
+                "nothing of %s can be read after a power cut; .mkv can be at any time", target
+            )
 
 
 def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:

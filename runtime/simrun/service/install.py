@@ -28,6 +28,7 @@ from simrun.inference.providers import find_provider
 from simrun.service.unit import UnitPlan, unit_text
 from simrun.sinks.registry import KINDS
 from simrun.sinks.rotation import parse_rotation
+from simrun.sinks.save import is_lost_when_killed
 
 UNIT_FOLDER: Final = Path("/etc/systemd/system")
 
@@ -181,7 +182,7 @@ def _check_outputs(settings: Settings, folder: Path) -> None:
             raise UsageError(
                 f"--{kind} is {target}; a service writes below {folder} only: give a relative name"
             )
-        if kind == "save" and Path(target).suffix.lower() == ".mp4":
+        if kind == "save" and is_lost_when_killed(target):
             raise UsageError(
                 f"--{kind} {target} can be read only once it is complete, which a power cut would "
                 f"prevent: name it {Path(target).with_suffix('.mkv')}"

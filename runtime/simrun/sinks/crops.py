@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from simrun.errors import UsageError
-from simrun.files import Existing, output_errors, refuse_unless_told, replace_file
+from simrun.files import Existing, WriteLock, output_errors, refuse_unless_told, replace_file
 from simrun.images.jpeg import encode_jpeg
 from simrun.images.read import Image
 from simrun.recognition.crops import rectify
@@ -72,8 +72,10 @@ class CropsSink:
             raise UsageError(f"{keep} crops cannot be kept; at least 1 must be")
         refuse_unless_told(folder, existing)
         self._folder, self._keep = folder, keep
+        self._lock = WriteLock()
         with output_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
+            self._lock.take(folder)
             self._kept = _found_in(folder)
             append = existing is Existing.APPEND
             self._prefix = start_prefix(folder, started_s) if append else ""
@@ -98,7 +100,8 @@ class CropsSink:
         """There is nothing to cut out."""
 
     def close(self) -> None:
-        """Every crop is complete already."""
+        """Let others have the folder; every crop is complete already."""
+        self._lock.free()
 
     def _replace(self, key: str, region: Region, crop: Image) -> None:
         """Write a crop, complete or not at all, in place of an older one of the same key."""
@@ -125,7 +128,13 @@ class CropsSink:
 
 
 def _found_in(folder: Path) -> dict[str, _Kept]:
-    """Crops of an earlier run, oldest first; any new crop is better."""
+    """Crops of an earlier run, oldest first; any new crop is better.
+
+    What a run that was killed left of one is deleted.
+    """
+    for path in folder.glob(".*.jpg.*"):
+        if _OURS.fullmatch(path.stem.removeprefix(".")):
+            path.unlink()
     ours = ((path, _OURS.fullmatch(path.name)) for path in folder.iterdir())
     found = [(path.stat().st_mtime, path.name, m[1]) for path, m in ours if m]
     return {key: _Kept(name, -1.0) for _, name, key in sorted(found)}

@@ -58,6 +58,9 @@ class CsvSink:
     def write(self, frame: Frame, result: Result) -> None:
         """Write a row for each region of the frame."""
         data = result.to_json()
+        data["file"] = _cell(data["file"])
+        for region in data["regions"]:
+            region["label"] = _cell(region["label"])
         head = [data[name] for name in _FRAME]
         stages = (data["latency_ms"][stage] for stage in STAGES)
         tail = [*stages, None, data["time"], self._started]
@@ -71,6 +74,7 @@ class CsvSink:
     def write_bad(self, frame: BadFrame) -> None:
         """Write a row with nothing but the error and the times."""
         data = {**frame.to_json(), "started": self._started}
+        data["file"], data["error"] = _cell(data["file"]), _cell(data["error"])
         self._lines.write(_rows([[data.get(name) for name in _COLUMNS]]))
 
     def reopen(self) -> None:
@@ -84,17 +88,17 @@ class CsvSink:
 
 def _rows(rows: Sequence[Sequence[Any]]) -> bytes:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows([_cell(value) for value in row] for row in rows)
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def _cell(value: Any) -> Any:  # noqa: ANN401 - whatever csv can print
-    """The value; a text that a spreadsheet would run as a formula gets an apostrophe in front.
+def _cell(value: str | None) -> str | None:
+    """A label, a name or an error; what a spreadsheet would run gets an apostrophe in front.
 
     A row is one line: control characters are escaped.
     """
-    if not isinstance(value, str):
-        return value
+    if value is None:
+        return None
     if _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         value = "'" + value
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", value)

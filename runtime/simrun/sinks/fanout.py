@@ -187,7 +187,7 @@ class _Outlet:
         self.missed = 0
         self._clock, self._on_loss = clock, on_loss
         self._busy = self._told = False
-        self._due_s, self._delay_s = 0.0, 0.0
+        self._due_s, self._delay_s = -math.inf, 0.0
 
     def state(self) -> OutputState:
         error = self.error
@@ -225,7 +225,7 @@ class _Outlet:
         self._busy = False
         if self.error is not None or self.hangs:
             _log.info("%s is written again; it missed %d results", self.output.name, self.missed)
-        self.error, self.hangs, self._delay_s = None, False, 0.0
+        self.error, self.hangs = None, False
 
     def fail(self, error: OutputError) -> None:
         was_busy, self._busy = self._busy, False
@@ -235,8 +235,11 @@ class _Outlet:
             # Not the error itself: its traceback keeps a frame.
             self.error = OutputError(str(error))
         self.hangs = False
-        self._delay_s = min(max(2 * self._delay_s, _RETRY_S[0]), _RETRY_S[1])
-        self._due_s = self._clock() + self._delay_s
+        now_s = self._clock()
+        # One that works for a moment now and then is no better than one that does not.
+        lasted = now_s > self._due_s + _RETRY_S[1]
+        self._delay_s = _RETRY_S[0] if lasted else min(2 * self._delay_s, _RETRY_S[1])
+        self._due_s = now_s + self._delay_s
         self.gone = isinstance(error, OutputGoneError)
 
     def hang(self) -> None:

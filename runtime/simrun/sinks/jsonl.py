@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from simrun.files import Existing
 from simrun.result import SCHEMA, Result
@@ -11,6 +11,8 @@ from simrun.sinks.base import StreamInfo
 from simrun.sinks.line_file import LineFile, Lines, StandardOutput
 from simrun.sinks.rotation import Rotation
 from simrun.sources.base import BadFrame, Frame
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False)
 
 
 class JsonlSink:
@@ -53,7 +55,7 @@ class JsonlSink:
 
 
 def _line(data: dict[str, Any]) -> bytes:
-    text = json.dumps(data, ensure_ascii=False) + "\n"
+    text = _ENCODER.encode(data) + "\n"
     return text.encode("utf-8", "backslashreplace")
 
 

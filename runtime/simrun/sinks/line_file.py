@@ -7,7 +7,6 @@ to write may try again. Two runs never write one file.
 
 from __future__ import annotations
 
-import fcntl
 import io
 import logging
 import os
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from simrun.errors import OutputError, OutputGoneError
-from simrun.files import Existing, output_errors, refuse_unless_told
+from simrun.files import Existing, lock_for_writing, output_errors, refuse_unless_told
 from simrun.sinks.rotation import Rotation, Rotator
 
 _log = logging.getLogger(__name__)
@@ -114,21 +113,23 @@ class LineFile:
 
     def _current(self) -> int:
         """A descriptor of what has the name now, ready for the next line."""
-        if self._fd is None or not self._has_the_name(self._fd):
-            self._let_go()
-            return self._open()
-        if self._regular and os.fstat(self._fd).st_size < self._end:  # emptied by somebody
-            self._begin(self._fd)
-        return self._fd
+        if self._fd is not None:
+            there = os.fstat(self._fd)
+            if self._has_the_name(there):
+                if self._regular and there.st_size < self._end:  # emptied by somebody
+                    self._begin(self._fd)
+                return self._fd
+        self._let_go()
+        return self._open()
 
     def _rotate(self) -> int:
         self._let_go()
         self._rotator.rotate()
         return self._open()
 
-    def _has_the_name(self, fd: int) -> bool:
+    def _has_the_name(self, there: os.stat_result) -> bool:
         try:
-            return os.path.samestat(self._path.stat(), os.fstat(fd))
+            return os.path.samestat(self._path.stat(), there)
         except FileNotFoundError:
             return False
         except OSError:  # a folder that was closed to us: the open file is still good
@@ -140,7 +141,7 @@ class LineFile:
         self._regular = stat.S_ISREG(os.fstat(fd).st_mode)
         try:
             if self._regular:
-                self._lock(fd)
+                lock_for_writing(fd, self._name)
                 if empty:
                     os.ftruncate(fd, 0)
             self._begin(fd)
@@ -148,16 +149,6 @@ class LineFile:
             self._let_go()
             raise
         return fd
-
-    def _lock(self, fd: int) -> None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError(
-                f"{self._name} is being written by another run; name another file, or end that one"
-            ) from None
-        except OSError as error:  # a network's file system that has no locks
-            _log.debug("%s cannot be locked: %s", self._name, error.strerror)
 
     def _begin(self, fd: int) -> None:
         """Mend the last line, then write the head where there has to be one."""

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from simrun.errors import OutputError
-from simrun.files import Existing, output_errors, refuse_unless_told
+from simrun.files import Existing, WriteLock, output_errors, refuse_unless_told
 from simrun.images.jpeg import encode_jpeg
 from simrun.images.read import Image
 from simrun.result import Result
@@ -25,6 +25,11 @@ _DEFAULT_RATE: Final = 25.0
 _JPEG_QUALITY: Final = 90
 _RESERVE_BYTES: Final = 6 << 20
 """Space that is left free: up to 5 MB of a clip are in memory until it is completed."""
+
+
+def is_lost_when_killed(target: str) -> bool:
+    """Whether nothing of a clip can be read unless it is completed: its index comes last."""
+    return Path(target).suffix.lower() == ".mp4"
 
 
 def open_save(
@@ -72,8 +77,11 @@ class PictureSink:
         """
         refuse_unless_told(folder, existing)
         self._folder, self._rotator = folder, Rotator(folder, rotation)
+        self._lock = WriteLock()
         with output_errors(str(folder)):
             folder.mkdir(parents=True, exist_ok=True)
+            self._lock.take(folder)
+            _clean(folder)
             append = existing is Existing.APPEND
             self._prefix = start_prefix(folder, started_s) if append else ""
             self._bytes = _bytes_in(folder) if rotation else 0
@@ -101,7 +109,8 @@ class PictureSink:
         """There is nothing to draw."""
 
     def close(self) -> None:
-        """Every picture is complete already."""
+        """Let others have the folder; every picture is complete already."""
+        self._lock.free()
 
     def _make_room(self, size: int) -> None:
         """Set the folder aside if that is due; make one where it is missing."""
@@ -109,7 +118,9 @@ class PictureSink:
             self._rotator.rotate()
             self._bytes = 0
             self._rotator.begun()
-        self._folder.mkdir(parents=True, exist_ok=True)
+        if not self._folder.is_dir():
+            self._folder.mkdir(parents=True)
+            self._lock.take(self._folder)
 
     def _unused(self, stem: str) -> str:
         name, number = stem, 1
@@ -154,6 +165,7 @@ class ClipSink:
         self._path, self._rate = path, rate
         self._rotator = Rotator(path, rotation)
         self._replace = existing is Existing.OVERWRITE
+        self._lock = WriteLock()
         self._writer: cv2.VideoWriter | None = None
         self._there: os.stat_result | None = None
         self._size = (0, 0)
@@ -189,6 +201,7 @@ class ClipSink:
             return
         self._writer.release()
         self._writer = None
+        self._lock.free()
         if self._has_its_name() and not _is_complete(self._path, self._written):
             # OpenCV does not say that a write failed.
             raise OutputError(
@@ -218,16 +231,26 @@ class ClipSink:
         self._size = (max(2, picture.shape[1] // 2 * 2), max(2, picture.shape[0] // 2 * 2))
         with output_errors(str(self._path)):
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            if self._path.exists() and not self._replace:
-                self._rotator.rotate()
+            if self._path.exists():
+                self._lock.take(self._path)
+                if not self._replace:
+                    self._rotator.rotate()
         fourcc = cv2.VideoWriter.fourcc(*_CLIP_CODECS[self._path.suffix.lower()])
         writer = cv2.VideoWriter(str(self._path), fourcc, self._rate, self._size)
         if not writer.isOpened():
             raise OutputError(f"OpenCV cannot write {self._path}: no encoder, or no space")
+        with output_errors(str(self._path)):
+            self._lock.take(self._path)
         self._there, self._replace, self._written = self._path.stat(), False, 0
         self._rotator.begun()
         self._writer = writer
         return writer
+
+
+def _clean(folder: Path) -> None:
+    """Delete what a run that was killed left of a picture."""
+    for part in folder.glob("*.jpg.part"):
+        part.unlink()
 
 
 def _bytes_in(folder: Path) -> int:

@@ -252,6 +252,15 @@ def test_a_reader_that_stops_holds_up_neither_the_other_output_nor_sigterm(tmp_p
     assert rows.read_bytes().endswith(b"\r\n")
 
 
+@pytest.mark.parametrize(("name", "warnings"), [("r.mp4", 1), ("r.mkv", 0)])
+def test_a_clip_of_a_camera_that_a_power_cut_would_take_is_warned_of(
+    simrun: Run, tmp_path: Path, name: str, warnings: int
+) -> None:
+    run = ("--camera", "demo", "--model", STROKES, "--max-frames", 2)
+    _, _, errors = simrun(*run, "--save", tmp_path / name)
+    assert errors.count("can be read after a power cut; .mkv can be at any time") == warnings
+
+
 @pytest.mark.parametrize(
     ("closed", "arguments", "code", "message"),
     [

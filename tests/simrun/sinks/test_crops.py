@@ -142,6 +142,7 @@ def test_crops_of_an_earlier_run_count_and_go_first(tmp_path: Path) -> None:
         first.write(frame(), result(track(number, 0.9, "OLD")))
         os.utime(folder / f"track-{number:06d}-OLD.jpg", (1000 - number, 1000 - number))
     (folder / "notes.txt").write_text("mine")
+    first.close()
     with pytest.raises(OutputError, match="a folder that is not empty"):
         CropsSink(folder)
     again = CropsSink(folder, Existing.OVERWRITE, keep=3)
@@ -203,6 +204,7 @@ def test_a_start_never_uses_the_name_of_an_earlier_crop(tmp_path: Path) -> None:
     for started_s in (1_796_037_300.0, 1_796_037_300.9, 1_796_033_700.0):
         sink = CropsSink(folder, Existing.APPEND, started_s=started_s)
         sink.write(frame(), result(track(0, 0.9, "A"), track(None, 0.9)))
+        sink.close()
     assert names(folder) == [
         "20261130T101500Z-frame-000000-1.jpg",
         "20261130T101500Z-track-000000-A.jpg",
@@ -236,3 +238,18 @@ def test_other_regions_of_a_frame_keep_theirs(tmp_path: Path) -> None:
     sink.write(frame(shade=200), result(other, track(0, 0.9)))
     assert shade(tmp_path / "crops" / "track-000000.jpg") == pytest.approx(200, abs=2)
     assert shade(tmp_path / "crops" / "track-000001.jpg") == pytest.approx(90, abs=2)
+
+
+def test_two_runs_never_write_one_folder(tmp_path: Path) -> None:
+    first = CropsSink(tmp_path / "crops")
+    with pytest.raises(OutputError, match="is being written by another run"):
+        CropsSink(tmp_path / "crops", Existing.APPEND)
+    first.close()
+    CropsSink(tmp_path / "crops", Existing.APPEND).close()
+
+
+def test_what_a_killed_run_left_of_a_crop_goes(tmp_path: Path) -> None:
+    for name in (".track-000001-A.jpg.x7_q2", ".mine.jpg.bak", "track-000002.jpg"):
+        (tmp_path / name).touch()
+    CropsSink(tmp_path, Existing.APPEND).close()
+    assert names(tmp_path) == [".mine.jpg.bak", "track-000002.jpg"]

@@ -121,6 +121,22 @@ def test_waits_double_up_to_a_minute() -> None:
     assert tries == [0, 1, 3, 7, 15, 31, 63, 123, 183, 243]
 
 
+def test_one_that_works_now_and_then_is_tried_ever_more_seldom() -> None:
+    sink, clock = FakeSink(fail_at=tuple(range(1, 1000, 2))), Clock()
+    outlets = Outlets(named(sink, threaded=False), live=True, clock=clock)
+    for _ in range(100):
+        outlets.write(FRAME, RESULT)
+        clock.now += 1
+    assert sink.writes < 15
+    clock.now += 200
+    sink.fail_at = (sink.writes + 2,)
+    for _ in range(3):
+        outlets.write(FRAME, RESULT)
+    clock.now += 1
+    outlets.write(FRAME, RESULT)
+    assert outlets.states()[0].trouble is None
+
+
 def test_the_state_tells_what_is_down_and_that_it_is_back() -> None:
     sink, clock = FakeSink(fail_at=(1,)), Clock()
     outlets = Outlets(named(sink, threaded=False), live=True, clock=clock)

@@ -352,6 +352,31 @@ def test_pictures_of_starts_do_not_replace_one_another(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("existing", [Existing.APPEND, Existing.OVERWRITE])
+@pytest.mark.parametrize("name", ["clip.mkv", "folder"])
+def test_two_runs_never_write_one_clip_or_folder(
+    tmp_path: Path, name: str, existing: Existing
+) -> None:
+    target = str(tmp_path / name)
+    first = open_save(target, INFO)
+    first.write(FRAME, RESULT)
+    with pytest.raises(OutputError, match="is being written by another run"):
+        open_save(target, INFO, existing).write(FRAME, RESULT)
+    first.write(replace(FRAME, file="b.png"), RESULT)
+    first.close()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    second = open_save(target, INFO, existing)
+    second.write(FRAME, RESULT)
+    second.close()
+
+
+def test_what_a_killed_run_left_of_a_picture_goes(tmp_path: Path) -> None:
+    for name in ("frame-000001.jpg", "frame-000002.jpg.part", "mine.part"):
+        (tmp_path / name).touch()
+    PictureSink(tmp_path, Existing.APPEND).close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["frame-000001.jpg", "mine.part"]
+
+
 def test_folders_of_pictures_are_rotated_by_size(tmp_path: Path) -> None:
     sink = PictureSink(tmp_path / "out", rotation=Rotation(4000, keep=2))
     for index in range(40):
