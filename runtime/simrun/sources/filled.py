@@ -19,6 +19,7 @@ import cv2
 
 from simrun.errors import SourceError
 from simrun.images.read import Image
+from simrun.sources.devices.base import DeviceUnusableError
 from simrun.sources.devices.opencv import Capture
 
 ADVICE: Final = "pip install 'similarnet[video]' reads it"
@@ -66,12 +67,15 @@ class FilledCapture:
         """Whether a frame came, and the frame.
 
         Raises:
-            SourceError: OpenCV does not fill the frames of this stream.
+            DeviceUnusableError: OpenCV does not fill the frames of this stream.
         """
         if self._looked:
             return self._capture.read()
         self._looked = True
-        image = read_first(lambda: self._capture.read()[1], self._name)
+        try:
+            image = read_first(lambda: self._capture.read()[1], self._name)
+        except SourceError as error:
+            raise DeviceUnusableError(str(error)) from error
         return image is not None, image
 
     def isOpened(self) -> bool:  # noqa: N802 - OpenCV's name
