@@ -18,7 +18,10 @@ from typing import Final
 Size = tuple[int, int]
 
 _PNG: Final = b"\x89PNG\r\n\x1a\n"
-_NETPBM: Final = re.compile(rb"P[1-6](?:\s|#[^\n]*\n)+(\d{1,9})(?:\s|#[^\n]*\n)+(\d{1,9})\s")
+_GAP: Final = rb"(?:\s|#[^\n]*\n)+"
+_NETPBM: Final = re.compile(
+    rb"P[1-6]" + _GAP + rb"(\d{1,9})" + _GAP + rb"(\d{1,9})\s(?:" + _GAP[:-1] + rb"*(\d{1,5})\s)?"
+)
 _TIFF_SIZES: Final = {1: "B", 3: "H", 4: "I", 16: "Q"}
 """Types of whole numbers, by their number in the file."""
 _MOST_TAGS: Final = 4096
@@ -134,6 +137,15 @@ def _gif(data: bytes) -> Size | None:
 def _netpbm(data: bytes) -> Size | None:
     match = _NETPBM.match(data[:4096])
     return (int(match[1]), int(match[2])) if match else None
+
+
+def white_of_netpbm(data: bytes) -> int | None:
+    """The number that stands for white in a PGM or PPM as OpenCV decodes it; None of others."""
+    match = _NETPBM.match(data[:4096]) if data[:2] in (b"P2", b"P3", b"P5", b"P6") else None
+    white = int(match[3]) if match and match[3] else 0
+    # Of a text, OpenCV brings up to eight bits to 255 itself.
+    is_done = data[:2] in (b"P2", b"P3") and white < 256
+    return None if is_done or not white else white
 
 
 _FORMATS: Final[tuple[tuple[bytes | tuple[bytes, ...], Callable[[bytes], Size | None]], ...]] = (

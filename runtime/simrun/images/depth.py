@@ -19,7 +19,7 @@ _OUTLIERS: Final = 0.001
 """Share of the pixels at either end that may be dead ones, and do not count for the range."""
 
 
-def to_uint8(image: NDArray[Any]) -> tuple[Image, bool]:
+def to_uint8(image: NDArray[Any], white: int | None = None) -> tuple[Image, bool]:
     """The picture as (H, W) or (H, W, 3) uint8, and whether its values were stretched.
 
     16 bits keep their upper eight where all of their range is in use, or where eight bits were
@@ -30,15 +30,24 @@ def to_uint8(image: NDArray[Any]) -> tuple[Image, bool]:
     Args:
         image: (H, W) or (H, W, 1 | 3 | 4), any depth; with 4 channels, BGR and alpha, it is put
             on a white ground.
+        white: the number that stands for white, where the file says so.
     """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
+    if white is not None and white < np.iinfo(image.dtype).max:
+        return _scaled(image, white), False
     stretched = False
     if image.dtype != np.uint8:
         image, stretched = _narrowed(image)
     if image.ndim == 3 and image.shape[2] == 4:
         image = _over_white(image)
     return np.ascontiguousarray(image, np.uint8), stretched
+
+
+def _scaled(image: NDArray[Any], white: int) -> Image:
+    """Whole numbers with `white` at 255."""
+    table = (np.minimum(np.arange(1 << 16), white) * 255 + white // 2) // white
+    return np.asarray(table.astype(np.uint8)[image])
 
 
 def _narrowed(image: NDArray[Any]) -> tuple[NDArray[Any], bool]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from simrun.errors import SourceError
 from simrun.images.chunks import holds_more, is_cut_short, orientation
-from simrun.images.declared_size import declared_size, is_jpeg, is_known
+from simrun.images.declared_size import declared_size, is_jpeg, is_known, white_of_netpbm
 from simrun.images.depth import Image, to_uint8
 
 __all__ = [
@@ -101,7 +101,7 @@ def read_image(
         if is_cut_short(data):
             raise SourceError(f"{path} is cut short: the end of the picture is missing")
         _refuse_size(path, data)
-        image, stretched = to_uint8(_decode(path, data))
+        image, stretched = to_uint8(_decode(path, data), white_of_netpbm(data))
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -197,7 +197,9 @@ def _checked_content(path: Path, file: BinaryIO) -> bytes:
 def _decode(path: Path, data: bytes) -> NDArray[Any]:
     # Only PNG and its kin carry alpha, and only IMREAD_UNCHANGED keeps it, at the price of EXIF.
     flags = cv2.IMREAD_COLOR if is_jpeg(data) else cv2.IMREAD_UNCHANGED
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    # OpenCV takes the last number of a text for cut off where no space follows it.
+    content = data + b"\n" if data.startswith((b"P1", b"P2", b"P3")) else data
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     if image is None or image.size == 0:
         raise SourceError(f"{path} is not a picture that OpenCV {cv2.__version__} can decode")
     return np.asarray(image)

@@ -393,6 +393,23 @@ class TestDepth:
         assert len(np.unique(image)) == 1
 
 
+@pytest.mark.parametrize("white", [1, 15, 100, 255, 256, 1023, 65535])
+@pytest.mark.parametrize("kind", ["P2", "P3", "P5", "P6"])
+def test_the_white_that_a_netpbm_names_is_white(tmp_path: Path, kind: str, white: int) -> None:
+    levels = np.linspace(0, white, 24 * 40).round().astype(int).reshape(24, 40)
+    numbers = levels if kind in ("P2", "P5") else np.dstack([levels] * 3)
+    head = f"{kind}\n# made up\n40 24\n# white\n{white}\n".encode()
+    if kind in ("P2", "P3"):
+        body = " ".join(map(str, numbers.ravel())).encode()
+    else:
+        body = numbers.astype(">u2" if white > 255 else "u1").tobytes()
+    path = tmp_path / "a.pgm"
+    path.write_bytes(head + body)
+    image = to_grey(read_image(path))
+    assert (image.min(), image.max()) == (0, 255)
+    np.testing.assert_allclose(image, levels * (255 / white), atol=1)
+
+
 class TestWhatFollows:
     """A complete JPEG with something behind it is complete."""
 
