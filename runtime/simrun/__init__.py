@@ -14,9 +14,9 @@ from simrun.version import __version__
 
 if TYPE_CHECKING:
     from simrun.localizer import Localizer
-    from simrun.result import Region, Result
+    from simrun.result import Reading, Region, Result
 
-__all__ = ["Localizer", "Region", "Result", "__version__"]
+__all__ = ["Localizer", "Reading", "Region", "Result", "__version__"]
 
 # ONNX Runtime from 1.32 has telemetry in its Linux builds: it numbers the computer in ~/.cache and
 # starts a thread to report with, as soon as it is imported. It must be told here, before that.
@@ -29,7 +29,7 @@ def __getattr__(name: str) -> object:
         from simrun.localizer import Localizer
 
         return Localizer
-    if name in ("Region", "Result"):
+    if name in ("Reading", "Region", "Result"):
         from simrun import result
 
         return getattr(result, name)

@@ -5,16 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE, Bundle, load_bundle, verify_embedded
+from simrun.bundle.load import (
+    CLASSIFIER_FILE,
+    LOCALIZER_FILE,
+    READER_FILE,
+    Bundle,
+    load_bundle,
+    verify_embedded,
+)
 from simrun.bundle.metadata import Task
-from simrun.errors import ModelError, UsageError
+from simrun.errors import ModelError, UsageError, brief
 from simrun.images.read import Image, check_frame, to_channels
 from simrun.inference.providers import Provider, available_providers
 from simrun.inference.session import Engine, EngineConfig
@@ -22,12 +30,18 @@ from simrun.inference.threads import ThreadProbe, probe_threads
 from simrun.localization.heatmap import compute_heatmap
 from simrun.localization.preprocess import prepare
 from simrun.localization.regions import RegionOptions, TextLine, find_regions
-from simrun.recognition.classify import Reading, label_regions, read_regions
-from simrun.result import Heatmap, Latency, Quad, Region, Result
+from simrun.recognition.classify import label_regions, read_regions
+from simrun.result import Heatmap, Latency, Quad, Reading, Region, Result
+
+if TYPE_CHECKING:
+    from simrun.recognition.reader import LineReader
 
 _log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "scene-text"
+
+_AROUND = 1.0
+"""How far around quads a frame is looked at to read them, in lengths of the longest side."""
 
 
 class Localizer:
@@ -70,13 +84,9 @@ class Localizer:
         if config.provider is None:
             _tell_others(self._localizer.provider)
         self._classifier: Engine | None = None
-        if classify and bundle.classifier is not None:
-            if self._localizer.provider.fixed_size:  # crops come in batches of any size
-                config = replace(config, provider=None)
-                _log.info("%s runs on the CPU: its batches are of any size", CLASSIFIER_FILE)
-            self._classifier = Engine(bundle.classifier, config, what=CLASSIFIER_FILE)
-            _tell_elsewhere(self._classifier)
-            self._check_classes(self._classifier)
+        self._reader: LineReader | None = None
+        if classify:
+            self._open_recognition(config)
 
     @classmethod
     def load(
@@ -107,7 +117,7 @@ class Localizer:
     @property
     def classifies(self) -> bool:
         """Whether the regions that are found are read."""
-        return self._classifier is not None
+        return self._reader is not None or self._classifier is not None
 
     def __call__(self, frame: Image) -> Result:
         """Localize and read the text of one frame.
@@ -137,6 +147,35 @@ class Localizer:
             heatmap=heatmap,
         )
 
+    def read(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
+        """Read regions that are known already: what each most likely says, however unlikely.
+
+        The labels of a frame come about in the same way, but that a model with a reader leaves out
+        what is less probable than its threshold.
+
+        Args:
+            frame: (H, W) grey or (H, W, 3) BGR, uint8.
+            quads: four corners (x, y) each, in pixels of the frame, clockwise from the top left of
+                the text.
+
+        Returns:
+            A reading for each quad, in their order.
+
+        Raises:
+            SourceError: the frame is not such an array.
+            UsageError: a quad is none, or lies outside of the frame; or nothing is read, by the
+                arguments or for want of a graph that reads.
+        """
+        if not self.classifies:
+            raise UsageError(
+                f"{self.meta.name} was loaded without what reads regions; give classify=True, or a "
+                "model that has a reader or a classifier"
+            )
+        frame = check_frame(frame)
+        checked = [_in_frame(frame, quad) for quad in quads]
+        part, moved = _part_around(frame, checked)
+        return self._recognize(to_channels(part, self.meta.channels), moved)
+
     def _find(self, heatmap: Heatmap) -> list[tuple[str | None, TextLine]]:
         names: tuple[str | None, ...] = self.meta.heatmap_channels
         planes = heatmap.values
@@ -155,20 +194,42 @@ class Localizer:
         self, seen: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
     ) -> tuple[Region, ...]:
         quads = _quads([line.quad for _, line in found], heatmap)
-        readings: list[Reading] = [Reading("", ())] * len(quads)
-        if self._classifier is not None:
-            read = read_regions if self.meta.task is Task.TEXT else label_regions
-            readings = read(self._classifier, self.meta.classes, self.meta.crop_size, seen, quads)
+        readings = self._recognize(seen, quads)
+        least = self.meta.reader.threshold if self._reader and self.meta.reader else 0.0
         return tuple(
-            Region(
-                quad=quad,
-                score=line.score,
-                label=reading.text or None,
-                label_score=float(np.mean(reading.probabilities)) if reading.text else None,
-                channel=channel,
-            )
+            _labelled(Region(quad=quad, score=line.score, channel=channel), reading, least)
             for (channel, line), quad, reading in zip(found, quads, readings, strict=True)
         )
+
+    def _recognize(self, seen: Image, quads: Sequence[Quad]) -> list[Reading]:
+        """What each region says: by lines, by characters, or by the thing that it is."""
+        if self._reader is not None:
+            return self._reader.read(seen, quads)
+        if self._classifier is None:
+            return [Reading("", 0.0)] * len(quads)
+        read = read_regions if self.meta.task is Task.TEXT else label_regions
+        return read(self._classifier, self.meta.classes, self.meta.crop_size, seen, quads)
+
+    def _open_recognition(self, config: EngineConfig) -> None:
+        """Load the bundle's reader, or else its classifier, if it has either."""
+        bundle = self.bundle
+        graph, what = bundle.classifier, CLASSIFIER_FILE
+        if bundle.reader is not None:
+            graph, what = bundle.reader, READER_FILE
+        if graph is None:
+            return
+        if self._localizer.provider.fixed_size:  # crops and strips come in batches of any size
+            config = replace(config, provider=None)
+            _log.info("%s runs on the CPU: its batches are of any size", what)
+        engine = Engine(graph, config, what=what)
+        _tell_elsewhere(engine)
+        if what == CLASSIFIER_FILE:
+            self._check_classes(engine)
+            self._classifier = engine
+        elif self.meta.reader is not None:
+            from simrun.recognition.reader import LineReader  # only where a bundle has one
+
+            self._reader = LineReader(engine, self.meta.reader)
 
     def _check_classes(self, classifier: Engine) -> None:
         size = self.meta.crop_size
@@ -218,11 +279,55 @@ def _tell_others(used: Provider) -> None:
 
 
 def _quads(cells: list[NDArray[np.float32]], heatmap: Heatmap) -> list[Quad]:
-    corners = heatmap.to_frame(np.array(cells)).tolist()
-    return [
-        ((x0, y0), (x1, y1), (x2, y2), (x3, y3))
-        for (x0, y0), (x1, y1), (x2, y2), (x3, y3) in corners
-    ]
+    return [_quad(corners) for corners in heatmap.to_frame(np.array(cells)).tolist()]
+
+
+def _labelled(region: Region, reading: Reading, least: float) -> Region:
+    """The region with the reading as its label, if it is probable enough."""
+    if not reading.text or reading.probability < least:
+        return region
+    return replace(region, label=reading.text, label_score=reading.probability)
+
+
+def _in_frame(frame: Image, quad: Quad) -> Quad:
+    """The quad as it was given. Raises UsageError where nothing of it is in the frame."""
+    height, width = frame.shape[:2]
+    try:
+        corners = np.asarray(quad, np.float64)
+    except (TypeError, ValueError):
+        corners = np.empty(0)
+    if corners.shape != (4, 2) or not np.isfinite(corners).all():
+        raise UsageError(f"a region is {brief(quad)}; it must be four corners (x, y)")
+    (left, top), (right, bottom) = corners.min(axis=0), corners.max(axis=0)
+    if right < 0 or bottom < 0 or left > width or top > height:
+        raise UsageError(
+            f"a region lies outside of the frame of {width}x{height}: x {left:.0f} to {right:.0f}, "
+            f"y {top:.0f} to {bottom:.0f}"
+        )
+    return quad
+
+
+def _part_around(frame: Image, quads: Sequence[Quad]) -> tuple[Image, list[Quad]]:
+    """As much of the frame as the quads are read from, and the quads in it.
+
+    A large frame in colour takes longer to turn grey than a word takes to be read.
+    """
+    if not quads:
+        return frame, []
+    corners = np.asarray(quads, np.float64)
+    sizes = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2)
+    reach = _AROUND * float(sizes.max()) + 4
+    low = np.maximum(np.floor(corners.min(axis=(0, 1)) - reach), 0).astype(int)
+    high = np.ceil(corners.max(axis=(0, 1)) + reach)
+    x, y = np.minimum(low, (frame.shape[1] - 1, frame.shape[0] - 1)).tolist()
+    right, bottom = np.minimum(high, (frame.shape[1], frame.shape[0])).astype(int).tolist()
+    part = frame[y : max(bottom, y + 1), x : max(right, x + 1)]
+    return part, [_quad(quad) for quad in (corners - (x, y)).tolist()]
+
+
+def _quad(corners: list[list[float]]) -> Quad:
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = corners
+    return (x0, y0), (x1, y1), (x2, y2), (x3, y3)
 
 
 def _latency(*moments: float) -> Latency:

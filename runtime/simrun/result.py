@@ -35,6 +35,16 @@ Quad = tuple[Point, Point, Point, Point]
 
 
 @dataclass(frozen=True)
+class Reading:
+    """What a region says."""
+
+    text: str
+    """Empty where nothing was read."""
+    probability: float
+    """How sure that is, 0..1; 0 where nothing was read."""
+
+
+@dataclass(frozen=True)
 class Region:
     """One line of text, or one thing, found in a frame."""
 
@@ -44,7 +54,7 @@ class Region:
     label: str | None = None
     """Characters read from left to right, or the name of a thing; None where nothing was read."""
     label_score: float | None = None
-    """Mean probability of the characters of `label`, or that of the thing's name, 0..1."""
+    """Probability of `label`, 0..1: mean of its characters', or that of the thing's name."""
     track: int | None = None
     """Identity over frames; None where regions are not tracked."""
     channel: str | None = None

@@ -19,8 +19,7 @@ from simrun.bundle.metadata import Task
 from simrun.errors import SourceError, UsageError
 from simrun.images.read import to_bgr
 from simrun.localizer import require_side
-from simrun.recognition.classify import Reading
-from simrun.result import Heatmap
+from simrun.result import Heatmap, Reading
 from tests.simrun.conftest import STROKES
 
 
@@ -72,8 +71,8 @@ def test_the_task_says_whether_regions_are_read_or_named(
     values[0, 10:20, 10:20] = 0.8
     heatmap = Heatmap(values, 4.0, 1.5)
     monkeypatch.setattr("simrun.localizer.compute_heatmap", lambda *_: heatmap)
-    monkeypatch.setattr("simrun.localizer.read_regions", lambda *_: [Reading("read", (1.0,))])
-    monkeypatch.setattr("simrun.localizer.label_regions", lambda *_: [Reading("named", (1.0,))])
+    monkeypatch.setattr("simrun.localizer.read_regions", lambda *_: [Reading("read", 1.0)])
+    monkeypatch.setattr("simrun.localizer.label_regions", lambda *_: [Reading("named", 1.0)])
     localizer = Localizer.load(STROKES)
     localizer.meta = replace(localizer.meta, channels=channels, task=task)
     assert [region.label for region in localizer(bars).regions] == [how]

@@ -1,6 +1,7 @@
 """The model bundle: a folder `models/<name>/` that `simtool export` writes and `simrun` runs.
 
-A bundle holds `localizer.onnx`, `model.json` and, where regions are to be read, `classifier.onnx`.
+A bundle holds `localizer.onnx`, `model.json` and, where regions are to be read, `reader.onnx` for
+whole lines or `classifier.onnx` for single characters and things.
 `model.json` is the metadata for people; the same object, without `files`, is embedded in
 `localizer.onnx` under the metadata key `similarnet`, so that the two cannot drift apart unseen.
 A bundle that does not verify is refused.
@@ -22,6 +23,7 @@ from simrun.errors import ModelError, brief, did_you_mean
 METADATA_KEY: Final = "similarnet"
 LOCALIZER_FILE: Final = "localizer.onnx"
 CLASSIFIER_FILE: Final = "classifier.onnx"
+READER_FILE: Final = "reader.onnx"
 METADATA_FILE: Final = "model.json"
 
 _MOST_NESTED: Final = 20
@@ -43,6 +45,8 @@ class Bundle:
     """The ONNX graph crops -> logits, where the bundle has one."""
     sha256: str
     """SHA-256 of `localizer.onnx`: the identity of the model in every result."""
+    reader: bytes | None = None
+    """The ONNX graph strips -> logits, where the bundle has one; then `meta.reader` is there."""
 
 
 def load_bundle(name_or_dir: str | os.PathLike[str]) -> Bundle:
@@ -57,6 +61,11 @@ def load_bundle(name_or_dir: str | os.PathLike[str]) -> Bundle:
     files = data.get("files")
     if not isinstance(files, dict) or LOCALIZER_FILE not in files:
         raise ModelError(f"{path / METADATA_FILE} lists no hash of {LOCALIZER_FILE}; export again")
+    if (READER_FILE in files) != (meta.reader is not None):
+        raise ModelError(
+            f"{path / METADATA_FILE} must have both a field 'reader' and a hash of {READER_FILE}, "
+            "or neither; export the model again"
+        )
     contents = {name: _read_verified(path, name, digest) for name, digest in files.items()}
     return Bundle(
         path=path,
@@ -64,6 +73,7 @@ def load_bundle(name_or_dir: str | os.PathLike[str]) -> Bundle:
         localizer=contents[LOCALIZER_FILE],
         classifier=contents.get(CLASSIFIER_FILE),
         sha256=files[LOCALIZER_FILE],
+        reader=contents.get(READER_FILE),
     )
 
 
@@ -163,7 +173,7 @@ def _is_deep(value: object, levels: int = _MOST_NESTED) -> bool:
 
 def _read_verified(folder: Path, name: str, digest: object) -> bytes:
     # The whole name: a bundle has no business outside its folder.
-    if name not in (LOCALIZER_FILE, CLASSIFIER_FILE):
+    if name not in (LOCALIZER_FILE, CLASSIFIER_FILE, READER_FILE):
         raise ModelError(f"bundle lists an unknown file {brief(name)}; a newer similarnet made it")
     path = folder / name
     try:

@@ -8,6 +8,8 @@ from dataclasses import MISSING, asdict, dataclass, field, fields
 from enum import StrEnum
 from typing import Any, Final
 
+from simrun.bundle.reader import ReaderMeta
+from simrun.bundle.values import is_number, is_text
 from simrun.errors import ModelError, brief
 
 SCHEMA: Final = "similarnet-bundle/2"
@@ -15,15 +17,13 @@ _FIRST_SCHEMA: Final = "similarnet-bundle/1"
 """Still read. It had no task; a rule of the regions, `lines`, stood in its place."""
 
 _POLARITIES: Final = ("bright", "dark", "both")
-_LARGEST: Final = 1e9
-"""Greatest number, without its sign, in a field that the runtime works with."""
 
 
 class Task(StrEnum):
     """What a model finds."""
 
     TEXT = "text"
-    """Lines of characters, each character read by itself."""
+    """Lines of characters, read by strips where there is a reader, else each by itself."""
     OBJECTS = "objects"
     """Things that stand by themselves, each named as a whole."""
 
@@ -71,6 +71,8 @@ class BundleMeta:
     """(H, W) of the only image size that the graph takes; None where any size goes."""
     channels: int = 1
     """Channels of the input image: 1 for grey, 3 for RGB."""
+    reader: ReaderMeta | None = None
+    """How `reader.onnx` is used; None where the bundle has none."""
 
     weighting: Mapping[str, Any] = field(default_factory=dict)
     ablation: Mapping[str, Any] = field(default_factory=dict)
@@ -99,6 +101,8 @@ class BundleMeta:
         self._require("channels", self.channels in (1, 3), "1 or 3")
         grey = self.channels == 1 or self.task is not Task.TEXT
         self._require("channels", grey, "1 where the task is text")
+        text = self.reader is None or self.task is Task.TEXT
+        self._require("task", text, "text where there is a reader")
         self._require("region_threshold", 0 <= self.region_threshold <= 1, "0 to 1")
         self._require("map_threshold", 0 < self.map_threshold < float("inf"), "above 0")
         self._require("heatmap_channels", len(self.heatmap_channels) >= 1, "at least one name")
@@ -123,7 +127,10 @@ class BundleMeta:
 
     def to_json(self) -> dict[str, Any]:
         """The metadata as a JSON object: what is embedded in the graph."""
-        return {"schema": SCHEMA, **json.loads(json.dumps(asdict(self)))}
+        data = {"schema": SCHEMA, **json.loads(json.dumps(asdict(self)))}
+        if self.reader is None:
+            del data["reader"]
+        return data
 
     @classmethod
     def from_json(cls, data: object) -> BundleMeta:
@@ -161,7 +168,7 @@ def _with_task(values: dict[str, Any]) -> dict[str, Any]:
     if "task" in values:
         raise ModelError(f"bundle field 'task' is none of {_FIRST_SCHEMA}; export the model again")
     regions, lines = values.get("regions"), 1.0
-    if isinstance(regions, dict) and _is_number(regions.get("lines")) and regions["lines"] >= 0:
+    if isinstance(regions, dict) and is_number(regions.get("lines")) and regions["lines"] >= 0:
         lines = regions["lines"]
         regions = {rule: value for rule, value in regions.items() if rule != "lines"}
         values = values | {"regions": regions}
@@ -178,23 +185,25 @@ _STRING_LISTS: Final = frozenset({"classes", "heatmap_channels"})
 
 def _typed(name: str, value: object) -> Any:  # noqa: ANN401 - the dataclass field says which type
     """Turn a JSON value into the type of the field `name`, or say what it is instead."""
-    if name in _INTS and _is_number(value) and isinstance(value, int):
+    if name in _INTS and is_number(value) and isinstance(value, int):
         return value
-    if name in _FLOATS and _is_number(value):
+    if name in _FLOATS and is_number(value):
         return float(value)  # type: ignore[arg-type]
-    if name in _STRINGS and _is_text(value):
+    if name in _STRINGS and is_text(value):
         return value
     if name == "task" and isinstance(value, str):
         return _task(value)
     if isinstance(value, list):
-        if name in _STRING_LISTS and all(map(_is_text, value)):
+        if name in _STRING_LISTS and all(map(is_text, value)):
             return tuple(value)
-        if name == "scales" and all(map(_is_number, value)):
+        if name == "scales" and all(map(is_number, value)):
             return tuple(float(x) for x in value)
         if name == "static_size" and len(value) == 2 and all(type(x) is int for x in value):
             return tuple(value)
-    if name == "regions" and isinstance(value, dict) and all(map(_is_number, value.values())):
+    if name == "regions" and isinstance(value, dict) and all(map(is_number, value.values())):
         return {str(key): float(number) for key, number in value.items()}
+    if name == "reader" and isinstance(value, dict):
+        return ReaderMeta.from_json(value)
     if name == "static_size" and value is None:
         return None
     if name in _RECORDS and isinstance(value, dict):
@@ -210,13 +219,3 @@ def _task(value: str) -> Task:
             f"bundle field 'task' is {brief(value)}; this version knows {', '.join(Task)}: update "
             "similarnet, or export the model again"
         ) from None
-
-
-def _is_number(value: object) -> bool:
-    """Whether it is a number of a size to work with; NaN and infinities are none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST
-
-
-def _is_text(value: object) -> bool:
-    """Whether it is a string that can be written out; JSON allows half of a surrogate pair."""
-    return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)

@@ -1,5 +1,7 @@
 """From a region to its label.
 
 In: a frame and quads. Out: a label and its probability for each.
-Open `classify` first; `crops` cuts regions out upright and takes characters apart.
+Two ways. A `reader` reads lines: `strips` cuts them out, `ctc` makes text of the logits.
+`classify` names things and single characters: `crops` cuts regions out upright and takes characters
+apart.
 """

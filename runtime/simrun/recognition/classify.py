@@ -8,7 +8,6 @@ split into characters, and each is normalised by itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,19 +16,10 @@ from numpy.typing import NDArray
 from simrun.images.read import Image
 from simrun.inference.session import Engine
 from simrun.recognition.crops import _square_crop, character_crops, rectify
-from simrun.result import Quad
+from simrun.result import Quad, Reading
 
 _BATCH: Final = 64
 """Crops that are classified at once."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """Characters read from one region, from left to right."""
-
-    text: str
-    probabilities: tuple[float, ...]
-    """Probability of each character of `text`, 0..1."""
 
 
 def read_regions(
@@ -47,23 +37,23 @@ def read_regions(
         crop_size: S.
         grey: the frame, (H, W) uint8.
         quads: regions in frame pixels.
+
+    Returns:
+        Characters from left to right, and the mean of their probabilities.
     """
     glyphs = [character_crops(rectify(grey, quad), crop_size) for quad in quads]
     flat = [glyph for region in glyphs for glyph in region]
     if not flat:
-        return [Reading("", ()) for _ in quads]
+        return [Reading("", 0.0) for _ in quads]
     probabilities = _probabilities(engine, np.stack(flat)[:, None])
     best = probabilities.argmax(axis=1)
     readings, at = [], 0
     for region in glyphs:
         rows = range(at, at + len(region))
         at += len(region)
-        readings.append(
-            Reading(
-                "".join(classes[best[i]] for i in rows),
-                tuple(float(probabilities[i, best[i]]) for i in rows),
-            )
-        )
+        text = "".join(classes[best[i]] for i in rows)
+        sure = [float(probabilities[i, best[i]]) for i in rows]
+        readings.append(Reading(text, float(np.mean(sure)) if sure else 0.0))
     return readings
 
 
@@ -90,7 +80,7 @@ def label_regions(
     probabilities = _probabilities(engine, planes)
     best = probabilities.argmax(axis=1)
     return [
-        Reading(classes[index], (float(row[index]),))
+        Reading(classes[index], float(row[index]))
         for row, index in zip(probabilities, best, strict=True)
     ]
 

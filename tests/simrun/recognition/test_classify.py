@@ -92,8 +92,8 @@ def test_regions_are_read_in_one_batch_and_keep_their_order(bars: np.ndarray) ->
         engine, bundle.meta.classes, bundle.meta.crop_size, bars, [standing, flat, lying]
     )
     assert [reading.text for reading in readings] == ["|", "", "-"]
-    assert readings[0].probabilities[0] > 0.9
-    assert readings[1].probabilities == ()
+    assert readings[0].probability > 0.9
+    assert readings[1].probability == 0.0
 
 
 def test_a_page_of_text_is_classified_in_batches_of_bounded_size() -> None:
