@@ -51,7 +51,7 @@ def test_each_region_gets_its_reading(page: np.ndarray) -> None:
     readings = reader.read(page, QUADS)
     assert [reading.text for reading in readings] == TEXTS
     assert readings[2] == Reading("", 0.0)
-    assert readings[0].probability > 0.99
+    assert readings[0].probability > 0.9
 
 
 def test_a_reading_does_not_depend_on_what_is_read_beside_it(page: np.ndarray) -> None:
