@@ -13,9 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from simrun.errors import UsageError
+from simrun.errors import OutputError, UsageError
 from simrun.files import printable_name
 from simrun.sinks.base import Output, Sink, SinkContext, StreamInfo
+from simrun.sinks.worker import Worker
 
 __all__ = [
     "KINDS",
@@ -27,6 +28,9 @@ __all__ = [
     "need_colour",
     "open_sinks",
 ]
+
+_OPEN_S: Final = 10.0
+"""How long opening a file or folder may take."""
 
 Opener = Callable[[str, SinkContext], Sink]
 
@@ -63,7 +67,7 @@ def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[
         for kind, target in wanted:
             if kind not in KINDS:
                 raise UsageError(f"no sink '{kind}'; known: {', '.join(KINDS)}")
-            sink = KINDS[kind].open(target, context)
+            sink = _open(KINDS[kind], target, context)
             opened.callback(sink.close)
             files = KINDS[kind].files
             # The address of a broker may hold a password.
@@ -71,6 +75,19 @@ def open_sinks(wanted: Sequence[tuple[str, str]], context: SinkContext) -> list[
             outputs.append(Output(printable_name(name), sink, threaded=files))
         opened.pop_all()
     return outputs
+
+
+def _open(kind: Kind, target: str, context: SinkContext) -> Sink:
+    """Open one sink; a file system that hangs must not hang the start."""
+    if not kind.files:
+        return kind.open(target, context)
+    opened: list[Sink] = []
+    worker = Worker("open")
+    worker.start(lambda: opened.append(kind.open(target, context)))
+    if not worker.wait(_OPEN_S):
+        raise OutputError(f"{target} cannot be opened within {_OPEN_S:g} s: its disk hangs")
+    worker.end()
+    return opened[0]
 
 
 def _jsonl(target: str, context: SinkContext) -> Sink:
