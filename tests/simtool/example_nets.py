@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -113,6 +116,73 @@ class Untraceable(nn.Module):
         if float(f.sum()) < 0:
             f = -f
         return self.fc(f.mean((2, 3)))
+
+
+class InPlace(nn.Module):
+    """Writes in place on both sides of the second layer."""
+
+    def __init__(self, write: Callable[[Tensor], object], used: bool = False) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 5, 3, padding=1)
+        self.conv2 = nn.Conv2d(5, 6, 3, stride=2, padding=1)
+        self.fc = nn.Linear(6, 4)
+        self.write = write
+        self.used = used
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.written(self.conv1(x))
+        x = self.written(self.conv2(x))
+        return self.fc(x.mean((2, 3)))
+
+    def written(self, x: Tensor) -> Tensor:
+        result = self.write(x)
+        return result if self.used and isinstance(result, Tensor) else x
+
+
+def _slice_to_zero(x: Tensor) -> None:
+    x[:, 0] = 0
+
+
+def _through_a_view(x: Tensor) -> None:
+    x[:, :2].mul_(-3)
+
+
+def _by_another_name(x: Tensor) -> None:
+    y = x
+    y += 1
+
+
+def _through_data(x: Tensor) -> None:
+    x.data.neg_()
+
+
+IN_PLACE: Final[dict[str, Callable[[Tensor], object]]] = {
+    "module": nn.ReLU(inplace=True),
+    "hardtanh": nn.Hardtanh(-0.1, 0.1, inplace=True),
+    "elu": nn.ELU(inplace=True),
+    "leaky": nn.LeakyReLU(0.5, inplace=True),
+    "sequence": nn.Sequential(nn.SiLU(inplace=True), nn.Dropout(0.5, inplace=True)),
+    "method": lambda x: x.relu_(),
+    "function": torch.relu_,
+    "functional": lambda x: F.relu(x, inplace=True),
+    "functional, by position": lambda x: F.elu(x, 1.0, True),
+    "functional_": lambda x: F.leaky_relu_(x, 0.3),
+    "add": lambda x: x.add_(1),
+    "multiply": lambda x: x.mul_(-2),
+    "clamp": lambda x: x.clamp_(max=0.1),
+    "copy": lambda x: x.copy_(x.flip(1)),
+    "zero": lambda x: x.zero_(),
+    "fill": lambda x: x.masked_fill_(x < 0, 0.5),
+    "out": lambda x: torch.add(x, 1, out=x),
+    "slice": _slice_to_zero,
+    "view": _through_a_view,
+    "flat view": lambda x: x.view(x.size(0), -1).neg_(),
+    "transposed": lambda x: x.transpose(1, 2).clamp_(min=0),
+    "other name": _by_another_name,
+    "data": _through_data,
+    "chunk": lambda x: x.chunk(2, 1)[0].abs_(),
+}
+"""Ways of writing in place, as statements."""
 
 
 def settled(model: nn.Module) -> nn.Module:

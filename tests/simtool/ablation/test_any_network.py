@@ -142,7 +142,7 @@ class FixedSize(nn.Module):
     [
         (FixedSize(), "last", "it fixes its size"),
         (Depthwise(), "point", "the whole image"),
-        (Untraceable(), "fc", "cannot be cut out"),
+        (Untraceable(), "fc", r"'fc' gives shape \(2, 4\)"),
     ],
 )
 def test_what_cannot_be_exported_says_why(model: nn.Module, layer: str, reason: str) -> None:

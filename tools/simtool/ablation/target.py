@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -23,12 +24,16 @@ from simtool.data import CARRIED, load_split
 from simtool.data.image_folder import ImageFolder, channels_named
 from simtool.data.tensors import to_tensors
 from simtool.nets.base import Classifier
+from simtool.nets.determinism import check_determinism
 from simtool.nets.imported import ForeignNet, InputFormat, load_imported
 from simtool.nets.layers import find_layer, last_spatial_layer
 from simtool.runs.checkpoint import CHECKPOINT_FILE, Checkpoint, read_checkpoint
 from simtool.runs.folder import ABLATION_FILE, ForeignConfig, RunFolder
 
 log = logging.getLogger(__name__)
+
+_EXAMPLES: Final = 16
+"""Images of the data that a network is tried on before anything is measured."""
 
 Reader = Callable[[NDArray[np.int64]], tuple[Tensor, Tensor]]
 """Indices -> images (n, C, H, W) float in [0, 1] and labels."""
@@ -47,7 +52,7 @@ class Target:
     device: str = "cpu"
 
     def example(self) -> Tensor:
-        """Two images (2, C, H, W), the first and the last, on the device."""
+        """A few images (N, C, H, W), evenly from the first to the last, on the device."""
         return _example(self.read, self.count).to(self.device)
 
 
@@ -198,7 +203,9 @@ def open_target(source: RunSource | ModelSource, device: str = "cpu") -> list[Op
 
 
 def _example(read: Reader, count: int) -> Tensor:
-    return read(np.array([0, count - 1], np.int64))[0]
+    # Two at least, even where they are the same one: a cut is planned with a batch.
+    chosen = np.linspace(0, count - 1, max(2, min(count, _EXAMPLES))).round()
+    return read(chosen.astype(np.int64))[0]
 
 
 def _check_head(net: ForeignNet, example: Tensor, data: ImageFolder) -> None:
@@ -226,3 +233,4 @@ def _check_head(net: ForeignNet, example: Tensor, data: ImageFolder) -> None:
             "the network gives logits that are not finite (NaN or infinity); check its weights and "
             "the normalisation (--mean, --std)"
         )
+    check_determinism(net, example)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from simtool.export.heatmap_graph import ClassifierGraph, LocalizerGraph
@@ -39,6 +41,7 @@ def export_localizer(
     static: tuple[int, int] | None,
     smallest: int,
     space_to_depth: bool = True,
+    pictures: NDArray[np.uint8] | None = None,
 ) -> ExportedGraph:
     """Image -> heatmap, in its cheapest form.
 
@@ -48,6 +51,7 @@ def export_localizer(
         static: (H, W) of the only image size; None where any size goes.
         smallest: side of the smallest image to compare at, in pixels.
         space_to_depth: as `simtool.export.optimize.fold.optimized` takes it.
+        pictures: (N, C, H, W) of the data, a few, to compare on as well.
 
     Raises:
         ModelError: it cannot be exported, or differs from PyTorch.
@@ -55,7 +59,8 @@ def export_localizer(
     cheapest = optimized(graph, space_to_depth=space_to_depth)
     model = halved(tie_negatives(localizer_to_onnx(cheapest, spec, static)))
     shapes = image_shapes(smallest, spec.channels, static)
-    return ExportedGraph(model, shapes, check_parity(model.SerializeToString(), graph, shapes))
+    worst = check_parity(model.SerializeToString(), graph, shapes, pictures)
+    return ExportedGraph(model, shapes, worst)
 
 
 def localizer_to_onnx(
@@ -75,8 +80,14 @@ def localizer_to_onnx(
     return to_onnx(graph, example, source, result)
 
 
-def export_classifier(reader: Classifier) -> ExportedGraph:
+def export_classifier(
+    reader: Classifier, pictures: NDArray[np.uint8] | None = None
+) -> ExportedGraph:
     """Crops -> logits, rounded weights stored as half floats.
+
+    Args:
+        reader: the network.
+        pictures: (N, C, S, S) of the data, a few, to compare on beside random ones.
 
     Raises:
         ModelError: it cannot be exported, or differs from PyTorch.
@@ -87,4 +98,5 @@ def export_classifier(reader: Classifier) -> ExportedGraph:
     crops, logits = Port("crops", ("N", *shape)), Port("logits", ("N", len(spec.shown)))
     model = halved(to_onnx(graph, torch.zeros(2, *shape, dtype=torch.uint8), crops, logits))
     shapes = crop_shapes(spec.crop_size, spec.channels)
-    return ExportedGraph(model, shapes, check_parity(model.SerializeToString(), graph, shapes))
+    worst = check_parity(model.SerializeToString(), graph, shapes, pictures)
+    return ExportedGraph(model, shapes, worst)

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from simrun.errors import ModelError, first_line
 from simtool.nets.blocks import Context, Residual
-from simtool.nets.tracing import UntraceableError, trace
+from simtool.nets.layer_output import LayerOutput
 
 _FIRST_LENGTH: Final = 64
 _MOST_LENGTH: Final = 2048
@@ -41,13 +43,10 @@ def probe_geometry(trunk: nn.Module, channels: int) -> Geometry:
         ModelError: the trunk fixes its size, sees the whole image, differs between the axes or
             cannot be followed.
     """
-    try:
-        follower = _Follower(trace(_positive(trunk)))
-    except UntraceableError as error:
-        raise ModelError(f"the trunk cannot be followed: {error}") from error
+    positive = _positive(trunk)
     length = _FIRST_LENGTH
     while length <= _MOST_LENGTH:
-        found = [_along(follower, channels, length, axis) for axis in (2, 3)]
+        found = [_along(positive, channels, length, axis) for axis in (2, 3)]
         if found[0] is not None and found[1] is not None:
             if found[0] != found[1]:
                 raise ModelError(
@@ -62,13 +61,14 @@ def probe_geometry(trunk: nn.Module, channels: int) -> Geometry:
     )
 
 
-def _along(follower: _Follower, channels: int, length: int, axis: int) -> Geometry | None:
+def _along(positive: nn.Module, channels: int, length: int, axis: int) -> Geometry | None:
     """Geometry on one axis; None where the image is too short to tell."""
     shape = [1, channels, _FIRST_LENGTH, _FIRST_LENGTH]
     shape[axis] = length
     image = torch.ones(shape, dtype=torch.float64, requires_grad=True)
     try:
-        maps = torch.as_tensor(follower.run(image))
+        with _Averages():
+            maps: Tensor = positive(image.clone())  # which may be written to
     except RuntimeError as error:
         raise ModelError(
             f"the network does not take images of {shape[2]}x{shape[3]} ({first_line(error)}): it "
@@ -93,11 +93,15 @@ def _seen(maps: Tensor, image: Tensor, axis: int, cell: int) -> tuple[int, int]:
     (gradient,) = torch.autograd.grad(maps.select(axis, cell).sum(), image, retain_graph=True)
     others = [other for other in range(4) if other != axis]
     seen = gradient.abs().sum(others).nonzero().flatten()
+    if not len(seen):
+        raise ModelError("the trunk cannot be followed: a cell of the layer answers to no pixel")
     return int(seen[0]), int(seen[-1])
 
 
 def _positive(trunk: nn.Module) -> nn.Module:
     """A copy in float64 whose answer rises with every pixel that it sees."""
+    if isinstance(trunk, LayerOutput):
+        return trunk.over(_positive(trunk.network))
     twin = copy.deepcopy(trunk).double().eval()
     with torch.no_grad():
         for module in twin.modules():
@@ -109,32 +113,28 @@ def _positive(trunk: nn.Module) -> nn.Module:
     return twin
 
 
-class _Follower(fx.Interpreter):
-    """Runs a graph with averages in the place of maxima: a maximum hides all but one pixel."""
+class _Averages(TorchFunctionMode):
+    """Averages in the place of maxima: a maximum hides all but one pixel."""
 
-    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - fx's own
-        """Run a module."""
-        module = self.fetch_attr(target)
-        if isinstance(module, nn.MaxPool2d):
-            return _average(args[0], module.kernel_size, module.stride, module.padding, module)
-        return super().call_module(target, args, kwargs)
-
-    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401 - fx's own
-        """Run a function."""
-        if target is F.max_pool2d:
-            names = ("input", "kernel_size", "stride", "padding")
-            given = {**dict(zip(names, args, strict=False)), **kwargs}
-            return F.avg_pool2d(
-                given["input"],
-                *(given["kernel_size"], given.get("stride"), given.get("padding", 0)),
-            )
-        return super().call_function(target, args, kwargs)
-
-
-def _average(image: Tensor, kernel: Any, stride: Any, padding: Any, pool: nn.MaxPool2d) -> Tensor:  # noqa: ANN401 - int or pair
-    if pool.dilation not in (1, (1, 1)):
-        raise ModelError("the trunk has a max-pooling with dilation, which is not followed")
-    return F.avg_pool2d(image, kernel, stride, padding, ceil_mode=pool.ceil_mode)
+    def __torch_function__(
+        self,
+        func: Any,  # noqa: ANN401 - PyTorch's own signature
+        types: Sequence[type],
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:  # noqa: ANN401 - whatever the operation returns
+        """Call a function of PyTorch's."""
+        given = dict(kwargs or {})
+        if func not in (F.max_pool2d, torch.max_pool2d):
+            return func(*args, **given)
+        names = ("input", "kernel_size", "stride", "padding", "dilation", "ceil_mode")
+        given |= dict(zip(names, args, strict=False))
+        if given.get("dilation", 1) not in (1, (1, 1)):
+            raise ModelError("the trunk has a max-pooling with dilation, which is not followed")
+        return F.avg_pool2d(
+            *(given["input"], given["kernel_size"], given.get("stride"), given.get("padding", 0)),
+            ceil_mode=given.get("ceil_mode", False),
+        )
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -49,13 +50,19 @@ def crop_shapes(side: int, channels: int) -> list[Shape]:
     return [(n, channels, side, side) for n in (1, 2, 3, 7)]
 
 
-def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> float:
-    """Run both on random pictures of these shapes.
+def check_parity(
+    content: bytes,
+    module: nn.Module,
+    shapes: Sequence[Shape],
+    pictures: NDArray[np.uint8] | None = None,
+) -> float:
+    """Run both on random pictures of these shapes, and on pictures of the data.
 
     Args:
         content: the ONNX file, taking uint8.
         module: what it was made from.
         shapes: of the inputs.
+        pictures: (N, C, H, W), a few.
 
     Returns:
         The largest `difference` of any output.
@@ -68,15 +75,15 @@ def check_parity(content: bytes, module: nn.Module, shapes: Sequence[Shape]) -> 
     try:
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         name = session.get_inputs()[0].name
-        for shape in shapes:
-            picture = random.integers(0, 256, shape, dtype=np.uint8)
+        inputs = (random.integers(0, 256, shape, dtype=np.uint8) for shape in shapes)
+        for picture in chain(inputs, () if pictures is None else (pictures,)):
             actual = session.run(None, {name: picture})[0]
             with torch.inference_mode():
                 expected = module(torch.from_numpy(picture)).numpy()
             if actual.shape != expected.shape:
                 raise ModelError(
-                    f"input {shape} gives {actual.shape} from the graph and {expected.shape} from "
-                    "PyTorch; nothing was written"
+                    f"input {picture.shape} gives {actual.shape} from the graph and "
+                    f"{expected.shape} from PyTorch; nothing was written"
                 )
             worst = max(worst, difference(actual, expected))
     except _REFUSALS as error:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import onnx
+from numpy.typing import NDArray
 from torch import nn
 
 from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE
@@ -19,6 +21,7 @@ from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError, UsageError
 from simrun.files import output_errors
 from simtool.data import LabelledImages
+from simtool.data.subsampling import subsampling_step
 from simtool.export.ablated_model import AblatedModel
 from simtool.export.bundle_graphs import export_classifier, export_localizer, localizer_to_onnx
 from simtool.export.formats import WITHOUT_SPACE_TO_DEPTH, Graph, convert, require_format
@@ -41,6 +44,8 @@ from simtool.weighting.weigh import Weighting, weigh
 log = logging.getLogger(__name__)
 
 MODEL_CARD: Final = "README.md"
+_COMPARED: Final = 16
+"""Pictures of the data that graphs are compared with PyTorch on, beside random ones."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +95,12 @@ def export_bundle(
     check_target(target, mark=METADATA_FILE, overwrite=overwrite)
     kept = _kept_files(target)
     built = build_localizer(ablated, options, load)
-    localizer = export_localizer(built.graph, built.spec, options.static_size, built.smallest)
+    shown = built.pictures if options.static_size is None else None
+    localizer = export_localizer(
+        built.graph, built.spec, options.static_size, built.smallest, pictures=shown
+    )
     reader = _reader(ablated)
-    classifier = export_classifier(reader)
+    classifier = export_classifier(reader, None if ablated.classifier else built.pictures)
     graph, comparison = localizer.model, None
     meta = _metadata(target.resolve().name, ablated, options, built, reader.spec, graph)
     if samples is not None:
@@ -136,6 +144,8 @@ class BuiltLocalizer:
     padding: Padding
     geometry: Geometry
     calibration: Calibration
+    pictures: NDArray[np.uint8] | None
+    """(N, C, S, S), a few of the data, where it was read."""
 
     @property
     def smallest(self) -> int:
@@ -159,12 +169,15 @@ def build_localizer(
     geometry = _geometry(trunk, spec.channels)
     _check_static(options.static_size, geometry)
     calibration = _known_calibration(ablated, weighting, options.pool, padding)
+    pictures = None
     if calibration is None:
-        calibration = calibrate(trunk, weighting, load(ablated.ablation.split), spec.background)
+        data = load(ablated.ablation.split)
+        pictures = data.images[:: subsampling_step(len(data), _COMPARED)]
+        calibration = calibrate(trunk, weighting, data, spec.background)
     # A network that was trained on both polarities answers to both in one run.
     polarity: Polarity = "bright" if spec.both_polarities else options.polarity
     graph = LocalizerGraph(trunk, calibration.readout(weighting), polarity)
-    return BuiltLocalizer(graph, spec, weighting, padding, geometry, calibration)
+    return BuiltLocalizer(graph, spec, weighting, padding, geometry, calibration, pictures)
 
 
 def _weigh(ablated: AblatedModel, options: ExportOptions, spec: NetSpec) -> Weighting:

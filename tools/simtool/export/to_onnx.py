@@ -15,6 +15,7 @@ from typing import Final
 import onnx
 import torch
 from torch import Tensor, nn
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from simrun.errors import ModelError, first_line
 
@@ -54,7 +55,8 @@ def to_onnx(module: nn.Module, example: Tensor, source: Port, result: Port) -> o
         if isinstance(size, str)
     }
     try:
-        with _quiet():
+        # Nothing is trained here, and what writes in place may not be differentiable.
+        with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 module,
                 (example,),
@@ -67,7 +69,7 @@ def to_onnx(module: nn.Module, example: Tensor, source: Port, result: Port) -> o
                 verbose=False,
             )
     except (RuntimeError, ValueError, TypeError) as error:
-        raise ModelError(f"the network cannot be exported: {first_line(error)}") from error
+        raise ModelError(f"the network cannot be exported: {_reason(error)}") from error
     if program is None:
         raise ModelError("the network cannot be exported: the exporter gave no graph")
     return _clean(program.model_proto, source, result)
@@ -100,6 +102,15 @@ def put_in_front(model: onnx.ModelProto, made: Mapping[str, onnx.NodeProto]) -> 
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(model, full_check=True)
+
+
+def _reason(error: BaseException) -> str:
+    """What lies below the exporter's error, which is all advice, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    if isinstance(error, GuardOnDataDependentSymNode):
+        return "its forward() decides by values of tensors"
+    return first_line(error)
 
 
 @contextmanager

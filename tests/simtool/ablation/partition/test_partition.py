@@ -15,7 +15,16 @@ from simtool.ablation.partition.choose import cut_network
 from simtool.ablation.partition.graph import GraphCut, HookCut
 from simtool.ablation.record import AblationRecord
 from simtool.nets.layers import evaluating, find_layer, last_spatial_layer, replacing
-from tests.simtool.example_nets import Branching, Depthwise, ResNet, Untraceable, Vgg, settled
+from tests.simtool.example_nets import (
+    IN_PLACE,
+    Branching,
+    Depthwise,
+    InPlace,
+    ResNet,
+    Untraceable,
+    Vgg,
+    settled,
+)
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -61,6 +70,39 @@ def test_the_graph_gives_what_the_hook_gives(
         blocked = torch.arange(filters) % 2 == 0
         assert torch.allclose(ours.without_all(blocked), theirs.without_all(blocked), atol=1e-11)
     assert hook_count(model) == 0
+
+
+@pytest.mark.parametrize("how", IN_PLACE)
+@pytest.mark.parametrize("layer", ["conv1", "conv2"])
+@pytest.mark.parametrize("used", [False, True])
+def test_what_is_written_in_place_is_neither_dropped_nor_seen_too_early(
+    how: str, layer: str, used: bool
+) -> None:
+    if how in ("flat view", "chunk", "transposed"):
+        used = False  # what they return is of another shape
+    model = InPlace(IN_PLACE[how], used).eval()
+    images, _ = pictures()
+    cut = cut_network(model, layer, images)
+    kept: list[Tensor] = []
+    with torch.inference_mode():
+        with replacing(find_layer(model, layer), lambda maps: kept.append(maps.clone())):
+            logits = model(images)
+        ours = cut.run(images)
+        assert torch.allclose(ours.logits, logits, atol=1e-12)
+        for blocked in (0, 2, 4):
+            silent = kept[0].clone()
+            silent[:, blocked] = 0
+            with replacing(find_layer(model, layer), lambda _, silent=silent: silent):
+                without = model(images)
+            own = ours.without(range(blocked, blocked + 1))[0]
+            assert torch.allclose(own, without, atol=1e-11)
+        assert torch.allclose(ours.maps, kept[0], atol=1e-12)
+
+
+def test_a_statement_in_place_is_followed_by_the_graph() -> None:
+    for how in ("module", "method", "function", "functional", "add", "clamp", "out", "other name"):
+        cut = cut_network(InPlace(IN_PLACE[how]).eval(), "conv1", pictures()[0])
+        assert isinstance(cut, GraphCut), how
 
 
 @pytest.mark.parametrize(

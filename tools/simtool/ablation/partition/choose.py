@@ -14,6 +14,7 @@ from simtool.ablation.partition.graph import Cut, GraphCut, HookCut
 from simtool.nets.layers import find_layer
 from simtool.nets.tracing import (
     UntraceableError,
+    check_writes,
     descendants,
     extract,
     layer_node,
@@ -25,7 +26,10 @@ from simtool.nets.tracing import (
 log = logging.getLogger(__name__)
 
 _TOLERANCE: Final = {torch.float64: 1e-9, torch.float32: 1e-4}
-"""Largest difference of logits, in units of the largest logit, that rounding may account for."""
+"""Largest difference of maps or logits, in units of the largest one, that rounding may account
+for."""
+_PLANNED: Final = 2
+"""Images that a cut is planned with, and compared with the network at once: bounds the memory."""
 
 
 def cut_network(model: nn.Module, layer: str, example: Tensor, title: str | None = None) -> Cut:
@@ -34,7 +38,8 @@ def cut_network(model: nn.Module, layer: str, example: Tensor, title: str | None
     Args:
         model: in evaluation mode.
         layer: name of a module in it.
-        example: images (N, C, H, W) of the size to come, two or more, on the model's device.
+        example: images (N, C, H, W) of the size to come, two or more, on the model's device; the
+            cut is compared with the network on every one.
         title: what messages call the layer, where that is not its name.
 
     Raises:
@@ -46,8 +51,9 @@ def cut_network(model: nn.Module, layer: str, example: Tensor, title: str | None
     by_hook = HookCut(model, find_layer(model, layer), title)
     _check_called(by_hook, example)
     try:
-        cut = _graph_cut(model, layer, title, example)
-        _check_same(cut, by_hook, example)
+        cut = _graph_cut(model, layer, title, example[:_PLANNED])
+        for images in torch.split(example, _PLANNED):
+            _check_same(cut, by_hook, images)
     except UntraceableError as error:
         log.warning(
             "the network cannot be cut at '%s' (%s): the whole of it runs once per filter, which "
@@ -62,6 +68,7 @@ def cut_network(model: nn.Module, layer: str, example: Tensor, title: str | None
 def _graph_cut(model: nn.Module, layer: str, title: str, example: Tensor) -> Cut:
     """Raises UntraceableError where there is no such graph."""
     traced = trace(model, layer)
+    check_writes(traced, example)
     inputs = [node for node in traced.graph.nodes if node.op == "placeholder"][:1]
     node = layer_node(traced, layer)
     behind = descendants(node)
@@ -97,25 +104,29 @@ def _check_called(by_hook: HookCut, example: Tensor) -> None:
             ) from error
 
 
-def _check_same(cut: Cut, oracle: Cut, example: Tensor) -> None:
-    """Compare two cuts on a few images and filters.
+def _check_same(cut: Cut, untouched: HookCut, images: Tensor) -> None:
+    """Compare a cut with the network itself: maps, and logits with all and without some filters.
 
     Raises:
         UntraceableError: they differ, so that the graph is not the network.
     """
     with torch.inference_mode():
-        ours, theirs = cut.run(example), oracle.run(example)
-        count = ours.maps.shape[1]
+        ours, theirs = cut.run(images), untouched.run(images)
+        count = theirs.maps.shape[1]
         chosen = sorted({0, count // 2, count - 1})
-        pairs = [(ours.logits, theirs.logits)]
-        pairs += [
-            (ours.without(range(i, i + 1))[0], theirs.without(range(i, i + 1))[0]) for i in chosen
-        ]
-    allowed = _TOLERANCE.get(example.dtype, 1e-2)
-    for own, other in pairs:
+        pairs = [("logits", ours.logits, theirs.logits)]
+        for i in chosen:
+            filters = range(i, i + 1)
+            pairs.append(("logits", ours.without(filters)[0], theirs.without(filters)[0]))
+        # Last: what comes behind the layer has had its chance to write into them.
+        pairs.append(("maps", ours.maps, theirs.maps))
+    allowed = _TOLERANCE.get(images.dtype, 1e-2)
+    for what, own, other in pairs:
         if own.shape != other.shape:
-            raise UntraceableError(f"the graph gives {tuple(own.shape)}, not {tuple(other.shape)}")
-        finite = torch.nan_to_num(other.abs(), 0, 0, 0)
+            raise UntraceableError(
+                f"the graph gives {what} {tuple(own.shape)}, not {tuple(other.shape)}"
+            )
+        unit = float(torch.nan_to_num(other.abs(), 0, 0, 0).max())
         worst = float(torch.nan_to_num(own - other).abs().max())
-        if worst > allowed * max(1.0, float(finite.max())):
-            raise UntraceableError(f"the graph's logits differ from the network's by {worst:.1e}")
+        if worst > allowed * unit:
+            raise UntraceableError(f"the graph's {what} differ from the network's by {worst:.1e}")
