@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -17,7 +17,7 @@ from simrun.errors import UsageError
 from simtool.cli.options import ChannelsChoice, DataOption
 
 if TYPE_CHECKING:
-    from simtool.runs.recipes import SceneRecipe
+    from simtool.runs.recipes import ReaderRecipe, SceneRecipe
 
 
 def register(app: typer.Typer) -> None:
@@ -35,8 +35,8 @@ class TrainArguments:
     recipe: Annotated[
         str,
         typer.Argument(
-            help="Name of the recipe: mnist-lenet, scene-text, characters; folder for classes of "
-            "your own."
+            help="Name of the recipe: mnist-lenet, scene-text, reader, characters; folder for "
+            "classes of your own."
         ),
     ]
     out: Annotated[Path, typer.Option("--out", help="Run folder to write.")]
@@ -47,7 +47,8 @@ class TrainArguments:
         typer.Option(min=1, help="Train that many seeds, from 0, and summarise them."),
     ] = None
     steps: Annotated[
-        int | None, typer.Option(help="Of scene-text: gradient steps in place of the recipe's.")
+        int | None,
+        typer.Option(help="Of scene-text, reader: gradient steps in place of the recipe's."),
     ] = None
     background: Annotated[
         Path | None,
@@ -60,7 +61,7 @@ class TrainArguments:
 
 
 def train_command(arguments: TrainArguments) -> None:
-    """Train a classifier by a recipe.
+    """Train a classifier, or a reader of lines, by a recipe.
 
     Stopped by Ctrl-C, it keeps the last whole epoch; the same command again goes on from there,
     to the same result.
@@ -81,7 +82,7 @@ def train(arguments: TrainArguments) -> dict[str, Any] | None:
     from simtool.data import CARRIED, load_split
     from simtool.data.image_folder import channels_of
     from simtool.distributed import joined
-    from simtool.runs.recipes import Recipe, SceneRecipe, find_recipe
+    from simtool.runs.recipes import ReaderRecipe, Recipe, SceneRecipe, find_recipe
     from simtool.training.labelled import train as train_one
     from simtool.training.labelled import train_seeds
     from simtool.training.objects import Composed, train_folder
@@ -98,6 +99,8 @@ def train(arguments: TrainArguments) -> dict[str, Any] | None:
         raise UsageError("--background and --channels are for the recipe 'folder'")
     if isinstance(recipe, SceneRecipe):
         return _train_on_scenes(recipe, arguments)
+    if isinstance(recipe, ReaderRecipe):
+        return _train_reader(recipe, arguments)
     if arguments.steps is not None:
         raise UsageError(
             f"recipe '{arguments.recipe}' has epochs of fixed length; leave --steps out"
@@ -112,17 +115,37 @@ def train(arguments: TrainArguments) -> dict[str, Any] | None:
     return result if peers.leads else None
 
 
+Generated = TypeVar("Generated", "SceneRecipe", "ReaderRecipe")
+
+
 def _train_on_scenes(recipe: SceneRecipe, arguments: TrainArguments) -> dict[str, Any]:
     from simtool.data.text.splits import HELD_OUT, HELD_OUT_SEED, open_store, scenes_sha256
     from simtool.training.text import train_scenes
 
-    if arguments.seeds is not None:
-        raise UsageError(f"recipe '{recipe.name}' trains one seed at a time; leave --seeds out")
-    if arguments.steps is not None:
-        recipe = recipe.shortened(arguments.steps)
+    recipe = _of_one_seed(recipe, arguments)
     data, seed = arguments.data, arguments.seed
     held_out = open_store(data, HELD_OUT_SEED, HELD_OUT)
     scenes = open_store(data, seed, recipe.scenes)
     identity = scenes_sha256(data, seed, recipe.scenes)
     final = train_scenes(recipe, scenes, held_out, identity, arguments.out, seed)[-1]
     return {"run": str(arguments.out), **final}
+
+
+def _train_reader(recipe: ReaderRecipe, arguments: TrainArguments) -> dict[str, Any]:
+    from simrun.inference.threads import usable_cores
+    from simtool.data.text.strip_store import open_strips, unseen_strips
+    from simtool.training.reader import UnseenStrips, train_reader
+
+    recipe = _of_one_seed(recipe, arguments)
+    data, seed = arguments.data, arguments.seed
+    strips = open_strips(data, seed, recipe.all_shards, usable_cores())
+    unseen = UnseenStrips(*unseen_strips(data))
+    final = train_reader(recipe, strips, unseen, arguments.out, seed)[-1]
+    return {"run": str(arguments.out), **final}
+
+
+def _of_one_seed(recipe: Generated, arguments: TrainArguments) -> Generated:
+    """The recipe, shortened where that is asked for. Raises UsageError for several seeds."""
+    if arguments.seeds is not None:
+        raise UsageError(f"recipe '{recipe.name}' trains one seed at a time; leave --seeds out")
+    return recipe if arguments.steps is None else recipe.shortened(arguments.steps)

@@ -12,7 +12,7 @@ from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError
 from simtool.ablation.record import AblationRecord, read_ablation
 from simtool.files import read_json
-from simtool.runs.checkpoint import READER_FILE, Checkpoint, read_checkpoint
+from simtool.runs.checkpoint import CLASSIFIER_CHECKPOINT, Checkpoint, read_checkpoint
 from simtool.runs.folder import SUMMARY_FILE, ForeignConfig, RunConfig, RunFolder
 
 
@@ -128,7 +128,7 @@ def _from_bundle(path: Path) -> AblatedModel:
         checkpoint=checkpoint,
         ablation=read_ablation(path, checkpoint),
         data=recipe["data"],
-        classifier=read_checkpoint(path, READER_FILE) if has_reader else None,
+        classifier=read_checkpoint(path, CLASSIFIER_CHECKPOINT) if has_reader else None,
         accuracy=meta.accuracy,
         training=meta.training,
         previous=meta,

@@ -37,7 +37,7 @@ from simtool.export.to_onnx import IR_VERSION
 from simtool.export.writer import bundle_files, keep_point
 from simtool.files import check_target, json_bytes, write_folder
 from simtool.nets.base import Classifier, NetSpec, Padding
-from simtool.runs.checkpoint import CHECKPOINT_FILE, READER_FILE
+from simtool.runs.checkpoint import CHECKPOINT_FILE, CLASSIFIER_CHECKPOINT
 from simtool.runs.folder import ABLATION_FILE
 from simtool.weighting.weigh import Weighting, weigh
 
@@ -319,7 +319,7 @@ def _contents(
     """The files that `simrun` reads, and those to export the bundle again from."""
     checkpoints = {CHECKPOINT_FILE: ablated.checkpoint}
     if ablated.classifier is not None:
-        checkpoints[READER_FILE] = ablated.classifier
+        checkpoints[CLASSIFIER_CHECKPOINT] = ablated.classifier
     return {
         **bundle_files(meta, localizer, classifier.SerializeToString(deterministic=True)),
         **{name: replace(c, optimizer={}).to_bytes() for name, c in checkpoints.items()},

@@ -24,7 +24,7 @@ from simtool.reporting.paper import reported_percent
 from simtool.reporting.pictures import Picture, embed, false_colours
 from simtool.reporting.run_report import Figure2, RunReport
 from simtool.runs.folder import RunConfig
-from simtool.runs.recipes import AnyRecipe, SceneRecipe
+from simtool.runs.recipes import AnyRecipe, ReaderRecipe, Recipe
 from simtool.weighting.weigh import Weighting
 
 MARK_FILE: Final = "weights.png"
@@ -178,7 +178,11 @@ def _facts(report: RunReport, figure2: Figure2 | None, command: str) -> Iterator
 
 def _recipe_facts(config: RunConfig, epochs: int) -> Iterator[tuple[str, str]]:
     recipe = config.recipe
-    yield "recipe", f"{recipe.name}: {recipe.net} on {recipe.data}, batch {recipe.batch}"
+    if isinstance(recipe, ReaderRecipe):
+        batch = f"{recipe.columns} columns a batch"
+    else:
+        batch = f"batch {recipe.batch}"
+    yield "recipe", f"{recipe.name}: {recipe.net} on {recipe.data}, {batch}"
     yield (
         "optimizer",
         f"{_schedule(recipe)}, {epochs} of {recipe.epochs} epochs, seed {config.seed}",
@@ -187,7 +191,7 @@ def _recipe_facts(config: RunConfig, epochs: int) -> Iterator[tuple[str, str]]:
 
 
 def _schedule(recipe: AnyRecipe) -> str:
-    if isinstance(recipe, SceneRecipe):
+    if not isinstance(recipe, Recipe):
         return (
             f"AdamW, learning rate from {recipe.learning_rate:g} along a cosine, "
             f"{recipe.steps} steps an epoch"

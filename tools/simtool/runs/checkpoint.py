@@ -17,13 +17,16 @@ from torch import Tensor, nn
 from simrun.bundle.load import METADATA_FILE
 from simrun.errors import ModelError
 from simtool.data.dataset import Variant
-from simtool.nets import build_net
+from simtool.nets import READERS, build_net
 from simtool.nets.base import Classifier, load_weights
 from simtool.nets.imported import ForeignSpec, restore_imported
+from simtool.nets.reader import Reader
 
 CHECKPOINT_FILE: Final = "checkpoint.safetensors"
-READER_FILE: Final = "classifier.safetensors"
+CLASSIFIER_CHECKPOINT: Final = "classifier.safetensors"
 """In a bundle: the classifier that reads crops, where it is another network than the localizer."""
+READER_CHECKPOINT: Final = "reader.safetensors"
+"""In a bundle: the reader of strips, where it has one."""
 _MODEL: Final = "model."
 _OPTIMIZER: Final = "optimizer."
 _METADATA: Final = "similarnet"
@@ -82,6 +85,21 @@ class Checkpoint:
         return net.eval()
 
 
+def build_reader(checkpoint: Checkpoint) -> Reader:
+    """The reader with these weights, in evaluation mode.
+
+    Raises:
+        ModelError: they are another network's.
+    """
+    if checkpoint.net not in READERS:
+        raise ModelError(
+            f"'{checkpoint.net}' is no reader of strips; give a run of 'simtool train reader'"
+        )
+    net = READERS[checkpoint.net]()
+    load_weights(net, checkpoint.weights)
+    return net.eval()
+
+
 def read_checkpoint(folder: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
     """Read `checkpoint.safetensors`, or another one, of a run folder or bundle.
 
@@ -119,7 +137,7 @@ def read_checkpoint(folder: Path, name: str = CHECKPOINT_FILE) -> Checkpoint:
 
 def optimizer_tensors(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """The optimizer's state as `parameter/key` -> tensor."""
-    names = [name for name, _ in net.named_parameters()]
+    names = _parameter_names(net, optimizer)
     state: dict[int, dict[str, Tensor]] = optimizer.state_dict()["state"]
     return {
         f"{names[index]}/{key}": value
@@ -136,7 +154,7 @@ def load_optimizer(
     Raises:
         ModelError: it has a parameter that the network has not.
     """
-    indices = {name: index for index, (name, _) in enumerate(net.named_parameters())}
+    indices = {name: index for index, name in enumerate(_parameter_names(net, optimizer))}
     state: dict[int, dict[str, Tensor]] = {}
     for path, value in tensors.items():
         name, _, key = path.rpartition("/")
@@ -144,3 +162,9 @@ def load_optimizer(
             raise ModelError(f"the checkpoint's optimizer state has an unknown parameter '{name}'")
         state.setdefault(indices[name], {})[key] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _parameter_names(net: nn.Module, optimizer: torch.optim.Optimizer) -> list[str]:
+    """The names of the parameters, in the order of the optimizer's groups."""
+    names = {id(parameter): name for name, parameter in net.named_parameters()}
+    return [names[id(p)] for group in optimizer.param_groups for p in group["params"]]

@@ -11,7 +11,11 @@ from typing import Any, ClassVar, Final
 from simrun.errors import UsageError, did_you_mean
 from simtool.data.dataset import Variant
 
+BETAS: Final = (0.9, 0.999)
+"""Of Adam, unless a recipe has its own."""
 _LATER_PEAK: Final = 0.6
+_LAST_RATE: Final = 0.005
+"""Of the peak: what the cosine of a reader's rate ends at."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Recipe:
     variant: Variant | None = None
     """What the network takes from the data; None where it is always the same."""
     weight_decay: ClassVar[float] = 0.0
+    decays_vectors: ClassVar[bool] = True
+    betas: ClassVar[tuple[float, float]] = BETAS
     clip_norm: ClassVar[float | None] = None
     averaging: ClassVar[float | None] = None
 
@@ -85,6 +91,8 @@ class SceneRecipe:
     """Tells the two kinds of recipe apart in a run's configuration."""
     clip_norm: ClassVar[float | None] = 1.0
     """Largest norm of a step's gradient."""
+    decays_vectors: ClassVar[bool] = True
+    betas: ClassVar[tuple[float, float]] = BETAS
     variant: ClassVar[Variant | None] = None
     channels_last: ClassVar[bool] = False
 
@@ -110,25 +118,102 @@ class SceneRecipe:
         Raises:
             UsageError: `steps` is not a whole number of epochs.
         """
-        if steps < 1:
-            raise UsageError(f"--steps is {steps}; it must be at least 1")
-        epochs, rest = divmod(steps, self.steps)
+        epochs, _ = _epochs_of(steps, self.steps)
         scenes = min(self.scenes, steps * self.batch)
-        if epochs and rest:
-            raise UsageError(f"--steps is {steps}; above {self.steps} it must be a multiple of it")
         if not epochs:
             warmup = min(self.warmup, steps)
             return replace(self, steps=steps, scenes=scenes, cycles=(1,), warmup=warmup)
         return replace(self, scenes=scenes, cycles=(epochs,))
 
 
-AnyRecipe = Recipe | SceneRecipe
+@dataclass(frozen=True)
+class ReaderRecipe:
+    """How a reader of strips is trained with CTC and AdamW.
+
+    An epoch is `steps` gradient steps on one shard of strips that is new and `replayed` others that
+    are not; after each one the training can be resumed. The weights that count are the running mean
+    of the trained ones.
+    """
+
+    name: str
+    net: str
+    """Name in `simtool.nets.READERS`."""
+    data: str
+    """What it is trained on: strips."""
+    epochs: int
+    steps: int
+    """Gradient steps an epoch."""
+    shards: int
+    """Shards of strips in the first epoch's choice; each later epoch adds one."""
+    replayed: int
+    """Shards seen again for each new one, fewer where there are not so many."""
+    columns: int
+    """Pixels of width in one batch of strips of like width."""
+    learning_rate: float
+    """Peak, reached after `warmup` steps; it falls along one cosine."""
+    warmup: int
+    weight_decay: float
+    """Of the kernels; biases and norms are left alone."""
+    averaging: float
+    """Decay of the running mean of the weights."""
+    dropped: float
+    """Share of a batch, the worst by loss, that does not count: what nobody can read."""
+    bfloat16: bool
+    """Convolutions in bfloat16."""
+    kind: str = "reader"
+    """Tells the kinds of recipe apart in a run's configuration."""
+    clip_norm: ClassVar[float | None] = 2.0
+    """Largest norm of a step's gradient."""
+    decays_vectors: ClassVar[bool] = False
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.98)
+    variant: ClassVar[Variant | None] = None
+    channels_last: ClassVar[bool] = False
+    """The network itself has some of its layers so."""
+
+    @property
+    def all_shards(self) -> int:
+        """Shards of strips that the training sees."""
+        return self.shards + self.epochs - 1
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, from 0."""
+        warm = min(1.0, (step + 1) / self.warmup)
+        fallen = (1 + math.cos(math.pi * min(1.0, step / (self.epochs * self.steps)))) / 2
+        return self.learning_rate * warm * (_LAST_RATE + (1 - _LAST_RATE) * fallen)
+
+    def shortened(self, steps: int) -> ReaderRecipe:
+        """The recipe with that many gradient steps in all.
+
+        Raises:
+            UsageError: `steps` is not a whole number of epochs.
+        """
+        epochs, rest = _epochs_of(steps, self.steps)
+        return replace(self, epochs=epochs) if epochs else replace(self, epochs=1, steps=rest)
+
+
+AnyRecipe = Recipe | SceneRecipe | ReaderRecipe
+
+
+def _epochs_of(steps: int, length: int) -> tuple[int, int]:
+    """Whole epochs in so many steps; or none, and how many steps that are.
+
+    Raises:
+        UsageError: it is not a whole number of epochs.
+    """
+    if steps < 1:
+        raise UsageError(f"--steps is {steps}; it must be at least 1")
+    epochs, rest = divmod(steps, length)
+    if epochs and rest:
+        raise UsageError(f"--steps is {steps}; above {length} it must be a multiple of it")
+    return epochs, rest
 
 
 def recipe_from_json(data: Mapping[str, Any]) -> AnyRecipe:
     """A recipe from a run's configuration. Raises TypeError where a field is missing or unknown."""
     if data.get("kind") == "scenes":
         return SceneRecipe(**{**data, "cycles": tuple(data["cycles"])})
+    if data.get("kind") == "reader":
+        return ReaderRecipe(**data)
     variant = data.get("variant")
     if variant is not None:
         data = {**data, "variant": Variant(tuple(variant["classes"]), variant["channels"])}
@@ -179,6 +264,22 @@ RECIPES: Final[Mapping[str, AnyRecipe]] = MappingProxyType(
             weight_decay=1e-4,
             hard_negatives=3.0,
             averaging=0.999,
+            bfloat16=True,
+        ),
+        "reader": ReaderRecipe(
+            name="reader",
+            net="reader",
+            data="strips",
+            epochs=110,
+            steps=260,
+            shards=8,
+            replayed=6,
+            columns=9600,
+            learning_rate=2e-3,
+            warmup=300,
+            weight_decay=0.01,
+            averaging=0.999,
+            dropped=0.08,
             bfloat16=True,
         ),
         # Class-specific maps: windows of composed canvases, one of them to a cell of the map.

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from simtool.data import LabelledImages
 from simtool.data.tensors import to_tensors
 from simtool.distributed import ALONE, Peers
 from simtool.files import write_json
-from simtool.nets import SplitNet
 from simtool.runs.folder import SUMMARY_FILE
 from simtool.runs.recipes import Recipe
 from simtool.training.accuracy import measure_accuracy
@@ -100,7 +99,7 @@ class _Images:
     def steps(self) -> int:
         return math.ceil(len(self.data) / self.recipe.batch)
 
-    def losses(self, net: SplitNet, epoch: int) -> Iterator[tuple[Tensor, float]]:
+    def losses(self, net: nn.Module, epoch: int) -> Iterator[tuple[Tensor, float]]:
         """Cross-entropy of each batch, in an order that depends on seed and epoch alone."""
         order = np.random.default_rng([self.seed, epoch]).permutation(len(self.data))
         weights = torch.ones(len(self.data.classes))
@@ -116,7 +115,7 @@ class _Images:
             summed = functional.cross_entropy(net(images), labels, weights, reduction="sum")
             yield summed / positions, len(batch)
 
-    def measure(self, net: SplitNet) -> dict[str, Any]:
+    def measure(self, net: nn.Module) -> dict[str, Any]:
         return {"test": asdict(measure_accuracy(net, self.test, peers=self.peers))}
 
     def describe(self, measured: dict[str, Any]) -> str:

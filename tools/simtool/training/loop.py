@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from simrun.errors import ModelError, UsageError
 from simrun.progress import Advance, progress
 from simtool.distributed import ALONE, Peers
-from simtool.nets import SplitNet, build_net
+from simtool.nets import build_any
 from simtool.nets.base import load_weights
 from simtool.runs.checkpoint import Checkpoint, load_optimizer, optimizer_tensors
 from simtool.runs.folder import RunConfig, RunFolder
@@ -49,7 +49,7 @@ class Task(Protocol):
         """Gradient steps an epoch."""
         ...
 
-    def losses(self, net: SplitNet, epoch: int) -> Iterator[tuple[Tensor, float]]:
+    def losses(self, net: nn.Module, epoch: int) -> Iterator[tuple[Tensor, float]]:
         """The loss of each step of an epoch, and how much it counts in their mean.
 
         A step is taken whenever a loss was given. Which data it is of depends on the task's seed
@@ -57,7 +57,7 @@ class Task(Protocol):
         """
         ...
 
-    def measure(self, net: SplitNet) -> dict[str, Any]:
+    def measure(self, net: nn.Module) -> dict[str, Any]:
         """What the history says of a network: `test`, an `Accuracy` as a dictionary, and more."""
         ...
 
@@ -120,17 +120,16 @@ class _State:
         self.recipe, self.peers = recipe, peers
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            self.net = build_net(recipe.net, recipe.variant)
+            self.net = build_any(recipe.net, recipe.variant)
         if recipe.channels_last:  # half as fast again, on large images
             self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         _check_sharable(self.net, peers)
         self.average = None if recipe.averaging is None else copy.deepcopy(self.net)
-        self.optimizer = torch.optim.AdamW(
-            self.net.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        groups = _groups(self.net, recipe)
+        self.optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=recipe.betas)
 
     @property
-    def weighed(self) -> SplitNet:
+    def weighed(self) -> nn.Module:
         """The network whose weights count."""
         return self.net if self.average is None else self.average
 
@@ -141,21 +140,27 @@ class _State:
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         _share_gradients(self.net, self.peers)
-        if self.recipe.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
-        self.optimizer.step()
+        if self._clip():
+            self.optimizer.step()
+        else:
+            log.warning("step %d has no finite gradient; it is left out", step)
         if self.average is not None and self.recipe.averaging is not None:
             # The first steps' weights are forgotten sooner.
             decay = min(self.recipe.averaging, 1 - 1 / (step + 2))
-            with torch.no_grad():
-                for mean, new in zip(self.average.parameters(), self.net.parameters(), strict=True):
-                    mean.lerp_(new, 1 - decay)
+            _average(self.average, self.net, decay)
+
+    def _clip(self) -> bool:
+        """Bound the gradient, where the recipe does; False where it is not finite."""
+        if self.recipe.clip_norm is None:
+            return True
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), self.recipe.clip_norm)
+        return bool(torch.isfinite(norm))
 
     def checkpoint(self, epochs: int) -> Checkpoint:
         """Where the training stands after that many epochs."""
         tensors = optimizer_tensors(self.net, self.optimizer)
         if self.average is not None:
-            tensors |= {f"{name}{_RAW}": value for name, value in self.net.named_parameters()}
+            tensors |= {f"{name}{_RAW}": value for name, value in self.net.state_dict().items()}
         recipe = self.recipe
         weights = self.weighed.state_dict()
         return Checkpoint(recipe.net, epochs, weights, tensors, variant=recipe.variant)
@@ -191,6 +196,28 @@ def _train_epoch(state: _State, task: Task, seed: int, epoch: int, advance: Adva
     if not math.isfinite(total):
         raise ModelError(f"the loss is {total} in epoch {epoch + 1}; lower the learning rate")
     return total / count
+
+
+def _groups(net: nn.Module, recipe: AnyRecipe) -> list[dict[str, Any]]:
+    """The parameters by how much their weights decay."""
+    if recipe.decays_vectors:
+        return [{"params": list(net.parameters()), "weight_decay": recipe.weight_decay}]
+    kernels = [p for p in net.parameters() if p.ndim > 1]
+    vectors = [p for p in net.parameters() if p.ndim <= 1]
+    return [
+        {"params": kernels, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+
+
+@torch.no_grad()
+def _average(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """Move the running mean of weights and statistics a step; counts are copied."""
+    for mean, new in zip(average.state_dict().values(), net.state_dict().values(), strict=True):
+        if mean.dtype.is_floating_point:
+            mean.lerp_(new, 1 - decay)
+        else:
+            mean.copy_(new)
 
 
 def _share_gradients(net: nn.Module, peers: Peers) -> None:

@@ -9,13 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from simrun.errors import UsageError
 from simtool.data.labels import IGNORE
 from simtool.data.text.store import SceneBatch, SceneStore
-from simtool.nets import SplitNet
 from simtool.runs.recipes import SceneRecipe
 from simtool.training.accuracy import Accuracy
 from simtool.training.loop import fit
@@ -60,7 +59,7 @@ class _Scenes:
     def steps(self) -> int:
         return self.recipe.steps
 
-    def losses(self, net: SplitNet, epoch: int) -> Iterator[tuple[Tensor, float]]:
+    def losses(self, net: nn.Module, epoch: int) -> Iterator[tuple[Tensor, float]]:
         """The loss of each step's scenes."""
         recipe = self.recipe
         for step in range(epoch * recipe.steps, (epoch + 1) * recipe.steps):
@@ -69,7 +68,7 @@ class _Scenes:
                 logits = net(images)
             yield window_loss(logits.float(), labels, heights, recipe.hard_negatives), 1
 
-    def measure(self, net: SplitNet) -> dict[str, Any]:
+    def measure(self, net: nn.Module) -> dict[str, Any]:
         return asdict(validate(net, self.held_out, self.recipe.batch))
 
     def describe(self, measured: dict[str, Any]) -> str:
@@ -137,7 +136,7 @@ class Validation:
     """Log odds where it is reached."""
 
 
-def validate(net: SplitNet, scenes: SceneStore, batch: int) -> Validation:
+def validate(net: nn.Module, scenes: SceneStore, batch: int) -> Validation:
     """Measure a network; it is left in evaluation mode."""
     net.eval()
     histograms = np.zeros((2, _BINS))

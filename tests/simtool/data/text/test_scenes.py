@@ -5,7 +5,6 @@ import json
 import re
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -21,7 +20,7 @@ from simtool.data.text import splits
 from simtool.data.text.blocks import Block
 from simtool.data.text.canvas import Canvas, SceneConfig, SceneMaterials
 from simtool.data.text.characters import glyphs
-from simtool.data.text.glyphs import CLASS_NAMES, find_faces, render_line
+from simtool.data.text.glyphs import CLASS_NAMES, render_line
 from simtool.data.text.labelling import label
 from simtool.data.text.scenes import make_scene
 from simtool.data.text.store import SceneStore, StoreRecipe, build_store
@@ -32,9 +31,9 @@ from simtool.runs.checkpoint import read_checkpoint
 from simtool.runs.folder import RunFolder
 from simtool.runs.recipes import RECIPES, SceneRecipe, recipe_from_json
 from simtool.training.text import to_tensors, train_scenes, window_loss
+from tests.simtool.material import tiny_materials
 from tests.simtool.program import assert_fails, invoke
 
-FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 CONFIG = SceneConfig(size=64, min_text_height=10, max_text_height=24)
 RECIPE = SceneRecipe(
     name="scene-text",
@@ -55,18 +54,7 @@ RECIPE = SceneRecipe(
 
 @pytest.fixture(scope="session")
 def materials() -> SceneMaterials:
-    faces = [f for f in find_faces(FONTS, "Aa0") if f.path.name == "DejaVuSans.ttf"]
-    random = np.random.default_rng(0)
-    return SceneMaterials(
-        latin=[faces],
-        cjk=faces,
-        words=["word", "sign", "Exit"],
-        digits=random.integers(0, 256, (4, 28, 28), dtype=np.uint8),
-        digit_labels=np.arange(4, dtype=np.uint8),
-        photos=[random.integers(0, 256, (96, 96), dtype=np.uint8)],
-        icons=dataclasses.replace(faces[0], codepoints=frozenset({0xE000})),
-        hanzi="ABC",
-    )
+    return tiny_materials()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simtool.data.text.canvas import Canvas, Grey, SceneMaterials
-from simtool.data.text.poses import random_pose, rectangle
+from simtool.data.text.poses import onto, random_pose
 from simtool.data.text.textures import random_texture
 
 
@@ -63,7 +63,7 @@ def paste_distractor(canvas: Canvas, materials: SceneMaterials, rng: np.random.G
         picture = _plain_plate(rng, w, h)
     corners = random_pose(rng, w, h, steep=0.6)
     corners += rng.uniform(-0.1, 1.1, 2) * size - corners.mean(0)
-    warp = cv2.getPerspectiveTransform(rectangle(w, h), corners.astype(np.float32))
+    warp = onto(corners, w, h)
     cover = cv2.warpPerspective(np.full((h, w), 255, np.uint8), warp, (size, size))
     moved = cv2.warpPerspective(picture, warp, (size, size))
     alpha = cover.astype(np.float32) / 255 * rng.uniform(0.6, 1.0)

@@ -61,3 +61,13 @@ def fill(
     """Fill a polygon in pixels of the scene into a grid: cell (i, j) is pixel (4 i, 4 j)."""
     cells = np.clip((points - 0.5) / STRIDE, -1000, 1000)
     cv2.fillConvexPoly(grid, np.round(cells * 16).astype(np.int32), value, cv2.LINE_8, 4)
+
+
+def claim(canvas: Canvas, hull: NDArray[np.float64]) -> bool:
+    """Take the place of a polygon for what is drawn there; False where it is taken or outside."""
+    spot = np.zeros_like(canvas.taken)
+    fill(spot, hull, 1)
+    if not spot.any() or (spot & canvas.taken).any():
+        return False
+    canvas.taken |= spot
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,3 +35,9 @@ def expanded(corners: NDArray[np.float64], h: int, w: int, pad: float) -> NDArra
 def rectangle(w: int, h: int) -> NDArray[np.float32]:
     """Corners (4, 2) from the origin, clockwise from the top left."""
     return np.array([[0, 0], [w, 0], [w, h], [0, h]], np.float32)
+
+
+def onto(corners: NDArray[np.float64], w: int, h: int) -> NDArray[np.float64]:
+    """The perspective transform (3, 3) that takes a w x h rectangle to four corners."""
+    matrix = cv2.getPerspectiveTransform(rectangle(w, h), corners.astype(np.float32))
+    return np.asarray(matrix, np.float64)

@@ -7,16 +7,15 @@ what the generator itself placed; nobody marks anything on a photo.
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from simtool.data.text.background import make_background, paste_distractor
 from simtool.data.text.blocks import Block, icon_ink, make_block
 from simtool.data.text.camera import photograph
 from simtool.data.text.canvas import Canvas, SceneConfig, SceneMaterials, TextScene
-from simtool.data.text.labelling import fill, label
+from simtool.data.text.labelling import claim, label
 from simtool.data.text.painting import paint
-from simtool.data.text.poses import expanded, random_pose, rectangle
+from simtool.data.text.poses import expanded, onto, random_pose
 
 
 def make_scene(materials: SceneMaterials, config: SceneConfig, seed: int, index: int) -> TextScene:
@@ -73,16 +72,9 @@ def _place(
         corners += np.clip(0, -low - margin * 0.2, None) - np.clip(
             high - size - margin * 0.2, 0, None
         )
-    pad = 0.35 * height
-    hull = expanded(corners, h, w, pad)
-    spot = np.zeros_like(canvas.taken)
-    fill(spot, hull, 1)
-    if not spot.any() or (spot & canvas.taken).any():
+    if not claim(canvas, expanded(corners, h, w, 0.35 * height)):
         return False
-    canvas.taken |= spot
-    warp = np.asarray(
-        cv2.getPerspectiveTransform(rectangle(w, h), corners.astype(np.float32)), np.float64
-    )
+    warp = onto(corners, w, h)
     paint(canvas, materials, block, warp, corners, height, rng)
     label(canvas, block, warp)
     return True

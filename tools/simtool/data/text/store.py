@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
 from simrun.files import output_errors
-from simrun.progress import progress
 from simtool.data.text.canvas import SceneConfig, SceneMaterials
 from simtool.data.text.scenes import make_scene
+from simtool.data.text.shards import make_shards
 
 SCENES_SCHEMA: Final = "similarnet-scenes/2"
 """Scenes without a schema have labels of another type: they are not read as if they were these."""
@@ -122,39 +121,12 @@ def build_store(
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(recipe.to_json(), indent=1) + "\n", encoding="utf-8")
         if missing:
-            _make_shards(folder, recipe, load, missing, workers)
+            make = functools.partial(_make_shard, folder, recipe)
+            make_shards(missing, recipe.shard, load, make, workers, "scenes made")
     return SceneStore(folder, count)
 
 
-def _make_shards(
-    folder: Path, recipe: StoreRecipe, load: MaterialLoader, missing: list[int], workers: int
-) -> None:
-    with progress("scenes made", len(missing) * recipe.shard) as advance:
-        if workers == 1:
-            materials = load()
-            for shard in missing:
-                _make_shard(folder, recipe, shard, materials)
-                advance(recipe.shard)
-            return
-        with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(load,)) as pool:
-            jobs = [pool.submit(_make_shard, folder, recipe, shard) for shard in missing]
-            for job in jobs:
-                job.result()
-                advance(recipe.shard)
-
-
-_worker: dict[str, SceneMaterials] = {}
-
-
-def _start_worker(load: MaterialLoader) -> None:
-    cv2.setNumThreads(1)
-    _worker["materials"] = load()
-
-
-def _make_shard(
-    folder: Path, recipe: StoreRecipe, shard: int, materials: SceneMaterials | None = None
-) -> None:
-    materials = materials or _worker["materials"]
+def _make_shard(folder: Path, recipe: StoreRecipe, shard: int, materials: SceneMaterials) -> None:
     first = shard * recipe.shard
     numbers = range(first, first + recipe.shard)
     scenes = [make_scene(materials, recipe.config, recipe.seed, i) for i in numbers]
