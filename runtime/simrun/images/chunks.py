@@ -5,79 +5,85 @@ Only the structure is walked, nothing is decoded.
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from simrun.images.declared_size import is_jpeg, is_png, tiff_tags
 
 _JPEG_END: Final = b"\xff\xd9"
-_AFTER_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""Within a scan 0xFF is escaped by 0x00, but for the marks of restarts."""
 _ORIENTATION: Final = 274
 """The tag's number in TIFF and EXIF."""
 
 
-def is_cut_short(data: bytes) -> bool:
-    """Whether a JPEG or PNG lacks its end: decoders fill the rest with grey and go on."""
+@dataclass(frozen=True)
+class Facts:
+    """What the structure of a picture's file tells."""
+
+    cut_short: bool = False
+    """A JPEG or PNG lacks its end: decoders fill the rest with grey and go on."""
+    orientation: int = 1
+    """EXIF's number for which way is up in a PNG or WebP, 1 to 8.
+
+    OpenCV turns JPEG and TIFF itself. These two it turns or not, by version and by how it is asked.
+    """
+    holds_more: bool = False
+    """There are more pictures behind the first: pages of a TIFF, an animation."""
+
+
+def look_at(data: bytes) -> Facts:
+    """The facts about a file of any format that is read."""
     if is_jpeg(data):
-        return not has_jpeg_end(data)
-    return is_png(data) and not any(kind == b"IEND" for kind, _, _ in _png_chunks(data))
+        return Facts(cut_short=not has_jpeg_end(data))
+    if is_png(data):
+        parts = {kind: (start, end) for kind, start, end in _png_chunks(data)}
+        return Facts(b"IEND" not in parts, _turn(data, parts.get(b"eXIf")), b"acTL" in parts)
+    if data.startswith(b"RIFF"):
+        parts = {kind: (start, end) for kind, start, end in _webp_chunks(data)}
+        return Facts(False, _turn(data, parts.get(b"EXIF")), b"ANIM" in parts)
+    if data.startswith((b"II*\0", b"MM\0*")):
+        return Facts(holds_more=_next_page(data) != 0)
+    return Facts(holds_more=data.startswith(b"GIF8") and sum(1 for _ in _gif_pictures(data)) > 1)
 
 
 def has_jpeg_end(data: bytes) -> bool:
     """Whether the picture that a JPEG begins with is complete, whatever follows it.
 
-    Phones append a film to it, cameras some zeros.
+    Phones append a film to it, cameras some zeros; a preview before the first scan has an end of
+    its own. Within a scan 0xFF is always escaped, so that the mark of the end is one.
     """
+    # From behind, it is found at once.
+    return 0 <= _first_scan(data) < data.rfind(_JPEG_END)
+
+
+def _first_scan(data: bytes) -> int:
+    """Where the first scan of a JPEG begins, -1 if it does not."""
     at = 2
-    while 0 <= at < len(data) - 1:
+    while 0 <= at < len(data) - 3:
         marker = data[at + 1]
         if data[at] != 0xFF:
             at = data.find(b"\xff", at)
-        elif marker == 0xD9:
-            return True
+        elif marker == 0xDA:
+            return at
         elif marker == 0xFF:
             at += 1
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD9:
             at += 2
-        elif marker == 0xDA:
-            if data.endswith(_JPEG_END) and data.find(b"\xff\xda", at + 2) < 0:
-                return True
-            found = _AFTER_SCAN.search(data, at + 2)
-            at = found.start() if found else -1
         else:
             at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-    return False
+    return -1
 
 
-def orientation(data: bytes) -> int:
-    """EXIF's number for which way is up in a PNG or WebP, 1 to 8; 1 where it says nothing.
-
-    OpenCV turns JPEG and TIFF itself. These two it turns or not, by version and by how it is asked.
-    """
-    chunks, name = (_png_chunks, b"eXIf") if is_png(data) else (_webp_chunks, b"EXIF")
-    for kind, start, end in chunks(data):
-        if kind == name:
-            exif = data[start:end].removeprefix(b"Exif\0\0")
-            try:
-                number = tiff_tags(exif).get(_ORIENTATION, 1)
-            except struct.error:
-                return 1
-            return number if 1 <= number <= 8 else 1
-    return 1
-
-
-def holds_more(data: bytes) -> bool:
-    """Whether there are more pictures behind the first: pages of a TIFF, an animation."""
-    if is_png(data):
-        return any(kind == b"acTL" for kind, _, _ in _png_chunks(data))
-    if data.startswith(b"RIFF"):
-        return any(kind == b"ANIM" for kind, _, _ in _webp_chunks(data))
-    if data.startswith((b"II*\0", b"MM\0*")):
-        return _next_page(data) != 0
-    return data.startswith(b"GIF8") and sum(1 for _ in _gif_pictures(data)) > 1
+def _turn(data: bytes, place: tuple[int, int] | None) -> int:
+    """The orientation in the EXIF at this place, 1 where there is none."""
+    if place is None:
+        return 1
+    try:
+        number = tiff_tags(data[slice(*place)].removeprefix(b"Exif\0\0")).get(_ORIENTATION, 1)
+    except struct.error:
+        return 1
+    return number if 1 <= number <= 8 else 1
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
-from simrun.images.chunks import holds_more, is_cut_short, orientation
+from simrun.images.chunks import look_at
 from simrun.images.declared_size import declared_size, is_jpeg, is_known, white_of_netpbm
 from simrun.images.depth import Image, to_uint8
 
@@ -98,7 +98,8 @@ def read_image(
     path = Path(path)
     try:
         data = _content(path)
-        if is_cut_short(data):
+        facts = look_at(data)
+        if facts.cut_short:
             raise SourceError(f"{path} is cut short: the end of the picture is missing")
         _refuse_size(path, data)
         image, stretched = to_uint8(_decode(path, data), white_of_netpbm(data))
@@ -112,9 +113,9 @@ def read_image(
         raise SourceError(f"{path} takes more memory than there is; shrink it first") from error
     if stretched:
         note(path, Note.STRETCHED)
-    if holds_more(data):
+    if facts.holds_more:
         note(path, Note.FIRST_ONLY)
-    turn = None if is_jpeg(data) else _TURN.get(orientation(data))
+    turn = _TURN.get(facts.orientation)
     return check_frame(image if turn is None else np.ascontiguousarray(turn(image)))
 
 
@@ -176,14 +177,14 @@ def _content(path: Path) -> bytes:
             raise SourceError(
                 f"{path} has {about.st_size / 1e9:.1f} GB; at most {MAX_BYTES / 1e9:.1f} are read"
             )
-        return _checked_content(path, file)
+        return _checked_content(path, file, about.st_size)
 
 
 def _open_at_once(name: str, flags: int) -> int:
     return os.open(name, flags | os.O_NONBLOCK)
 
 
-def _checked_content(path: Path, file: BinaryIO) -> bytes:
+def _checked_content(path: Path, file: BinaryIO, size: int) -> bytes:
     head = file.read(_HEAD_BYTES)
     if not head:
         raise SourceError(f"{path} is empty (0 bytes)")
@@ -191,7 +192,8 @@ def _checked_content(path: Path, file: BinaryIO) -> bytes:
         raise SourceError(f"{path} is not a picture of a kind that is read: {HEIF_ADVICE}")
     if not is_known(head):
         raise SourceError(f"{path} is not a picture of a kind that is read")
-    return head + file.read(MAX_BYTES)
+    file.seek(0)
+    return file.read(size)
 
 
 def _decode(path: Path, data: bytes) -> NDArray[Any]:
