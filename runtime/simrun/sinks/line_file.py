@@ -144,11 +144,19 @@ class LineFile:
                 lock_for_writing(fd, self._name)
                 if empty:
                     os.ftruncate(fd, 0)
+                elif not self._begun and self._is_of_before(fd):
+                    return self._rotate()
             self._begin(fd)
         except BaseException:
             self._let_go()
             raise
         return fd
+
+    def _is_of_before(self, fd: int) -> bool:
+        """Whether what an earlier start wrote is to be set aside at once."""
+        there = os.fstat(fd)
+        self._rotator.begun(there.st_mtime)
+        return there.st_size > 0 and self._rotator.is_due(there.st_size)
 
     def _begin(self, fd: int) -> None:
         """Mend the last line, then write the head where there has to be one."""

@@ -204,6 +204,41 @@ def test_a_line_longer_than_the_limit_is_a_file_of_its_own(target: Path) -> None
     assert sorted(path.name for path in target.parent.iterdir()) == ["r.000001.jsonl", "r.jsonl"]
 
 
+def test_what_was_written_on_an_earlier_day_is_set_aside_at_the_start(target: Path) -> None:
+    target.write_bytes(b"HEAD\nyesterday\n")
+    yesterday = target.stat().st_mtime - 86400
+    os.utime(target, (yesterday, yesterday))
+    lines = LineFile(str(target), Existing.APPEND, head, rotation=Rotation(None))
+    lines.write(b"today\n")
+    lines.close()
+    lines = LineFile(str(target), Existing.APPEND, head, rotation=Rotation(None))
+    lines.write(b"today too\n")
+    files = {path.name: path.read_bytes() for path in target.parent.iterdir()}
+    assert files == {
+        "r.000001.jsonl": b"HEAD\nyesterday\n",
+        "r.jsonl": b"HEAD\ntoday\nAGAIN\ntoday too\n",
+    }
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC, errno.EIO])
+def test_a_new_file_that_cannot_be_made_after_rotation_is_tried_again(
+    target: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    lines = LineFile(str(target), Existing.REFUSE, head)
+    target.rename(target.with_name("old"))
+
+    def refuse(path: Path, flags: int, mode: int) -> int:
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", refuse)
+        for _ in range(2):
+            with pytest.raises(OutputError, match=os.strerror(code)):
+                lines.write(b"one\n")
+    lines.write(b"two\n")
+    assert target.read_bytes() == b"HEAD\ntwo\n"
+
+
 def test_a_named_pipe_gets_the_head_with_the_first_line(target: Path) -> None:
     os.mkfifo(target)
     reader = os.open(target, os.O_RDONLY | os.O_NONBLOCK)
