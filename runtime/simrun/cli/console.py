@@ -8,6 +8,7 @@ import select
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, TextIO
@@ -35,8 +36,10 @@ class _Stderr:
 
     def say(self, line: str) -> None:
         """Print a line, unless nobody takes it."""
+        # Where it cannot be written, there is nobody to tell that to.
         if self._takes_a_line(sys.stderr):
-            print(line, file=sys.stderr)
+            with suppress(OSError):
+                print(line, file=sys.stderr)
 
     def _takes_a_line(self, stream: TextIO) -> bool:
         """Whether a write would not block; that is waited for a second, the first time."""
