@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -62,6 +64,27 @@ def output_errors(what: str) -> Iterator[None]:
         raise OutputError(f"{what} was closed by its reader") from error
     except OSError as error:
         raise OutputError(f"cannot write {what}: {error.strerror or error}") from error
+
+
+def read_regular(path: Path, most: int) -> bytes:
+    """All of a file, which is no pipe, device or endless thing.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has more than `most` bytes.
+    """
+    # A pipe without a writer would block, a device might give bytes for ever.
+    with open(path, "rb", opener=open_at_once) as file:
+        about = os.fstat(file.fileno())
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        if about.st_size > most:
+            raise OSError(errno.EFBIG, f"it has more than {most} bytes", str(path))
+        return file.read(most)
+
+
+def open_at_once(name: str, flags: int) -> int:
+    """An opener for `open` that does not wait for the writer of a pipe."""
+    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def refuse_existing(path: Path, *, overwrite: bool, ways: str = "or add --overwrite") -> None:

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError, brief, did_you_mean
+from simrun.files import read_regular
 
 METADATA_KEY: Final = "similarnet"
 LOCALIZER_FILE: Final = "localizer.onnx"
@@ -26,6 +27,9 @@ CLASSIFIER_FILE: Final = "classifier.onnx"
 READER_FILE: Final = "reader.onnx"
 METADATA_FILE: Final = "model.json"
 
+_MOST_JSON: Final = 16 << 20
+_MOST_GRAPH: Final = 1 << 30
+"""Bytes of the files; the largest networks for small computers have a tenth."""
 _MOST_NESTED: Final = 20
 """Levels of lists and objects that metadata may have; what `simtool export` writes has six."""
 
@@ -138,8 +142,10 @@ def find_bundle(name_or_dir: str | os.PathLike[str]) -> Path:
 
 def _read_metadata(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_regular(path, _MOST_JSON).decode()
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
         raise ModelError(f"cannot read {path}: {error}") from error
     data = _parse(text, str(path))
     if not isinstance(data, dict):
@@ -177,7 +183,7 @@ def _read_verified(folder: Path, name: str, digest: object) -> bytes:
         raise ModelError(f"bundle lists an unknown file {brief(name)}; a newer similarnet made it")
     path = folder / name
     try:
-        content = path.read_bytes()
+        content = read_regular(path, _MOST_GRAPH)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror}; export the model again") from error
     actual = sha256_hex(content)

@@ -17,6 +17,8 @@ _FIRST_SCHEMA: Final = "similarnet-bundle/1"
 """Still read. It had no task; a rule of the regions, `lines`, stood in its place."""
 
 _POLARITIES: Final = ("bright", "dark", "both")
+_MOST_SCALES: Final = 16
+"""An octave apart, a side of 16384 pixels has ten."""
 
 
 class Task(StrEnum):
@@ -109,8 +111,8 @@ class BundleMeta:
         self._require("classes", len(set(self.classes)) == len(self.classes), "distinct labels")
         self._require(
             "scales",
-            len(self.scales) >= 1 and all(0 < s <= 1 for s in self.scales),
-            "factors above 0 and at most 1",
+            1 <= len(self.scales) <= _MOST_SCALES and all(0 < s <= 1 for s in self.scales),
+            f"1 to {_MOST_SCALES} factors above 0 and at most 1",
         )
 
     def _require(self, name: str, ok: bool, wanted: str) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
+from simrun.files import open_at_once
 from simrun.images.chunks import look_at
 from simrun.images.declared_size import declared_size, is_jpeg, is_known, white_of_netpbm
 from simrun.images.depth import Image, to_uint8
@@ -169,7 +170,7 @@ def _content(path: Path) -> bytes:
         SourceError: it is no regular file, empty, too large, or nothing that is read.
     """
     # A pipe without a writer would block, a device might give bytes for ever.
-    with open(path, "rb", opener=_open_at_once) as file:
+    with open(path, "rb", opener=open_at_once) as file:
         about = os.fstat(file.fileno())
         if not stat.S_ISREG(about.st_mode):
             raise SourceError(f"{path} is no file: it is a pipe, a socket or a device")
@@ -178,10 +179,6 @@ def _content(path: Path) -> bytes:
                 f"{path} has {about.st_size / 1e9:.1f} GB; at most {MAX_BYTES / 1e9:.1f} are read"
             )
         return _checked_content(path, file, about.st_size)
-
-
-def _open_at_once(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_NONBLOCK)
 
 
 def _checked_content(path: Path, file: BinaryIO, size: int) -> bytes:

@@ -13,6 +13,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from simrun.errors import ModelError, UsageError, first_line
+from simrun.inference.graph_limits import check_graph
 from simrun.inference.providers import (
     RECORD_ENTRY,
     Provider,
@@ -61,10 +62,11 @@ class Engine:
         Raises:
             UsageError: the provider asked for is not in this build of ONNX Runtime, or cannot run
                 the graph.
-            ModelError: ONNX Runtime cannot load the graph, or its inputs and outputs are not one
-                each.
+            ModelError: the graph holds what `check_graph` refuses, ONNX Runtime cannot load it, or
+                its inputs and outputs are not one each.
         """
         provider = find_provider(config.provider)
+        check_graph(graph, what)
         try:
             # ONNX Runtime has an exception type per status code and no public base.
             self._session = ort.InferenceSession(

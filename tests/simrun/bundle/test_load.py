@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -83,6 +84,19 @@ def test_bad_metadata_of_the_first_schema_is_named(fields: dict[str, object], me
     data = json.loads((STROKES.with_name("strokes_schema_1") / "model.json").read_text())
     with pytest.raises(ModelError, match=message):
         BundleMeta.from_json(data | fields)
+
+
+@pytest.mark.parametrize("name", ["model.json", "localizer.onnx"])
+def test_a_pipe_or_a_file_without_end_is_no_part_of_a_bundle(strokes: Path, name: str) -> None:
+    (strokes / name).unlink()
+    os.mkfifo(strokes / name)
+    with pytest.raises(ModelError, match=r"no regular file|not a model bundle"):
+        load_bundle(strokes)
+    (strokes / name).unlink()
+    with (strokes / name).open("wb") as file:
+        file.truncate(8 << 30)
+    with pytest.raises(ModelError, match="it has more than"):
+        load_bundle(strokes)
 
 
 def test_one_flipped_byte_is_noticed(strokes: Path) -> None:
@@ -212,6 +226,7 @@ def test_a_classifier_with_other_classes_is_refused(strokes: Path) -> None:
         ({"polarity": "grey"}, "'polarity' is 'grey'"),
         ({"scales": []}, "'scales' is"),
         ({"scales": [2.0]}, "'scales' is"),
+        ({"scales": [0.5] * 20_000}, "it must be 1 to 16 factors"),
         ({"classes": ["a", "a"]}, "distinct labels"),
         ({"map_threshold": 0}, "'map_threshold' is 0.0; it must be above 0"),
         ({"region_threshold": 1.5}, "'region_threshold' is 1.5"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 
-from simrun.run.signals import Stopped, StopSignals
+from simrun.run.signals import LastResort, Stopped, StopSignals
 
 
 def worked_until(*signals: signal.Signals) -> tuple[list[int], int]:
@@ -81,3 +83,87 @@ def test_the_end_that_was_asked_for_can_be_seen() -> None:
         assert not signals.stopping()
         signal.raise_signal(signal.SIGTERM)
         assert signals.stopping()
+
+
+TERM, INT, HUP = (bytes([number]) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+
+
+@pytest.mark.parametrize(
+    ("script", "ended_s"),
+    [
+        # Seconds and bytes; after these nothing comes, for ever.
+        ([(5, TERM)], 23),
+        ([(5, TERM), (8, TERM)], 10),
+        ([(5, TERM + INT)], 7),
+        ([(5, TERM), (22, TERM)], 23),
+        ([(5, TERM), (8, INT), (9, INT)], 10),
+        ([(5, TERM), (8, HUP)], 23),
+        # The process is over in time, or was never asked to end.
+        ([(5, TERM), (20, b"")], None),
+        ([(5, HUP), (500, b"")], None),
+        ([(5, TERM), (8, TERM), (9, b"")], None),
+    ],
+)
+def test_a_process_that_does_not_end_is_ended(
+    script: list[tuple[float, bytes]], ended_s: float | None
+) -> None:
+    now_s = 0.0
+    ends: list[tuple[int, float]] = []
+
+    def receive(timeout_s: float | None) -> bytes | None:
+        nonlocal now_s
+        until_s = float("inf") if timeout_s is None else now_s + timeout_s
+        if script and script[0][0] <= until_s:
+            now_s, got = script.pop(0)
+            return got
+        now_s = until_s
+        return None
+
+    LastResort(
+        [signal.SIGTERM, signal.SIGINT],
+        grace_s=18,
+        again_s=2,
+        end=lambda number: ends.append((number, now_s)),
+        clock=lambda: now_s,
+    ).watch(receive)
+    assert [when for _, when in ends] == ([] if ended_s is None else [ended_s])
+
+
+STUCK = """
+import ctypes, signal, sys
+from simrun.run import signals
+class Session:  # stands for a call into ONNX Runtime that never returns
+    def run(self):
+        libc, mutex = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+        libc.pthread_mutex_lock(mutex)
+        print("stuck", flush=True)
+        libc.pthread_mutex_lock(mutex)
+signals.GRACE_S, signals.AGAIN_S = map(float, sys.argv[1:])
+with signals.StopSignals() as stop:
+    for item in stop.guard([1]):
+        Session().run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("signals", "limits"),
+    # Two of a kind might arrive as one.
+    [([signal.SIGTERM], "0.1 600"), ([signal.SIGINT, signal.SIGTERM], "600 0.1")],
+)
+def test_a_call_that_never_returns_does_not_keep_the_process(
+    signals: list[signal.Signals], limits: str
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", STUCK, *limits.split()],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stuck\n"
+        for one in signals:
+            process.send_signal(one)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, 143)
+    assert err == "simrun: ended in the middle of a frame, which does not end by itself\n"
