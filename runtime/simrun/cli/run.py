@@ -131,13 +131,20 @@ def _work(
 ) -> RunStats:
     """Open the sinks and process frame by frame."""
     from simrun.run.loop import run
+    from simrun.sinks.base import TlsFiles
     from simrun.sinks.registry import SinkContext, StreamInfo, open_sinks
     from simrun.stats import RunStats
 
     stats = RunStats()
     info = StreamInfo(localizer.meta.name, localizer.bundle.sha256, source.name, source.rate)
     context = SinkContext(
-        info, outputs.existing, stats, source.close, outputs.rotation, settings.token
+        info,
+        outputs.existing,
+        stats,
+        source.close,
+        outputs.rotation,
+        settings.token,
+        TlsFiles(settings.mqtt_ca, settings.mqtt_cert, settings.mqtt_key),
     )
     sinks = open_sinks(outputs.wanted, context)
     if source.live:

@@ -143,6 +143,26 @@ class Settings:
             metavar="URL", help="Publish results: mqtt[s]://[user[:password]@]host[:port]/topic."
         ),
     ] = None
+    mqtt_ca: Annotated[
+        str | None,
+        typer.Option(
+            "--mqtt-ca",
+            metavar="FILE",
+            help="Certificate of your own authority, PEM, for a broker at mqtts://.",
+        ),
+    ] = None
+    mqtt_cert: Annotated[
+        str | None,
+        typer.Option("--mqtt-cert", metavar="FILE", help="Certificate to show to the broker, PEM."),
+    ] = None
+    mqtt_key: Annotated[
+        str | None,
+        typer.Option(
+            "--mqtt-key",
+            metavar="FILE",
+            help="Key of that certificate, PEM; left out where it is in the same file.",
+        ),
+    ] = None
     sink: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=TARGET", help="One more output of any kind; may be repeated."),

@@ -29,12 +29,16 @@ from simrun.service.unit import UnitPlan, unit_text
 from simrun.sinks.registry import KINDS
 from simrun.sinks.rotation import parse_rotation
 from simrun.sinks.save import is_lost_when_killed
+from simrun.sources.registry import DEFAULTS
 
 UNIT_FOLDER: Final = Path("/etc/systemd/system")
 
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,30}")
 _HOMES: Final = tuple(map(Path, ("/home", "/root", "/run/user")))
 _HIDDEN: Final = tuple(map(Path, ("/tmp", "/var/tmp")))
+_KEYS: Final = ("mqtt_ca", "mqtt_cert", "mqtt_key")
+"""Settings that name files which may be root's alone."""
+_SLOW_FPS: Final = 5.0
 _LIBCAMERA: Final = ("picam", "rpicam")
 
 
@@ -91,15 +95,26 @@ def plan_unit(
         name=name,
         program=installation.program,
         arguments=_arguments(configuration, inputs),
-        config=_config_path(configuration.file),
+        config=_credential_path("config", configuration.file),
+        keys=_keys(settings),
         user=user,
         reads_home=any(_lies_in(path, _HOMES) for path in needed),
         network=any("://" in text for text in _texts(settings)),
         libcamera=(settings.camera or "").startswith(_LIBCAMERA),
         compiles=find_provider(settings.provider).compiles,
-        # What the run itself may take: awaiting its camera, and the pace that it was told.
-        watchdog_s=watchdog_s + settings.wait + 1 / (settings.max_fps or math.inf),
+        watchdog_s=watchdog_s + _own_pace_s(settings),
     )
+
+
+def _own_pace_s(settings: Settings) -> float:
+    """What the run itself may take between two frames, in seconds, beyond what is usual.
+
+    That is awaiting its camera, noticing that it gives nothing, and the pace that it was told. The
+    rate of a camera that was asked for none is taken for one that is slow at night.
+    """
+    stall_s = max(settings.stall - DEFAULTS.stall_s, 0.0)
+    stride_s = (settings.stride - 1) / (settings.fps or _SLOW_FPS)
+    return settings.wait + stall_s + stride_s + 1 / (settings.max_fps or math.inf)
 
 
 def install_unit(plan: UnitPlan, *, folder: Path, replace: bool) -> Path:
@@ -236,6 +251,8 @@ def _arguments(configuration: Configuration, inputs: dict[str, str]) -> tuple[st
     """The flags of the run, in full; of what the file says only relative paths of inputs."""
     arguments: list[str] = []
     for name, value in asdict(configuration.settings).items():
+        if name in _KEYS:
+            continue
         flag = configuration.origins[name] == "flag"
         if flag and holds_secret(name, value):
             raise UsageError(
@@ -258,13 +275,23 @@ def _flag(name: str, value: object) -> list[str]:
     return [f"--{option}={value}"]
 
 
-def _config_path(file: Path | None) -> str | None:
+def _keys(settings: Settings) -> tuple[tuple[str, str], ...]:
+    """Options that name a certificate or key, and where it is."""
+    named = [(option_name(name), getattr(settings, name)) for name in _KEYS]
+    paths = [(option, _credential_path(option, file and Path(file))) for option, file in named]
+    return tuple((option, path) for option, path in paths if path is not None)
+
+
+def _credential_path(option: str, file: Path | None) -> str | None:
+    """The absolute path of a file that systemd hands to the service."""
     if file is None:
         return None
     path = str(file.absolute())
     # LoadCredential= knows no quotes.
     if not path.isprintable() or path != path.strip() or "\\" in path:
-        raise UsageError(f"--config is {path!r}; systemd cannot take such a name: rename the file")
+        raise UsageError(
+            f"--{option} is {path!r}; systemd cannot take such a name: rename the file"
+        )
     return path
 
 

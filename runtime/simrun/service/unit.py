@@ -29,6 +29,8 @@ class UnitPlan:
     """Options of the run."""
     config: str | None = None
     """Absolute path of a configuration file that the service is given to read."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """Option and absolute path of further files that it is given to read: `mqtt-key`, a path."""
     user: str | None = None
     """Existing user to run as; None makes one up for as long as the service runs."""
     reads_home: bool = False
@@ -109,16 +111,18 @@ def _unit_section(plan: UnitPlan) -> list[str]:
 
 
 def _run_lines(plan: UnitPlan) -> list[str]:
-    config = ["--config", "${CREDENTIALS_DIRECTORY}/config.toml"] if plan.config else []
+    files = [("config", "config.toml", plan.config)] if plan.config else []
+    files += [(option, option, path) for option, path in plan.keys]
+    given = [f"--{option}=${{CREDENTIALS_DIRECTORY}}/{name}" for option, name, _ in files]
     first, *rest = plan.program
-    command = [quote(first, program=True), *map(quote, rest), *config, *map(quote, plan.arguments)]
+    command = [quote(first, program=True), *map(quote, rest), *given, *map(quote, plan.arguments)]
     lines = ["Type=notify", "NotifyAccess=main", f"ExecStart={' '.join(command)}"]
     # A signal, and no program: files are opened anew, after logrotate has renamed them say.
     lines += ["ExecReload=kill -HUP $MAINPID"]
-    if plan.config:
+    if files:
         lines += [
-            "# Read by systemd, as root, at each start: the file can be kept from everybody else.",
-            f"LoadCredential=config.toml:{plan.config.replace('%', '%%')}",
+            "# Read by systemd, as root, at each start: files can be kept from everybody else.",
+            *(f"LoadCredential={name}:{path.replace('%', '%%')}" for _, name, path in files),
         ]
     return [
         *lines,

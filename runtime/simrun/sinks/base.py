@@ -39,6 +39,18 @@ class StreamInfo:
 
 
 @dataclass(frozen=True)
+class TlsFiles:
+    """PEM files of a TLS connection; None where the system's authorities, and no name, will do."""
+
+    ca: str | None = None
+    """Certificate of the authority that the broker's is from."""
+    cert: str | None = None
+    """Our own certificate, for a broker that asks for one."""
+    key: str | None = None
+    """Its key; None where that is in the same file."""
+
+
+@dataclass(frozen=True)
 class SinkContext:
     """What a sink may need to open."""
 
@@ -53,6 +65,8 @@ class SinkContext:
     """When files and folders are set aside for new ones; None: never."""
     token: str | None = None
     """What clients of a page must know; None leaves it to the page."""
+    mqtt_tls: TlsFiles = TlsFiles()
+    """How a broker is trusted, and trusts us."""
 
 
 class Sink(Protocol):

@@ -26,10 +26,10 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
-from simrun.errors import UsageError
+from simrun.errors import OutputError, UsageError, first_line
 from simrun.redact import ESCAPES, Reading, hide_address, read_address
 from simrun.result import Result
-from simrun.sinks.base import SinkContext
+from simrun.sinks.base import SinkContext, TlsFiles
 from simrun.sources.base import BadFrame, Frame
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ STATS_S: Final = 10.0
 _KEEPALIVE_S: Final = 15
 """A broker that says nothing for one and a half times as long counts as gone."""
 _RECONNECT_S: Final = (1, 30)
+_MOST_BYTES: Final = 1 << 16
+"""Of a packet of the broker. It has only to acknowledge: nothing is subscribed to."""
 _CLOSE_S: Final = 2.0
 """Seconds that each step of closing may take."""
 
@@ -76,7 +78,7 @@ class MqttSink:
             clock: seconds, monotonic.
 
         Raises:
-            UsageError: the address is none, or paho-mqtt is not installed.
+            UsageError: the address or a file for TLS is of no use, or paho-mqtt is not installed.
         """
         self._broker = parse_broker(target)
         self._context = context
@@ -89,6 +91,7 @@ class MqttSink:
         self._early: deque[str] = deque(maxlen=PENDING)
         self._sent: deque[MQTTMessageInfo] = deque()
         self._dropped = 0
+        self._delivered = False
         self._tried = threading.Event()
         # Set before its thread runs: that may lose a connection at once, and asks for it.
         self._client: Client | None = self._make_client()
@@ -110,7 +113,11 @@ class MqttSink:
         self._offer(_dumps(frame.to_json()))
 
     def close(self) -> None:
-        """Say `offline` and leave, within a few seconds whatever the broker does."""
+        """Say `offline` and leave, within a few seconds whatever the broker does.
+
+        Raises:
+            OutputError: there were results, and not one of them was sent.
+        """
         if self._client is None:
             return
         client, self._client = self._client, None
@@ -129,12 +136,17 @@ class MqttSink:
         stop.start()
         stop.join(_CLOSE_S)
         self._dropped += len(self._early)
+        self._delivered = self._delivered or any(map(_is_sent, self._sent))
+        if self._dropped and not self._delivered:
+            raise OutputError(
+                f"MQTT: none of {self._dropped} results was sent to {self._broker.name}"
+            )
         if self._dropped:
             _log.warning("MQTT: %d results were not sent to %s", self._dropped, self._broker.name)
 
     def _make_client(self) -> Client:
         client_module = _paho()
-        client: Client = client_module.Client(
+        client: Client = _bounded(client_module.Client)(
             client_module.CallbackAPIVersion.VERSION2,
             client_id=f"simrun-{secrets.token_hex(4)}",
             clean_session=True,
@@ -143,7 +155,11 @@ class MqttSink:
         if broker.user is not None:
             client.username_pw_set(broker.user, broker.password)
         if broker.tls:
-            client.tls_set()
+            _set_tls(client, self._context.mqtt_tls)
+        elif self._context.mqtt_tls != TlsFiles():
+            raise UsageError(
+                f"--mqtt-ca, --mqtt-cert and --mqtt-key are for mqtts://; {broker.name} is in clear"
+            )
         client.will_set(self._topic("status"), "offline", 1, True)
         client.reconnect_delay_set(*_RECONNECT_S)
         client.on_connect = self._on_connect
@@ -165,7 +181,7 @@ class MqttSink:
 
     def _send(self, client: Client, message: str) -> None:
         while self._sent and _is_over(self._sent[0]):
-            self._sent.popleft()
+            self._delivered = _is_sent(self._sent.popleft()) or self._delivered
         if len(self._sent) >= PENDING:
             self._dropped += 1
             self._change(_State.FULL, logging.WARNING, "is too slow; results are dropped")
@@ -208,6 +224,7 @@ class MqttSink:
             self._down(str(reason))
             return
         with self._lock:
+            self._delivered = self._delivered or any(map(_is_sent, self._sent))
             self._sent.clear()
             missed = f"; {self._dropped} results were not sent so far" if self._dropped else ""
             self._change(_State.UP, logging.INFO, f"is connected{missed}")
@@ -234,6 +251,7 @@ class MqttSink:
     def _down(self, reason: str) -> None:
         with self._lock:
             self._dropped += len(self._early) + sum(not _is_over(info) for info in self._sent)
+            self._delivered = self._delivered or any(map(_is_sent, self._sent))
             self._early.clear()
             self._sent.clear()
             text = f"has no connection ({reason}); results are dropped until it has"
@@ -259,6 +277,50 @@ def _paho() -> Any:  # noqa: ANN401 - a module
             "pip install 'similarnet[mqtt]'"
         ) from error
     return client
+
+
+def _bounded(client: type[Client]) -> type[Client]:
+    """The client, but one that takes no packet of any size: MQTT allows 256 MB."""
+
+    class BoundedClient(client):  # type: ignore[misc, valid-type]
+        def _sock_recv(self, bufsize: int) -> bytes:
+            # Asked for all that is left of a packet; paho takes an OSError for a lost connection.
+            if bufsize > _MOST_BYTES:
+                raise ConnectionAbortedError(f"a packet of {bufsize} bytes from the broker")
+            data: bytes = super()._sock_recv(bufsize)
+            return data
+
+    return BoundedClient
+
+
+def _set_tls(client: Client, files: TlsFiles) -> None:
+    """Raise UsageError where a file is of no use; paho would ask for a password on the terminal."""
+    if files.key and not files.cert:
+        raise UsageError("--mqtt-key is of no use without --mqtt-cert: the key's certificate")
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    option, file = "--mqtt-ca", files.ca
+    try:
+        if files.ca is None:
+            context.load_default_certs()
+        else:
+            context.load_verify_locations(files.ca)
+        if files.cert is not None:
+            option, file = "--mqtt-cert", files.cert
+            context.load_cert_chain(files.cert, files.key, password="")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or first_line(error)
+        with_key = f" with --mqtt-key {files.key}" if files.key and file == files.cert else ""
+        raise UsageError(
+            f"{option} {file}{with_key} cannot be used: {why}; it must be PEM, without a password"
+        ) from error
+    client.tls_set_context(context)
+
+
+def _is_sent(info: MQTTMessageInfo) -> bool:
+    """Whether a message has left for the network."""
+    return info.rc == 0 and info.is_published()
 
 
 def _is_over(info: MQTTMessageInfo) -> bool:

@@ -141,6 +141,32 @@ def test_the_watchdog_leaves_time_to_await_the_camera_and_to_keep_the_pace() -> 
     assert _setting(text, "WatchdogSec") == ["100"]
 
 
+@pytest.mark.parametrize(
+    ("options", "limit_s"),
+    [
+        # A frame in 300 of a camera that is taken for one of 5 frames/s.
+        (["--stride", "301"], "90"),
+        (["--stride", "301", "--fps", "10"], "60"),
+        (["--stall", "65"], "90"),
+        (["--stall", "1"], "30"),
+    ],
+)
+def test_the_watchdog_follows_what_the_run_was_told(options: list[str], limit_s: str) -> None:
+    text = unit_text(_plan("--camera", "0", *options))
+    assert _setting(text, "WatchdogSec") == [limit_s]
+
+
+def test_keys_are_handed_over_by_systemd(tmp_path: Path) -> None:
+    key, ca = tmp_path / "my.key", tmp_path / "ca.crt"
+    text = unit_text(
+        _plan("--demo", "--mqtt", "mqtts://h/t", "--mqtt-ca", str(ca), "--mqtt-key", str(key))
+    )
+    assert _setting(text, "LoadCredential") == [f"mqtt-ca:{ca}", f"mqtt-key:{key}"]
+    (command,) = _setting(text, "ExecStart")
+    assert "--mqtt-key=${CREDENTIALS_DIRECTORY}/mqtt-key" in command
+    assert str(key) not in command
+
+
 def test_a_stream_waits_for_the_network() -> None:
     assert "After=" in unit_text(_plan("--source", "rtsp://cam/1"))
     assert "network-online.target" in unit_text(_plan("--source", "rtsp://cam/1"))
@@ -153,7 +179,7 @@ def test_a_configuration_file_is_handed_over_by_systemd(tmp_path: Path) -> None:
     text = unit_text(_plan("--config", str(file), "--threads", "2"))
     assert _setting(text, "LoadCredential") == [f"config.toml:{file}"]
     assert _setting(text, "ExecStart") == [
-        "/opt/simrun/bin/simrun --config ${CREDENTIALS_DIRECTORY}/config.toml --threads=2"
+        "/opt/simrun/bin/simrun --config=${CREDENTIALS_DIRECTORY}/config.toml --threads=2"
     ]
     assert "hunter2" not in text
     assert "network-online.target" in text

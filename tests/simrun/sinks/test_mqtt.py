@@ -7,6 +7,7 @@ import logging
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -19,9 +20,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simrun.errors import UsageError
+from simrun.errors import OutputError, UsageError
 from simrun.files import Existing
 from simrun.result import Latency, Region, Result
+from simrun.sinks.base import TlsFiles
 from simrun.sinks.mqtt import PENDING, STATS_S, MqttSink
 from simrun.sinks.registry import SinkContext, StreamInfo
 from simrun.sources import BadFrame, Frame
@@ -170,8 +172,8 @@ def test_without_a_broker_the_run_goes_on_and_ends(broker: Mosquitto, log: Log) 
     log.wait("has no connection ([Errno 111] Connection refused)")
     for _ in range(1000):
         sink.write(FRAME, RESULT)
-    sink.close()
-    log.wait("1000 results were not sent")
+    with pytest.raises(OutputError, match="none of 1000 results was sent"):
+        sink.close()
     assert log.lines.empty()
 
 
@@ -317,3 +319,120 @@ def test_without_paho_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "paho.mqtt", None)
     with pytest.raises(UsageError, match=r"pip install 'similarnet\[mqtt\]'"):
         MqttSink("mqtt://localhost/x", CONTEXT)
+
+
+class Authority:
+    """Makes certificates, as somebody does for a broker at home."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.ca = folder / "ca.crt"
+        self._openssl(
+            *("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=home"),
+            *("-keyout", str(folder / "ca.key"), "-out", str(self.ca)),
+        )
+
+    def issue(self, name: str) -> tuple[Path, Path]:
+        """A certificate for localhost and its key."""
+        cert, key, request = (self.folder / f"{name}.{end}" for end in ("crt", "key", "csr"))
+        names = self.folder / "names"
+        names.write_text("subjectAltName=DNS:localhost")
+        self._openssl(
+            *("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}"),
+            *("-keyout", str(key), "-out", str(request)),
+        )
+        self._openssl(
+            *("x509", "-req", "-days", "1", "-in", str(request), "-extfile", str(names)),
+            *("-CA", str(self.ca), "-CAkey", str(self.folder / "ca.key"), "-CAcreateserial"),
+            *("-out", str(cert)),
+        )
+        return cert, key
+
+    def _openssl(self, *arguments: str) -> None:
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            pytest.skip("openssl is not installed")
+        subprocess.run([openssl, *arguments], check=True, stderr=subprocess.DEVNULL)
+
+
+def test_a_broker_with_an_authority_of_its_own_asks_for_our_certificate(
+    tmp_path: Path, log: Log
+) -> None:
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("broker")
+    mine, my_key = authority.issue("camera")
+    broker = Mosquitto(
+        tmp_path,
+        "allow_anonymous true",
+        *(f"cafile {authority.ca}", f"certfile {cert}", f"keyfile {key}"),
+        "require_certificate true",
+    )
+    broker.start()
+    url = broker.url.replace("mqtt://127.0.0.1", "mqtts://localhost")
+    tls = TlsFiles(str(authority.ca), str(mine), str(my_key))
+    try:
+        sink = MqttSink(url, replace(CONTEXT, mqtt_tls=tls))
+        log.wait("is connected")
+        sink.write(FRAME, RESULT)
+        sink.close()
+        sink = MqttSink(url, replace(CONTEXT, mqtt_tls=TlsFiles(ca=str(authority.ca))))
+        sink.write(FRAME, RESULT)
+        log.wait("has no connection")
+        with pytest.raises(OutputError, match="none of 1 results was sent"):
+            sink.close()
+    finally:
+        broker.kill()
+
+
+@pytest.mark.parametrize(
+    ("scheme", "files", "message"),
+    [
+        ("mqtts", {"ca": "none.pem"}, r"--mqtt-ca none\.pem cannot be used: No such file"),
+        ("mqtts", {"ca": "bad.pem"}, r"--mqtt-ca bad\.pem cannot be used: .*; it must be PEM"),
+        ("mqtts", {"cert": "bad.pem"}, r"--mqtt-cert bad\.pem cannot be used"),
+        ("mqtts", {"cert": "bad.pem", "key": "k.pem"}, r"bad\.pem with --mqtt-key k\.pem cannot"),
+        ("mqtts", {"key": "k.pem"}, "--mqtt-key is of no use without --mqtt-cert"),
+        ("mqtt", {"ca": "bad.pem"}, "are for mqtts://; mqtt://localhost:1883/x is in clear"),
+    ],
+)
+def test_files_for_tls_that_are_of_no_use_are_told(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+    files: dict[str, str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("bad.pem").write_text("no certificate")
+    with pytest.raises(UsageError, match=message) as caught:
+        MqttSink(f"{scheme}://localhost/x", replace(CONTEXT, mqtt_tls=TlsFiles(**files)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_broker_cannot_fill_the_memory(log: Log) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        sink = MqttSink(f"mqtt://127.0.0.1:{server.getsockname()[1]}/x", CONTEXT)
+        peer, _ = server.accept()
+        with peer:
+            peer.recv(1024)
+            peer.sendall(b"\x20\x02\x00\x00")  # connected
+            log.wait("is connected")
+            peer.sendall(b"\x30\xff\xff\xff\x7f" + bytes(1000))  # a message of 256 MB begins
+            log.wait("has no connection")
+    sink.close()
+
+
+def test_a_command_whose_results_never_arrive_fails() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "simrun", "--demo", "--model", str(STROKES)),
+            *("--max-frames", "3", "--mqtt", f"mqtt://127.0.0.1:{port}/x"),
+        ],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 5
+    assert f"none of 3 results was sent to mqtt://127.0.0.1:{port}/x" in done.stderr
