@@ -165,10 +165,10 @@ class WriteLock:
             os.close(descriptor)
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Write a file beside its place and rename it: a reader sees the old one or the whole new one.
 
-    Everybody may read it; it is on the disk before the name is.
+    Everybody may read it unless `mode` says otherwise; it is on the disk before the name is.
 
     Raises:
         OSError: it cannot be written; `path` is as it was.
@@ -182,7 +182,7 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # mkstemp makes it private
+        temporary.chmod(mode)  # mkstemp makes it private
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -32,12 +33,17 @@ class Limits:
     """What clients may take."""
 
     connections: int = 64
+    strangers: int = 32
+    """Of these, clients that have not shown yet that they may be here: with half a request, or a
+    wrong token. One more takes the place of the one who has been here longest."""
     streams: int = 8
     """Clients that watch the picture at one time; as many again may follow the events."""
     head_s: float = 5.0
     """To send a request."""
     send_s: float = 10.0
     """To take one answer, or one picture of a stream."""
+    wrong_s: float = 2.0
+    """Longest wait of the answer to a wrong token; the first one of an address waits an eighth."""
     linger_s: float = 1.0
     """To close after an answer."""
     stale_s: float = 10.0
@@ -57,9 +63,13 @@ class Connection:
         """Take the connection over."""
         self._reader, self._writer, self._limits = reader, writer, limits
         self._head_only = False
+        self.admit: Callable[[], None]
+        """Called once the client may be here. Raises HttpError where there are too many such."""
         # Writing then waits until the system has taken all of it: nothing piles up in here.
         writer.transport.set_write_buffer_limits(high=0)
         peer: socket.socket = writer.get_extra_info("socket")
+        self.address = _address_of(writer)
+        """Where the client is; of IPv6 the network, of which each has a whole one."""
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _KERNEL_BYTES)
 
     async def receive(self) -> Request:
@@ -140,3 +150,17 @@ class Connection:
                 await self._writer.drain()
         except (TimeoutError, OSError) as error:
             raise Gone from error
+
+
+def _address_of(writer: asyncio.StreamWriter) -> str:
+    # None where the client has left already.
+    host = (writer.get_extra_info("peername") or ("gone",))[0]
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # a zone, as in fe80::1%eth0
+        return str(host)
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))

@@ -15,8 +15,9 @@ from typing import Final
 from simrun.errors import OutputError
 from simrun.sinks.base import StreamInfo
 from simrun.sinks.web import events, metrics
-from simrun.sinks.web.access import Access
+from simrun.sinks.web.access import ASK, Access, WrongTokenError
 from simrun.sinks.web.connection import Connection, Limits
+from simrun.sinks.web.guesses import WrongTokens
 from simrun.sinks.web.http import HTML, HttpError, Request, Response
 from simrun.sinks.web.latest import Latest
 from simrun.sinks.web.mjpeg import (
@@ -102,6 +103,8 @@ class Site:
         self._streams, self._listeners = Slots(limits.streams), Slots(limits.streams)
         self.turned_away = 0
         """Connections refused by the server."""
+        loop = asyncio.get_running_loop()
+        self._wrong = WrongTokens(limits.wrong_s, loop.time, loop.call_later)
         self._feeds = {view: PictureFeed(run.shots, self._stream_encoder(view)) for view in _VIEWS}
         self._index = Template(_read("index.html").decode())
         self._routes: Mapping[str, Route] = {
@@ -126,11 +129,20 @@ class Site:
             raise HttpError(404, "there is no such page")
         if request.method not in ("GET", "HEAD"):
             raise HttpError(405, "only GET and HEAD are answered", (("Allow", "GET, HEAD"),))
-        refusal = None if route.public else self._access.check_token(request)
+        refusal = None if route.public else await self._check_token(request, client)
         if refusal is not None:
             await client.send(refusal)
-        else:
-            await route.handler(request, client)
+            return
+        if not route.public:
+            client.admit()
+        await route.handler(request, client)
+
+    async def _check_token(self, request: Request, client: Connection) -> Response | None:
+        try:
+            return self._access.check_token(request)
+        except WrongTokenError:
+            await asyncio.sleep(self._wrong.note(client.address))
+            return ASK
 
     async def _page(self, request: Request, client: Connection) -> None:
         view = _view_of(request)

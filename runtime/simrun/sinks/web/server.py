@@ -42,6 +42,7 @@ class PageServer:
         self._socket, self._loop, self._make_site, self._limits = listening, loop, make_site, limits
         self._stop = asyncio.Event()
         self._clients: set[asyncio.Task[Any]] = set()
+        self._strangers: dict[asyncio.Task[Any], Connection] = {}
         # A daemon: whatever happens to it, the program can end.
         self._thread = threading.Thread(target=self._run, name="page", daemon=True)
         self._thread.start()
@@ -71,13 +72,34 @@ class PageServer:
             await asyncio.gather(*clients, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._clients) >= self._limits.connections:
-            self._site.turned_away += 1
-            writer.transport.abort()
-            return
-        task = self._loop.create_task(self._serve_client(Connection(reader, writer, self._limits)))
+        if len(self._strangers) >= self._limits.strangers:
+            self._turn_away_the_oldest()
+        client = Connection(reader, writer, self._limits)
+        task = self._loop.create_task(self._serve_client(client))
+        client.admit = lambda: self._admit(task)
         self._clients.add(task)
-        task.add_done_callback(self._clients.discard)
+        self._strangers[task] = client
+        task.add_done_callback(lambda task: self._forget(task, client))
+
+    def _turn_away_the_oldest(self) -> None:
+        """One that may be here has said so within milliseconds: it is not among these for long."""
+        task = next(iter(self._strangers))
+        self._strangers.pop(task).abort()
+        task.cancel()
+        self._site.turned_away += 1
+
+    def _admit(self, task: asyncio.Task[Any]) -> None:
+        """Give a client a place among those who may be here. Raises HttpError: there is none."""
+        most = self._limits.connections - self._limits.strangers
+        if len(self._clients) - len(self._strangers) >= most:
+            self._site.turned_away += 1
+            raise HttpError(503, f"{most} clients are here, that is all", (("Retry-After", "5"),))
+        self._strangers.pop(task, None)
+
+    def _forget(self, task: asyncio.Task[Any], client: Connection) -> None:
+        del client.admit  # it refers to the task, whose failure is logged once nobody does
+        self._clients.discard(task)
+        self._strangers.pop(task, None)
 
     async def _serve_client(self, client: Connection) -> None:
         try:

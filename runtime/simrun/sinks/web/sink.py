@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
+from enum import Enum
+from pathlib import Path
 
-from simrun.errors import UsageError
+from simrun.errors import SimError
 from simrun.redact import MEANT_TO_BE_SEEN
 from simrun.result import Result
 from simrun.sinks.base import SinkContext
-from simrun.sinks.web.access import Access, choose_token
+from simrun.sinks.web.access import Access, choose_token, kept_token
 from simrun.sinks.web.address import is_loopback, listen, parse_address, url_of
 from simrun.sinks.web.connection import Limits
 from simrun.sinks.web.latest import Latest
@@ -43,13 +46,13 @@ class PageSink:
 
         Raises:
             UsageError: the target or the token is of no use.
-            OutputError: the port is in use.
+            OutputError: the port is in use, or the token cannot be kept.
         """
         limits = limits or Limits()
         listening = listen(parse_address(target))
         try:
-            access = _access_to(listening, context.token)
-        except UsageError:
+            access, told = _access_to(listening, context.token, _token_file())
+        except SimError:
             listening.close()
             raise
         self.url = url_of(listening)
@@ -60,7 +63,7 @@ class PageSink:
         self._server = PageServer(
             listening, loop, lambda encoder: Site(run, access, limits, encoder), limits
         )
-        _tell(self.url, access.token, made_up=context.token is None)
+        _tell(self.url, access.token, told)
 
     def write(self, frame: Frame, result: Result) -> None:
         """Make this the newest frame."""
@@ -75,16 +78,38 @@ class PageSink:
         self._server.close()
 
 
-def _access_to(listening: socket.socket, token: str | None) -> Access:
+class _Known(Enum):
+    """How people know the token."""
+
+    TOLD = "by the line about the page: it was made up now"
+    GIVEN = "they gave it"
+    KEPT = "it was told at an earlier start, and is in a file"
+
+
+def _token_file() -> Path | None:
+    """Where a service keeps its token from one start to the next; systemd says in which folder."""
+    first = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(first) / "token" if first else None
+
+
+def _access_to(
+    listening: socket.socket, token: str | None, file: Path | None
+) -> tuple[Access, _Known]:
     loopback = is_loopback(listening)
-    port = listening.getsockname()[1]
-    return Access(choose_token(token, loopback=loopback), loopback, f"simrun_{port}")
+    cookie = f"simrun_{listening.getsockname()[1]}"
+    if token is None and file is not None and not loopback:
+        token, is_new = kept_token(file)
+        return Access(token, loopback, cookie), _Known.TOLD if is_new else _Known.KEPT
+    known = _Known.TOLD if token is None else _Known.GIVEN
+    return Access(choose_token(token, loopback=loopback), loopback, cookie), known
 
 
-def _tell(url: str, token: str | None, *, made_up: bool) -> None:
+def _tell(url: str, token: str | None, known: _Known) -> None:
     if token is None:
         _log.info("page at %s", url)
-    elif made_up:
+    elif known is _Known.TOLD:
         _log.info("page at %s?token=%s", url, token, extra={MEANT_TO_BE_SEEN: True})
-    else:
+    elif known is _Known.GIVEN:
         _log.info("page at %s (asks for the token that was given)", url)
+    else:
+        _log.info("page at %s (asks for the token in %s)", url, _token_file())

@@ -217,7 +217,7 @@ TOKEN = "correct-horse-battery"
 
 
 def test_with_a_token_nothing_but_style_and_icon_is_seen_without_it() -> None:
-    with open_page(token=TOKEN) as page:
+    with open_page(token=TOKEN, limits=Limits(wrong_s=0)) as page:
         page.show()
         for path in ("/", "/stream.mjpg", "/snapshot.jpg", "/events", "/healthz", "/metrics"):
             assert page.ask(path).status == 401, path
@@ -232,7 +232,7 @@ def test_with_a_token_nothing_but_style_and_icon_is_seen_without_it() -> None:
 
 
 def test_the_token_in_the_address_becomes_a_cookie() -> None:
-    with open_page(token=TOKEN) as page:
+    with open_page(token=TOKEN, limits=Limits(wrong_s=0)) as page:
         welcome = page.ask(f"/metrics?token={TOKEN}")
         assert (welcome.status, welcome.headers["location"]) == (303, "/metrics")
         cookie, *flags = welcome.headers["set-cookie"].split("; ")
@@ -241,12 +241,12 @@ def test_the_token_in_the_address_becomes_a_cookie() -> None:
 
 
 def test_a_redirect_stays_on_the_page() -> None:
-    with open_page(token=TOKEN) as page:
+    with open_page(token=TOKEN, limits=Limits(wrong_s=0)) as page:
         assert page.ask(f"//evil.com/?token={TOKEN}").status == 404
 
 
 def test_the_token_as_a_bearer() -> None:
-    with open_page(token=TOKEN) as page:
+    with open_page(token=TOKEN, limits=Limits(wrong_s=0)) as page:
         assert page.ask("/metrics", Authorization=f"Bearer {TOKEN}").status == 200
         assert page.ask("/metrics", Authorization=f"Basic {TOKEN}").status == 401
         odd = page.raw(request("/metrics", Authorization="Bearer \xff\xfe"))
@@ -269,6 +269,64 @@ def test_beyond_loopback_a_token_is_made_up_and_told_once(caplog: pytest.LogCapt
         headers = {"Host": "pi.local", "Authorization": f"Bearer {found[1]}"}
         assert page.ask("/", **headers).status == 200
         assert caplog.messages == [told]
+
+
+def test_a_service_keeps_its_token_from_start_to_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", f"{tmp_path}:/nowhere")
+    file = tmp_path / "token"
+    with caplog.at_level(logging.INFO, "simrun"):
+        with open_page("0.0.0.0:0"):
+            token = file.read_text().strip()
+            assert file.stat().st_mode & 0o777 == 0o600
+            assert caplog.messages[-1].endswith(f"?token={token}")
+        with open_page("0.0.0.0:0") as page:
+            assert page.ask("/healthz", Authorization=f"Bearer {token}").status == 200
+            assert caplog.messages[-1].endswith(f"(asks for the token in {file})")
+    assert file.read_text().strip() == token
+    file.write_text("short")
+    with pytest.raises(UsageError, match="holds no token; remove it"), open_page("0.0.0.0:0"):
+        pass
+    # This machine alone needs none, and one that is given wins.
+    with open_page() as page, open_page("0.0.0.0:0", token=TOKEN) as other:
+        assert page.ask("/").status == 200
+        assert other.ask("/metrics", Authorization=f"Bearer {TOKEN}").status == 200
+
+
+# What each sends by default, or with the lines of docs/live.md.
+PROXIES = {
+    "nginx": {"Host": "127.0.0.1:8080", "X_Forwarded_Proto": "https"},
+    "caddy": {
+        "Host": "cam.example.org",
+        "X_Forwarded_For": "203.0.113.5",
+        "X_Forwarded_Host": "cam.example.org",
+        "X_Forwarded_Proto": "https",
+        "Via": "1.1 Caddy",
+    },
+}
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_behind_a_proxy_with_a_token(proxy: str) -> None:
+    headers = PROXIES[proxy]
+    with open_page(token=TOKEN) as page:
+        assert page.ask("/", **headers).status == 401
+        welcome = page.ask(f"/?token={TOKEN}", **headers)
+        assert (welcome.status, welcome.headers["location"]) == (303, "/")
+        assert welcome.headers["set-cookie"].endswith("; Secure")
+        cookie = welcome.headers["set-cookie"].partition(";")[0]
+        assert page.ask("/", Cookie=cookie, **headers).status == 200
+
+
+def test_behind_a_proxy_without_a_token_the_error_says_what_to_do() -> None:
+    with open_page() as page:
+        refused = page.ask("/", **PROXIES["caddy"])
+        assert (refused.status, refused.body.rstrip()) == (
+            403,
+            b"this page answers to localhost and 127.0.0.1 only; behind a proxy, set a token",
+        )
+        assert page.ask("/", **PROXIES["nginx"]).status == 200
 
 
 def test_a_given_token_is_not_told(caplog: pytest.LogCaptureFixture) -> None:

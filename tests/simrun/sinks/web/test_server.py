@@ -9,6 +9,7 @@ import threading
 import time
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 
 import pytest
 
@@ -83,21 +84,40 @@ def test_a_client_that_never_reads_is_dropped_and_delays_nobody() -> None:
             next_picture(good, left)
 
 
-def test_connections_are_bounded() -> None:
-    with open_page(limits=Limits(connections=3, head_s=60)) as page:
-        held = [page.connect() for _ in range(3)]
-        # Half a request keeps its place.
-        for client in held:
-            client.sendall(b"GET / HT")
-        until(lambda: _is_refused(page), "the fourth to be refused")
-        for client in held:
-            client.close()
-        until(lambda: not _is_refused(page), "a place to be free")
+def test_those_who_may_be_here_are_bounded() -> None:
+    with open_page(limits=Limits(connections=7, strangers=4)) as page:
+        with ExitStack() as held:
+            for _ in range(3):
+                next_event(held.enter_context(page.open("/events")), "hello")
+            refused = page.ask("/")
+            assert (refused.status, refused.body) == (503, b"3 clients are here, that is all\n")
+        until(lambda: page.ask("/").status == 200, "a place to be free")
         assert page.gauge("simrun_page_refused_total") >= 1
 
 
-def _is_refused(page: Page) -> bool:
-    return page.raw(request("/style.css")) == b""
+@pytest.mark.parametrize("token", [None, "a-token-of-some-length"])
+def test_strangers_take_no_place_from_those_who_may_be_here(token: str | None) -> None:
+    with open_page(token=token, limits=Limits(connections=8, strangers=4, head_s=60)) as page:
+        header = {} if token is None else {"Authorization": f"Bearer {token}"}
+        with page.open("/events", **header) as guest:
+            next_event(guest, "hello")
+            held = [page.connect() for _ in range(20)]
+            # Half a request keeps its place until another stranger comes.
+            for client in held:
+                with suppress(OSError):
+                    client.sendall(b"GET / HT")
+            assert page.ask("/metrics", **header).status == 200
+            page.show()
+            next_event(guest, "result")
+            assert read_until_closed(held[0]) == b""
+            for client in held:
+                client.close()
+
+
+def read_until_closed(client: socket.socket) -> bytes:
+    with suppress(ConnectionResetError):
+        return client.recv(100)
+    return b""
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: "])
