@@ -31,7 +31,7 @@ _HOST: Final = re.compile(r"(\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]*)(?::(\d{0,5}))?
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 # Without a scheme, or with one that is misspelt, it is an address if somebody logs in there.
 _ADDRESS: Final = re.compile(
-    r"(?<![\w+.-])[A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s'\"<>]+|[^\s'\"<>:/\[\]]+:[^\s'\"<>]*@[^\s'\"<>]+"
+    r"(?<![\w+.-])[A-Za-z][A-Za-z0-9+.-]*:/{1,2}[^\s'\"<>]+|[^\s'\"<>:/\[\]=]+:[^\s'\"<>]*@[^\s'\"<>]+"
 )
 _SENTENCE_ENDS: Final = ".,;:!)]}"
 # In messages of others, and in the properties of a GStreamer pipeline.
@@ -229,8 +229,7 @@ def _hide_found(match: re.Match[str]) -> str:
         return address.shown() + ends
     if "@" not in found:
         return match[0]  # a path, a time of day
-    place = _HOST.match(found.rpartition("@")[2])
-    return f"{HIDDEN}@{place[0] if place else HIDDEN}{ends}"
+    return HIDDEN + ends
 
 
 def _shown_part(part: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from simrun.cli.console import run_app, setup_logging, silence_opencv
 from simrun.config.layers import parse_settings, to_toml
 from simrun.errors import SimError, UsageError
-from simrun.redact import Reading, hide_secrets, hide_source, holds_secret, read_address
+from simrun.redact import HIDDEN, Reading, hide_secrets, hide_source, holds_secret, read_address
 from simrun.service.install import Installation, plan_unit
 from simrun.sinks.base import StreamInfo
 from simrun.sinks.mqtt import parse_broker
@@ -208,6 +208,15 @@ def test_no_secret_stands_in_the_printed_configuration(form: str) -> None:
     assert SECRET not in text
     sink = to_toml(parse_settings(["--sink", f"mqtt={form.format(SECRET)}"], environment=False))
     assert SECRET not in sink
+    assert HIDDEN in text
+
+
+def test_the_printed_configuration_tells_how_to_escape_a_password() -> None:
+    arguments = ["--mqtt", "mqtt://u:pa#ss@127.0.0.1:9/x", "--source", "rtsp://a:b@cam/live"]
+    lines = to_toml(parse_settings(arguments, environment=False)).splitlines()
+    assert "# source = rtsp://***@cam/live  # flag" in lines
+    (broker,) = [line for line in lines if line.startswith("# mqtt =")]
+    assert broker.startswith("# mqtt = mqtt://***@127.0.0.1:9/x (in a user name or password write")
 
 
 @pytest.mark.parametrize("form", [*STREAMS, *BROKERS])
@@ -215,7 +224,7 @@ def test_no_secret_comes_into_a_unit(form: str) -> None:
     option = "--mqtt" if form in BROKERS else "--source"
     arguments = ["--demo"] if option == "--mqtt" else []
     arguments += [option, form.format(SECRET), "--model", "scene-text"]
-    with pytest.raises(UsageError, match="holds a secret") as caught:
+    with pytest.raises(UsageError, match="may hold a secret") as caught:
         plan_unit(
             parse_settings(arguments, environment=False),
             Installation(("/opt/simrun",), (), lambda _: 0o100755),

@@ -21,7 +21,15 @@ import typer
 from simrun.config.options import OptionType, expand_options, option_name, option_types
 from simrun.config.schema import Settings
 from simrun.errors import UsageError, did_you_mean
-from simrun.redact import HIDDEN, hide_secrets, is_secret_name
+from simrun.redact import (
+    ESCAPES,
+    HIDDEN,
+    Reading,
+    hide_secrets,
+    hide_source,
+    is_secret_name,
+    read_address,
+)
 from simrun.redact import holds_secret as text_holds_secret
 
 _log = logging.getLogger(__name__)
@@ -236,7 +244,8 @@ def holds_secret(name: str, value: object) -> bool:
 def to_toml(configuration: Configuration) -> str:
     """The configuration as a TOML file that gives the same settings when it is read.
 
-    Secrets are left out: their lines are comments, as are those of settings that have no value.
+    Secrets and what may be one are left out: their lines are comments, as are those of settings
+    that have no value.
     """
     head = "# The settings in force. Later wins: file, environment, flags."
     file = f"# File: {configuration.file or 'none'}".encode("unicode_escape").decode()
@@ -253,11 +262,22 @@ def _line(name: str, value: Any, origin: str) -> str:  # noqa: ANN401 - of any s
     if value is None:
         return f"# {key} ="
     if holds_secret(name, value):
-        return f"# {key} = a secret, not shown  # {source}"
+        return f"# {key} = {_hidden(name, value)}  # {source}"
     text = _value(value)
     if text is None:
         return f"# {key} = {value!a}, not UTF-8, so TOML has no way to say it  # {source}"
     return f"{f'{key} = {text}':30}  # {source}"
+
+
+def _hidden(name: str, value: str | list[str]) -> str:
+    """What may be shown of a setting that holds a secret, and what is wrong with its address."""
+    if is_secret_name(name):
+        return "a secret, not shown"
+    texts = value if isinstance(value, list) else [value]
+    shown = ", ".join(_shown(hide_source(text)) for text in texts)
+    addresses = filter(None, map(read_address, texts))
+    unsure = any(address.reading is not Reading.PLAIN for address in addresses)
+    return f"{shown} ({ESCAPES})" if unsure else shown
 
 
 def _value(value: Any) -> str | None:  # noqa: ANN401 - of any setting

@@ -256,8 +256,8 @@ def _arguments(configuration: Configuration, inputs: dict[str, str]) -> tuple[st
         flag = configuration.origins[name] == "flag"
         if flag and holds_secret(name, value):
             raise UsageError(
-                f"--{option_name(name)} holds a secret, and everybody can read a unit; put it into "
-                "a file of mode 0600, for instance /etc/simrun.toml, and give --config "
+                f"--{option_name(name)} may hold a secret, and everybody can read a unit; put it "
+                "into a file of mode 0600, for instance /etc/simrun.toml, and give --config "
                 "/etc/simrun.toml"
             )
         absolute = inputs.get(name, value)

@@ -193,7 +193,7 @@ def test_config_shows_no_secrets(simrun: Run) -> None:
     code, out, _ = simrun("config", "--source", "rtsp://me:hunter2@cam/1")
     assert code == 0
     assert "hunter2" not in out
-    assert "# source = a secret, not shown  # flag\n" in out
+    assert "# source = rtsp://***@cam/1  # flag\n" in out
     assert "source" not in tomllib.loads(out)
 
 

@@ -205,7 +205,7 @@ def test_the_environment_of_the_installer_is_no_part_of_it(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--source", "rtsp://me:hunter2@cam/1"], "--source holds a secret"),
+        (["--source", "rtsp://me:hunter2@cam/1"], "--source may hold a secret"),
         (["--camera", "0", "--append", "--overwrite"], "--append keeps what --overwrite"),
         (["--camera", "0", "--rotate", "weekly"], "--rotate is 'weekly'"),
         (["--camera", "0", "--save", "r.mp4"], "--save r.mp4 can be read only once it is complete"),
