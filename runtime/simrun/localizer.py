@@ -34,6 +34,7 @@ from simrun.recognition.classify import label_regions, read_regions
 from simrun.result import Heatmap, Latency, Quad, Reading, Region, Result
 
 if TYPE_CHECKING:
+    from simrun.recognition.memory import RememberingReader
     from simrun.recognition.reader import LineReader
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Localizer:
             _tell_others(self._localizer.provider)
         self._classifier: Engine | None = None
         self._reader: LineReader | None = None
+        self._remembering: RememberingReader | None = None
         if classify:
             self._open_recognition(config)
 
@@ -118,6 +120,21 @@ class Localizer:
     def classifies(self) -> bool:
         """Whether the regions that are found are read."""
         return self._reader is not None or self._classifier is not None
+
+    @property
+    def reads_lines(self) -> bool:
+        """Whether a reader reads whole lines, and knows how sure it is."""
+        return self._reader is not None
+
+    def follow_frames(self) -> None:
+        """From now on frames follow one another: what a reader read and did not change stays read.
+
+        Without, each frame is read anew, whatever came before.
+        """
+        if self._reader is not None:
+            from simrun.recognition.memory import RememberingReader
+
+            self._remembering = RememberingReader(self._reader)
 
     def __call__(self, frame: Image) -> Result:
         """Localize and read the text of one frame.
@@ -194,7 +211,8 @@ class Localizer:
         self, seen: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
     ) -> tuple[Region, ...]:
         quads = _quads([line.quad for _, line in found], heatmap)
-        readings = self._recognize(seen, quads)
+        reader = self._remembering
+        readings = self._recognize(seen, quads) if reader is None else reader.read(seen, quads)
         least = self.meta.reader.threshold if self._reader and self.meta.reader else 0.0
         return tuple(
             _labelled(Region(quad=quad, score=line.score, channel=channel), reading, least)

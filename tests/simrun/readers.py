@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from simrun.bundle.load import METADATA_KEY, load_bundle
 from simrun.bundle.reader import ReaderMeta
+from simrun.result import Quad
 
 HEIGHT: Final = 16
 META: Final = ReaderMeta(
@@ -51,6 +52,17 @@ def reader_graph(outputs: int = 3) -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def box(x: float, y: float, width: float, height: float = 16) -> Quad:
+    """Upright, from its top left corner."""
+    return ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
+
+
+def line(code: str) -> np.ndarray:
+    """(16, 8 n) strip that the tiny reader reads as the code."""
+    level = {"_": 0, "-": 115, "|": 255}
+    return np.repeat(np.array([level[c] for c in code], np.uint8), 8)[None].repeat(16, axis=0)
 
 
 def add_reader(folder: Path, meta: ReaderMeta = META, graph: bytes | None = None) -> Path:

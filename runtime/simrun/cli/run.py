@@ -158,7 +158,7 @@ def _work(
             source,
             localizer,
             sinks,
-            track=_tracker(settings, source),
+            track=_follower(settings, source, localizer),
             stats=stats,
             max_frames=most,
             guard=lambda frames: notifier.watch(signals.guard(frames), stats),
@@ -178,8 +178,10 @@ def _warn_of_clips(wanted: list[tuple[str, str]]) -> None:
             )
 
 
-def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:
-    """Regions keep a number from frame to frame, where frames follow one another."""
+def _follower(
+    settings: Settings, source: Source, localizer: Localizer
+) -> Callable[[Result], Result]:
+    """Regions keep number and reading from frame to frame, where frames follow one another."""
     if not source.live and source.rate is None:
         if settings.hold:
             raise UsageError(
@@ -190,7 +192,9 @@ def _tracker(settings: Settings, source: Source) -> Callable[[Result], Result]:
     from simrun.tracking.tracker import Tracker
 
     default = _LIVE_HOLD if source.live else 0
-    return Tracker(default if settings.hold is None else settings.hold)
+    localizer.follow_frames()
+    hold = default if settings.hold is None else settings.hold
+    return Tracker(hold, combine=localizer.reads_lines)
 
 
 def _outputs(settings: Settings) -> _Outputs:

@@ -13,14 +13,14 @@ line are held beside it, which flickers less than to let each form drive out the
 those that the tracker was given: a live source may have skipped others, and the time between two
 counts as it is.
 
-The labels are those of the frame itself. To vote over a track's recent frames would steady a wrong
-reading as well as a right one, and would show a changing number late.
+The labels are those of the frame itself, or, where a reader says how sure it is of each, what the
+track's last readings come to: see `simrun.tracking.consensus`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 from simrun.errors import UsageError
 from simrun.result import Region, Result
 from simrun.tracking.association import Shapes, match
+from simrun.tracking.consensus import Consensus
 from simrun.types import Floats
 
 MAX_HOLD: Final = 1000
@@ -68,11 +69,13 @@ class Tracker:
     which ends all tracks. The same results in give the same results out.
     """
 
-    def __init__(self, hold: int = 0) -> None:
+    def __init__(self, hold: int = 0, *, combine: bool = False) -> None:
         """Start without tracks.
 
         Args:
             hold: frames before a region is reported and after it is lost; 0 reports what is seen.
+            combine: a region's label comes from its track's last readings, by their probabilities;
+                else it is the frame's own.
 
         Raises:
             UsageError: `hold` is out of range.
@@ -80,6 +83,7 @@ class Tracker:
         if not 0 <= hold <= MAX_HOLD:
             raise UsageError(f"--hold is {hold}; it must be 0 to {MAX_HOLD} frames")
         self._hold = hold
+        self._combine = combine
         self._tracks: list[_Track] = []
         self._next = 0
         self._size = (0, 0)
@@ -125,7 +129,7 @@ class Tracker:
                 tracks[j] = _Track(self._next, region)
                 self._next += 1
                 self._tracks.append(tracks[j])
-            tracks[j].region, tracks[j].seen_s = region, self._now_s
+            tracks[j].see(region, self._now_s, combine=self._combine)
         return [tracks[j] for j in range(len(regions))]
 
     def _match(self, regions: Sequence[Region]) -> list[tuple[int, int]]:
@@ -182,6 +186,14 @@ class _Track:
     history: int = 0
     """A bit a frame, the newest lowest: whether it was seen."""
     shown: bool = False
+    readings: Consensus = field(default_factory=Consensus)
+
+    def see(self, region: Region, now_s: float, *, combine: bool) -> None:
+        """The region as it is in the frame in hand."""
+        if combine:
+            label, score = self.readings.add(region.label, region.label_score)
+            region = replace(region, label=label, label_score=score)
+        self.region, self.seen_s = region, now_s
 
     def step(self, now_s: float, hold: int) -> None:
         """Count the frame in hand, and decide whether the track is reported in it."""

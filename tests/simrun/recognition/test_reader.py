@@ -15,21 +15,11 @@ from simrun.inference.session import Engine, EngineConfig
 from simrun.recognition.reader import LineReader
 from simrun.result import Quad, Reading
 from tests.conftest import STROKES
-from tests.simrun.readers import META, add_reader, reader_graph
+from tests.simrun.readers import META, add_reader, box, line, reader_graph
 
 
 def engine_of(graph: bytes) -> Engine:
     return Engine(graph, EngineConfig(), what="reader.onnx")
-
-
-def box(x: float, y: float, width: float, height: float = 16) -> Quad:
-    return ((x, y), (x + width, y), (x + width, y + height), (x, y + height))
-
-
-def line(code: str) -> np.ndarray:
-    """(16, 8 n) strip that the tiny reader reads as the code."""
-    level = {"_": 0, "-": 115, "|": 255}
-    return np.repeat(np.array([level[c] for c in code], np.uint8), 8)[None].repeat(16, axis=0)
 
 
 @pytest.fixture

@@ -288,3 +288,28 @@ def test_numbers_are_unique_never_come_again_and_results_are_the_same(
         assert {r.quad for r in seen} <= {r.quad for r in given_result.regions}
         if hold == 0:
             assert len(seen) == len(boxes) == len(tracked.regions)
+
+
+def test_labels_are_the_frames_own_or_what_the_track_comes_to() -> None:
+    readings = [("12", 0.95), ("12", 0.95), ("72", 0.8), ("12", 0.95)]
+    box = ((10.0, 10.0), (60.0, 10.0), (60.0, 30.0), (10.0, 30.0))
+    for combine, expected in ((False, ["12", "12", "72", "12"]), (True, ["12"] * 4)):
+        tracker, shown = Tracker(combine=combine), []
+        for index, (label, score) in enumerate(readings):
+            region = Region(box, 0.9, label=label, label_score=score)
+            result = Result(320, 240, (region,), Latency(), time_s=index / 30)
+            (seen,) = tracker(result).regions
+            shown.append(seen.label)
+        assert shown == expected
+
+
+def test_a_label_is_combined_over_its_own_track_alone() -> None:
+    tracker = Tracker(combine=True)
+    texts = {10.0: "LEFT", 200.0: "RIGHT"}
+    for index in range(4):
+        regions = tuple(
+            Region(((x, 10.0), (x + 50, 10.0), (x + 50, 30.0), (x, 30.0)), 0.9, text, 0.9)
+            for x, text in texts.items()
+        )
+        seen = tracker(Result(320, 240, regions, Latency(), time_s=index / 30)).regions
+        assert [region.label for region in seen] == ["LEFT", "RIGHT"]
