@@ -54,6 +54,8 @@ class Localizer:
         *,
         side: int | None = None,
         classify: bool = True,
+        pattern: str | None = None,
+        words: Sequence[str] | None = None,
         engine_config: EngineConfig | None = None,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
@@ -63,11 +65,14 @@ class Localizer:
             bundle: a verified bundle.
             side: longest side of the working image in pixels; None takes the model's own.
             classify: read the regions that were found.
+            pattern: regular expression; only texts that match it as a whole are read.
+            words: only these are read.
             engine_config: threads and provider.
             clock: seconds, monotonic.
 
         Raises:
-            UsageError: `side` is out of range, or the provider is not there or runs nothing.
+            UsageError: `side` is out of range, the provider is not there or runs nothing, or the
+                pattern or the words are none, or the model has no reader for them.
             ModelError: a graph does not load, is not ours or does not match its metadata.
         """
         require_side(side)
@@ -89,6 +94,8 @@ class Localizer:
         self._remembering: RememberingReader | None = None
         if classify:
             self._open_recognition(config)
+        if pattern is not None or words is not None:
+            self._restrict(pattern, words)
 
     @classmethod
     def load(
@@ -99,6 +106,8 @@ class Localizer:
         provider: str | None = None,
         *,
         classify: bool = True,
+        pattern: str | None = None,
+        words: Sequence[str] | None = None,
     ) -> Localizer:
         """Load a shipped model by name, or the bundle in a folder. Raises as the constructor.
 
@@ -109,7 +118,14 @@ class Localizer:
             require_side(side)
             threads = choose_threads(bundle, side or bundle.meta.side, provider).threads
         config = EngineConfig(threads=threads, provider=provider)
-        return cls(bundle, side=side, classify=classify, engine_config=config)
+        return cls(
+            bundle,
+            side=side,
+            classify=classify,
+            pattern=pattern,
+            words=words,
+            engine_config=config,
+        )
 
     @property
     def provider(self) -> str:
@@ -211,13 +227,20 @@ class Localizer:
         self, seen: Image, found: list[tuple[str | None, TextLine]], heatmap: Heatmap
     ) -> tuple[Region, ...]:
         quads = _quads([line.quad for _, line in found], heatmap)
-        reader = self._remembering
-        readings = self._recognize(seen, quads) if reader is None else reader.read(seen, quads)
+        readings = self._recognize_found(seen, quads)
         least = self.meta.reader.threshold if self._reader and self.meta.reader else 0.0
         return tuple(
             _labelled(Region(quad=quad, score=line.score, channel=channel), reading, least)
             for (channel, line), quad, reading in zip(found, quads, readings, strict=True)
         )
+
+    def _recognize_found(self, seen: Image, quads: Sequence[Quad]) -> list[Reading]:
+        """What each region of the heatmap says."""
+        if self._remembering is not None:
+            return self._remembering.read(seen, quads)
+        if self._reader is not None:
+            return self._reader.read_found(seen, quads)
+        return self._recognize(seen, quads)
 
     def _recognize(self, seen: Image, quads: Sequence[Quad]) -> list[Reading]:
         """What each region says: by lines, by characters, or by the thing that it is."""
@@ -248,6 +271,18 @@ class Localizer:
             from simrun.recognition.reader import LineReader  # only where a bundle has one
 
             self._reader = LineReader(engine, self.meta.reader)
+
+    def _restrict(self, pattern: str | None, words: Sequence[str] | None) -> None:
+        """Let only some texts be read."""
+        option = "--words" if pattern is None else "--pattern"
+        if pattern is not None and words is not None:
+            raise UsageError("--pattern and --words both say what may be read; give one of them")
+        if self._reader is None:
+            raise UsageError(
+                f"{option} is for models with a reader of lines that is in use; {self.meta.name} "
+                "has none, or classification is off"
+            )
+        self._reader.restrict(pattern, words)
 
     def _check_classes(self, classifier: Engine) -> None:
         size = self.meta.crop_size

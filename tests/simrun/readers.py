@@ -27,7 +27,7 @@ def reader_graph(outputs: int = 3) -> bytes:
 
     Blocks of 16 x 4 pixels with a mean up to 0.3 say nothing, up to 0.6 `-`, above it `|`.
     """
-    slopes, offsets = np.array([0.0, 15.0, 45.0]), np.array([0.0, -4.5, -22.5])
+    slopes, offsets = np.array([0.0, 22.5, 67.5]), np.array([0.0, -6.75, -33.75])
     weights = np.zeros((outputs, 1, HEIGHT, 4), np.float32)
     weights[:3] = (slopes / (HEIGHT * 4 * 255)).reshape(3, 1, 1, 1)
     bias = np.full(outputs, -99.0, np.float32)
@@ -61,7 +61,7 @@ def box(x: float, y: float, width: float, height: float = 16) -> Quad:
 
 def line(code: str) -> np.ndarray:
     """(16, 8 n) strip that the tiny reader reads as the code."""
-    level = {"_": 0, "-": 115, "|": 255}
+    level = {"_": 0, "-": 125, "|": 255}
     return np.repeat(np.array([level[c] for c in code], np.uint8), 8)[None].repeat(16, axis=0)
 
 

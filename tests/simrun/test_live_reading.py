@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import cv2
@@ -11,6 +11,7 @@ import pytest
 
 from simrun import Localizer
 from simrun.localizer import DEFAULT_MODEL
+from simrun.result import Quad, Reading
 from simrun.tracking.tracker import Tracker
 
 RATE = 30
@@ -68,9 +69,12 @@ def test_before_a_camera_that_stands_still_only_what_changed_is_read(
     strips: list[int] = []
     reader = localizer._reader
     assert reader is not None
-    read = reader.read_strips
-    monkeypatch.setattr(
-        reader, "read_strips", lambda some: (strips.append(len(some)), read(some))[1]
-    )
+    read = reader.read_found
+
+    def counted(frame: np.ndarray, quads: Sequence[Quad]) -> list[Reading]:
+        strips.append(len(quads))
+        return read(frame, quads)
+
+    monkeypatch.setattr(reader, "read_found", counted)
     assert len(list(frames_behind(localizer, 0.0))) == RATE * SECONDS - HOLD
     assert SECONDS <= sum(strips) <= 3 * SECONDS

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from simrun.cli.console import say, silence_opencv
@@ -90,6 +91,7 @@ def load_localizer(settings: Settings) -> Localizer:
     """
     from simrun.inference.threads import limit_opencv, parse_threads
     from simrun.localizer import DEFAULT_MODEL, Localizer
+    from simrun.recognition.language import read_words
 
     localizer = Localizer.load(
         settings.model or DEFAULT_MODEL,
@@ -97,6 +99,8 @@ def load_localizer(settings: Settings) -> Localizer:
         parse_threads(settings.threads),
         settings.provider,
         classify=settings.classify,
+        pattern=settings.pattern,
+        words=None if settings.words is None else read_words(Path(settings.words)),
     )
     limit_opencv(localizer.threads)
     return localizer

@@ -105,6 +105,17 @@ class Settings:
     classify: Annotated[
         bool, typer.Option("--classify/--no-classify", help="Read the regions that were found.")
     ] = True
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Read only texts that match this as a whole, '[0-9]{5}' say for a meter.",
+        ),
+    ] = None
+    words: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Read only the words in this file, one a line."),
+    ] = None
     hold: Annotated[
         int | None,
         typer.Option(

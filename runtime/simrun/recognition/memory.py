@@ -63,13 +63,11 @@ class RememberingReader:
         self._known: list[_Known] = []
 
     def read(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
-        """As `LineReader.read`; regions that did not change have their last reading."""
-        meta = self._reader.meta
+        """As `LineReader.read_found`; regions that did not change have their last reading."""
         found = [self._unchanged(frame, quad) for quad in quads]
         new = [quad for quad, known in zip(quads, found, strict=True) if known is None]
-        strips = [cut_strip(frame, quad, meta) for quad in new]
-        readings = self._reader.read_strips(strips)
-        fresh = map(_Known.of, new, strips, readings)
+        strips = [cut_strip(frame, quad, self._reader.meta) for quad in new]
+        fresh = map(_Known.of, new, strips, self._reader.read_found(frame, new))
         current = [next(fresh) if known is None else known for known in found]
         self._remember(current)
         return [known.reading for known in current]

@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simrun.bundle.reader import ReaderMeta
 from simrun.errors import ModelError
 from simrun.images.read import Image
 from simrun.inference.session import Engine
-from simrun.recognition.ctc import decode_greedy
-from simrun.recognition.strips import batches, cut_strip
+from simrun.recognition.ctc import decode_greedy, decode_within
+from simrun.recognition.language import Language, language_of_words
+from simrun.recognition.strips import batches, cut_strip, resized
 from simrun.result import Quad, Reading
+
+_SURE: Final = 0.95
+"""A first look that is as sure is taken as it is."""
+_LOWER: Final = 0.1
+"""Share of a region's height that the second look leaves out at the top and at the bottom."""
+_ENDS: Final = 0.3
+"""Share of its height by which a region of a heatmap is lengthened at each end."""
+_SHORT: Final = 3
+"""Readings of fewer characters count less when the better one is picked."""
 
 
 class LineReader:
@@ -30,24 +42,57 @@ class LineReader:
         """
         self._engine = engine
         self.meta = meta
+        self._language: Language | None = None
         self._check_outputs()
+
+    def restrict(self, pattern: str | None, words: Sequence[str] | None) -> None:
+        """Read only texts that match a pattern as a whole, or that are among some words.
+
+        Raises:
+            UsageError: the pattern or the words are none.
+        """
+        # Only where they are asked for: most readings may be anything.
+        from simrun.recognition.pattern import language_of_pattern
+
+        if pattern is not None:
+            self._language = language_of_pattern(pattern, self.meta.characters)
+        elif words is not None:
+            self._language = language_of_words(words, self.meta.characters)
 
     def read(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
         """What each region most likely says, however unlikely that is.
+
+        Where the first look is not sure, a second one leaves out a little above and below, where
+        neighbours and frames are, and the better of the two counts.
 
         Args:
             frame: (H, W) uint8.
             quads: regions in frame pixels, clockwise from the top left of the text.
         """
-        return self.read_strips([cut_strip(frame, quad, self.meta) for quad in quads])
-
-    def read_strips(self, strips: Sequence[Image]) -> list[Reading]:
-        """The same for strips that were cut already, (height, W) uint8."""
-        readings = [Reading("", 0.0)] * len(strips)
-        for which, batch in batches(strips):
-            for index, rows in zip(which, self._engine.run(batch), strict=True):
-                readings[index] = decode_greedy(rows, self.meta.characters)
+        readings = self._look(frame, quads)
+        unsure = [i for i, reading in enumerate(readings) if reading.probability < _SURE]
+        lower = [resized(quads[i], 0.0, -_LOWER) for i in unsure]
+        for i, reading in zip(unsure, self._look(frame, lower), strict=True):
+            readings[i] = max(readings[i], reading, key=_worth)
         return readings
+
+    def read_found(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
+        """The same for regions of a heatmap, which end before the text does."""
+        return self.read(frame, [resized(quad, _ENDS, 0.0) for quad in quads])
+
+    def _look(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
+        readings = [Reading("", 0.0)] * len(quads)
+        strips = [cut_strip(frame, quad, self.meta) for quad in quads]
+        for which, batch in batches(strips):
+            for index, logits in zip(which, self._engine.run(batch), strict=True):
+                readings[index] = self._decode(logits)
+        return readings
+
+    def _decode(self, logits: NDArray[np.float32]) -> Reading:
+        characters = self.meta.characters
+        if self._language is None:
+            return decode_greedy(logits, characters)
+        return decode_within(logits, characters, self._language)
 
     def _check_outputs(self) -> None:
         meta = self.meta
@@ -65,3 +110,9 @@ class LineReader:
                 f"{self._engine.what} gives logits of shape {logits.shape} for strips "
                 f"{width} wide, not (2, {steps}, {outputs}); export the model again"
             )
+
+
+def _worth(reading: Reading) -> float:
+    """How good a reading is beside another: few characters are easily sure of themselves."""
+    letters = len(reading.text.replace(" ", ""))
+    return reading.probability * min(1.0, letters / _SHORT)

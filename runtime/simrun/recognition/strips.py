@@ -71,6 +71,20 @@ def _near(coordinate: float) -> float:
     return min(max(coordinate, -_FARTHEST), _FARTHEST)
 
 
+def resized(quad: Quad, ends: float, across: float) -> Quad:
+    """The quad longer at each end and higher above and below, by shares of its height."""
+    (x0, y0), (x1, y1), (x2, y2), (x3, y3) = quad
+    dx, dy = (x3 - x0) * across, (y3 - y0) * across
+    share = math.hypot(x3 - x0, y3 - y0) * ends / max(math.hypot(x1 - x0, y1 - y0), 1e-6)
+    ex, ey = (x1 - x0) * share, (y1 - y0) * share
+    return (
+        (x0 - ex - dx, y0 - ey - dy),
+        (x1 + ex - dx, y1 + ey - dy),
+        (x2 + ex + dx, y2 + ey + dy),
+        (x3 - ex + dx, y3 - ey + dy),
+    )
+
+
 def strip_columns(aspect: float, meta: ReaderMeta) -> int:
     """Columns of a strip, before it is padded, that is `aspect` times as wide as it is high."""
     base, slope, most = meta.stretch

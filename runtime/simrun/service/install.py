@@ -213,6 +213,8 @@ def _inputs(settings: Settings) -> dict[str, str]:
         folder = find_bundle(settings.model)
         if folder == Path(settings.model):  # given by folder, not by name
             found["model"] = str(folder.resolve())
+    if settings.words:
+        found["words"] = str(Path(settings.words).resolve())
     return found
 
 

@@ -22,6 +22,7 @@ from simrun.config.schema import Settings
 from simrun.errors import SourceError
 from simrun.sources import SourceOptions
 from tests.simrun.conftest import STROKES, Run
+from tests.simrun.readers import add_reader
 
 
 def test_one_picture_gives_json_lines_on_stdout_alone(simrun: Run, bars_file: Path) -> None:
@@ -379,3 +380,42 @@ def test_pictures_do_not_follow_one_another(simrun: Run, bars_file: Path) -> Non
     code, _, err = simrun("--source", bars_file, "--model", STROKES, "--hold", 3)
     assert code == 2
     assert "--hold 3 is of no use" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "which has no words; write one a line"),
+        (b"\n \n", "which has no words; write one a line"),
+        (b"EX\xff", "is not UTF-8 text, see byte 2"),
+        (b"x" * (1 << 20) + b"y", "larger than 1 MiB"),
+        (None, "there is no such file"),
+    ],
+)
+def test_a_file_of_words_that_is_none_is_one_line(
+    simrun: Run, strokes: Path, bars_file: Path, tmp_path: Path, content: bytes | None, message: str
+) -> None:
+    path = tmp_path / "words.txt"
+    if content is not None:
+        path.write_bytes(content)
+    code, out, err = simrun("--model", add_reader(strokes), "--source", bars_file, "--words", path)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_only_words_of_a_file_are_read(
+    simrun: Run, strokes: Path, bars_file: Path, tmp_path: Path
+) -> None:
+    words = tmp_path / "words.txt"
+    words.write_text("|\n")
+    run = ("--model", add_reader(strokes), "--source", bars_file)
+    code, out, _ = simrun(*run, "--words", words)
+    labels = [region["label"] for region in json.loads(out.splitlines()[1])["regions"]]
+    assert (code, labels) == (0, ["|", "|"])
+    code, out, err = simrun(*run, "--pattern", "[0-9")
+    assert (code, out) == (2, "")
+    assert "--pattern '[0-9' is no regular expression" in err
+    code, _, err = simrun("--source", bars_file, "--model", STROKES, "--pattern", "-")
+    assert code == 2
+    assert "strokes has none" in err

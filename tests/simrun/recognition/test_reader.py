@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,11 +94,11 @@ def test_a_part_of_the_frame_is_read_as_the_whole(strokes: Path) -> None:
 def test_regions_of_a_frame_are_labelled_where_the_reader_is_sure(
     strokes: Path, bars: np.ndarray
 ) -> None:
-    labels = [r.label for r in Localizer.load(add_reader(strokes))(bars).regions]
-    assert labels == ["|", "|"]  # both are bright
-    sure = Localizer.load(strokes)
+    sure = Localizer.load(add_reader(strokes))
     unsure = Localizer.load(add_reader(strokes, replace(META, threshold=1.0)))
-    assert None not in [r.label_score for r in sure(bars).regions]
+    scores = [r.label_score for r in sure(bars).regions if r.label]
+    assert len(scores) == 2
+    assert all(score is not None and score >= META.threshold for score in scores)
     assert [(r.label, r.label_score) for r in unsure(bars).regions] == [(None, None)] * 2
 
 
@@ -112,6 +115,89 @@ def test_a_classifier_reads_known_regions_too(bars: np.ndarray) -> None:
     (reading,) = Localizer.load(STROKES).read(bars, [lying])
     assert reading.text == "-"
     assert reading.probability > 0.9
+
+
+class Looks:
+    """An engine that gives what it is told to, look by look: an output and its probability."""
+
+    what = "reader.onnx"
+
+    def __init__(self, *looks: tuple[int, float]) -> None:
+        self._looks = iter([(0, 1.0), *looks])  # a new reader tries its graph
+
+    def run(self, batch: np.ndarray) -> np.ndarray:
+        output, sure = next(self._looks)
+        row = np.full(3, (1 - sure) / 2 + 1e-9)
+        row[output] = sure
+        return np.broadcast_to(np.log(row), (len(batch), batch.shape[3] // 4, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("looks", "text", "sure"),
+    [
+        ([(1, 0.96)], "-", 0.96),
+        ([(1, 0.8), (2, 0.9)], "|", 0.9),
+        ([(1, 0.8), (2, 0.7)], "-", 0.8),
+        ([(0, 0.8), (2, 0.5)], "|", 0.5),
+        ([(0, 0.8), (0, 0.8)], "", 0.0),
+    ],
+)
+def test_where_the_first_look_is_not_sure_the_better_of_two_counts(
+    looks: list[tuple[int, float]], text: str, sure: float
+) -> None:
+    reader = LineReader(Looks(*looks), META)  # type: ignore[arg-type]
+    (reading,) = reader.read(np.zeros((40, 40), np.uint8), [box(4, 4, 20)])
+    assert (reading.text, reading.probability) == (text, pytest.approx(sure, rel=1e-3))
+
+
+def test_regions_of_a_heatmap_are_read_beyond_their_ends(page: np.ndarray) -> None:
+    reader = LineReader(engine_of(reader_graph()), META)
+    short = box(16, 10, 15)  # of `_|_-_` the second and third
+    assert [reader.read(page, [short])[0].text, reader.read_found(page, [short])[0].text] == [
+        "|",
+        "|-",
+    ]
+
+
+def test_only_what_may_be_read_is(strokes: Path, page: np.ndarray) -> None:
+    localizer = Localizer.load(add_reader(strokes), pattern="[-]{2,3}")
+    assert [r.text for r in localizer.read(page, QUADS[1:2])] == ["---"]
+    localizer = Localizer.load(strokes, words=["||", "|-"])
+    assert [r.text for r in localizer.read(page, QUADS[:1])] == ["|-"]
+    assert localizer.read(page, QUADS[1:2])[0].probability < META.threshold
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"pattern": "[-"}, "--pattern '[-' is no regular expression"),
+        ({"pattern": "[0-9]"}, "has a class of which the model reads no character"),
+        ({"words": []}, "--words has no words"),
+        ({"words": ["12"]}, "--words has '12', of which the model reads no character"),
+        ({"words": ["-"], "pattern": "-"}, "--pattern and --words both say what may be read"),
+        ({"pattern": "-", "classify": False}, "--pattern is for models with a reader of lines"),
+    ],
+)
+def test_what_may_be_read_is_checked(strokes: Path, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Localizer.load(add_reader(strokes), **options)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_may_be_read_is_nothing_for_a_classifier() -> None:
+    with pytest.raises(UsageError, match="--words is for models with a reader of lines that is in"):
+        Localizer.load(STROKES, words=["-"])
+
+
+def test_a_bundle_without_a_reader_loads_nothing_of_it() -> None:
+    code = (
+        f"import sys; from simrun import Localizer; Localizer.load({str(STROKES)!r})\n"
+        "names = ('ctc', 'language', 'memory', 'pattern', 'reader', 'strips')\n"
+        "loaded = {f'simrun.recognition.{name}' for name in names} & set(sys.modules)\n"
+        "assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

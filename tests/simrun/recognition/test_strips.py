@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from simrun.bundle.reader import ReaderMeta
-from simrun.recognition.strips import batches, cut_strip, padded_width, strip_columns
+from simrun.recognition.strips import batches, cut_strip, padded_width, resized, strip_columns
 
 META = ReaderMeta(alphabet="a", height=40, stride=4, threshold=0.5)
 
@@ -107,3 +107,12 @@ def test_batches_hold_strips_of_one_width_and_are_bounded() -> None:
         seen += which
     assert sorted(seen) == list(range(len(widths)))
     assert list(batches([])) == []
+
+
+def test_a_region_grows_along_its_own_axes() -> None:
+    quad = box(10, 20, 50, 40)
+    np.testing.assert_allclose(resized(quad, 0.5, 0.0), box(0, 20, 60, 40))
+    np.testing.assert_allclose(resized(quad, 0.0, -0.1), box(10, 22, 50, 38))
+    turned = tuple((y, -x) for x, y in quad)
+    grown = [(y, -x) for x, y in resized(quad, 0.5, 0.25)]
+    np.testing.assert_allclose(resized(turned, 0.5, 0.25), grown)
