@@ -240,7 +240,7 @@ def test_no_secret_stands_in_headers_and_labels(form: str) -> None:
     address = read_address(form.format(SECRET))
     assert address is not None
     info = StreamInfo("m", "0" * 64, address.shown(), None)
-    metrics = write_metrics(info, RunStats().snapshot(), LatencyHistogram(), PageCounts(0, 0, 0))
+    metrics = write_metrics(info, RunStats().snapshot(), LatencyHistogram(), PageCounts(0, 0, 0, 0))
     assert SECRET.encode() not in metrics
     assert SECRET not in json.dumps(info.to_json())
 

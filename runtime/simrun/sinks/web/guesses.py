@@ -54,12 +54,17 @@ class WrongTokens:
             self._tell()
         return self._longest_s / 8 * (1 << min(guesses - 1, 3))
 
-    def _tell(self) -> None:
-        """Say how many there were, and again in a minute if there are more by then."""
-        self._pause = self._untold > 0
+    def tell_rest(self) -> None:
+        """Say how many there were since the last line."""
         if self._untold:
             last = next(reversed(self._guessed))
             what = "a wrong token" if self._untold == 1 else f"{self._untold} wrong tokens"
             _log.warning("page: %s, the last from %s", what, last)
             self._untold = 0
+
+    def _tell(self) -> None:
+        """Say how many there were, and again in a minute if there are more by then."""
+        self._pause = self._untold > 0
+        self.tell_rest()
+        if self._pause:
             self._later(LINE_EVERY_S, self._tell)

@@ -78,6 +78,8 @@ class PageCounts:
     """Clients that follow the events."""
     refused: int
     """Requests and connections turned away because there were too many, since the start."""
+    wrong_tokens: int
+    """Requests with a wrong token, since the start."""
 
 
 def write_metrics(
@@ -154,6 +156,8 @@ def _about_page(page: PageCounts) -> Iterator[Metric]:
     ]
     yield "simrun_page_clients", "gauge", "Clients that are watching.", clients
     yield _one("simrun_page_refused_total", "counter", "Turned away: too many.", page.refused)
+    wrong = "Requests with a wrong token."
+    yield _one("simrun_page_wrong_tokens_total", "counter", wrong, page.wrong_tokens)
 
 
 def _about_process() -> Iterator[Metric]:

@@ -104,7 +104,7 @@ class Site:
         self.turned_away = 0
         """Connections refused by the server."""
         loop = asyncio.get_running_loop()
-        self._wrong = WrongTokens(limits.wrong_s, loop.time, loop.call_later)
+        self.wrong = WrongTokens(limits.wrong_s, loop.time, loop.call_later)
         self._feeds = {view: PictureFeed(run.shots, self._stream_encoder(view)) for view in _VIEWS}
         self._index = Template(_read("index.html").decode())
         self._routes: Mapping[str, Route] = {
@@ -141,7 +141,7 @@ class Site:
         try:
             return self._access.check_token(request)
         except WrongTokenError:
-            await asyncio.sleep(self._wrong.note(client.address))
+            await asyncio.sleep(self.wrong.note(client.address))
             return ASK
 
     async def _page(self, request: Request, client: Connection) -> None:
@@ -196,6 +196,7 @@ class Site:
             streams=self._streams.taken,
             listeners=self._listeners.taken,
             refused=self._streams.refused + self._listeners.refused + self.turned_away,
+            wrong_tokens=self.wrong.count,
         )
         text = metrics.write_metrics(
             self._run.info, self._run.stats.snapshot(), self._run.latencies, page

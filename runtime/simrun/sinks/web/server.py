@@ -70,6 +70,7 @@ class PageServer:
             for client in clients:
                 client.cancel()
             await asyncio.gather(*clients, return_exceptions=True)
+            self._site.wrong.tell_rest()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._strangers) >= self._limits.strangers:

@@ -50,7 +50,10 @@ def test_a_storm_is_a_line_a_minute_with_the_count(caplog: pytest.LogCaptureFixt
         assert caplog.messages[1:] == ["page: 8052 wrong tokens, the last from 10.0.0.1"]
         scripted.wrong.note("10.0.0.3")
         assert caplog.messages[2:] == ["page: a wrong token, the last from 10.0.0.3"]
-    assert scripted.wrong.count == 8054
+        scripted.wrong.note("10.0.0.3")
+        scripted.wrong.tell_rest()
+        assert caplog.messages[3:] == ["page: a wrong token, the last from 10.0.0.3"]
+    assert scripted.wrong.count == 8055
 
 
 def test_a_storm_of_addresses_takes_no_memory() -> None:
@@ -69,7 +72,8 @@ def test_a_wrong_token_waits_and_a_right_one_does_not(caplog: pytest.LogCaptureF
     ):
         # No token is no guess.
         assert asked.recv(12) == b"HTTP/1.1 401"
-        assert page.ask("/metrics", Authorization=f"Bearer {token}").status == 200
+        answer = page.ask("/metrics", Authorization=f"Bearer {token}")
+        assert b"simrun_page_wrong_tokens_total 1\n" in answer.body
         guess.setblocking(False)
         with pytest.raises(BlockingIOError):
             guess.recv(1)

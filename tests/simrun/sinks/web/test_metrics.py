@@ -36,7 +36,7 @@ def measured() -> dict[str, dict[tuple[str, ...], float]]:
         latencies.add(latency)
         stats.add(Result(64, 48, (), latency))
         clock.now += 0.5
-    return read(write_metrics(INFO, stats.snapshot(), latencies, PageCounts(2, 1, 5)))
+    return read(write_metrics(INFO, stats.snapshot(), latencies, PageCounts(2, 1, 5, 9)))
 
 
 def test_counters_and_gauges() -> None:
@@ -113,7 +113,7 @@ def test_frames_do_not_pile_up_while_nobody_asks() -> None:
 
 def test_before_the_first_frame_and_without_a_live_source() -> None:
     found = read(
-        write_metrics(INFO, RunStats().snapshot(), LatencyHistogram(), PageCounts(0, 0, 0))
+        write_metrics(INFO, RunStats().snapshot(), LatencyHistogram(), PageCounts(0, 0, 0, 0))
     )
     assert "simrun_last_frame_age_seconds" not in found
     assert "simrun_source_up" not in found
