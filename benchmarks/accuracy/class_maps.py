@@ -46,7 +46,7 @@ from simtool.data import LabelledImages, load_split
 from simtool.data.canvases import DigitCanvas, compose
 from simtool.export.ablated_model import AblatedModel, open_ablated
 from simtool.export.geometry import trunk_geometry
-from simtool.export.heatmap_graph import transform_trunk
+from simtool.export.trunk import transform_trunk
 from simtool.nets import SplitNet
 from simtool.weighting.weigh import WeightingOptions, weigh
 

@@ -124,7 +124,10 @@ def compare_exports(
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / "bundle"
             report = export_bundle(
-                ablated, export, target, lambda split: load_split(ablated.data, split, None)
+                ablated,
+                export,
+                target,
+                lambda split: load_split(ablated.provenance.data, split, None),
             )
             entropy = round(report.weighting.relative_entropy, 4)
             rows[name] = {"relative_entropy": entropy, **_best(dataset, computer(target, side))}
@@ -167,7 +170,7 @@ def compare_readouts(
     maps = _Maps(net, side)
     rows = dict(_rows("linear head", net.head, ablated.ablation, net, maps, dataset))
     if data is not None:
-        scenes = load_split(ablated.data, ablated.ablation.split, data)
+        scenes = load_split(ablated.provenance.data, ablated.ablation.split, data)
         half = len(scenes) // 2
         head = fit_head(net.trunk, scenes.subset(slice(half)), make_head((32, 32), 2))
         record = ablate_head(net, head, scenes.subset(slice(half, half + 100)))

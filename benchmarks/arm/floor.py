@@ -17,7 +17,7 @@ from benchmarks.arm.estimate import LANES
 from simrun.bundle.load import Bundle, load_bundle
 from simrun.localization.preprocess import prepare
 from simtool.export.ablated_model import open_ablated
-from simtool.export.heatmap_graph import transform_trunk
+from simtool.export.trunk import transform_trunk
 
 
 def least_simd(bundle: str, side: int, frame: tuple[int, int]) -> float:

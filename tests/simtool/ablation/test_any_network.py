@@ -20,7 +20,7 @@ from simrun.localizer import Localizer
 from simtool.cli.ablate import AblateArguments, ablate
 from simtool.cli.export import ExportArguments, export
 from simtool.export.geometry import check_geometry, probe_geometry, trunk_geometry
-from simtool.export.heatmap_graph import transform_trunk
+from simtool.export.trunk import transform_trunk
 from simtool.nets import build_net
 from simtool.nets.imported import ForeignNet, ForeignSpec
 from tests.simtool.example_nets import Depthwise, ResNet, Untraceable

@@ -8,7 +8,8 @@ from torch import nn
 
 from simrun.errors import ModelError
 from simtool.export.geometry import Geometry, check_geometry, trunk_geometry
-from simtool.export.heatmap_graph import LocalizerGraph, Readout, transform_trunk
+from simtool.export.heatmap_graph import LocalizerGraph, Readout
+from simtool.export.trunk import transform_trunk
 from simtool.nets import build_net
 from simtool.nets.blocks import Context
 from tests.simtool.tiny import tiny_trunk

@@ -20,7 +20,7 @@ from simtool import files as folders_module
 from simtool.cli.ablate import AblateArguments, ablate
 from simtool.cli.export import ExportArguments, export
 from simtool.data import LabelledImages, load_split
-from simtool.export import bundle_graphs as graphs_module
+from simtool.export import to_onnx as to_onnx_module
 from simtool.export.ablated_model import AblatedModel, open_ablated
 from simtool.export.parity import TOLERANCE, check_parity, image_shapes
 from simtool.export.pipeline import export_bundle
@@ -265,7 +265,7 @@ def test_a_full_disk_leaves_nothing_behind_and_the_old_bundle_whole(
 def test_a_graph_that_differs_is_refused_and_nothing_written(
     ablated: AblatedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = graphs_module.to_onnx
+    right = to_onnx_module.to_onnx
 
     def wrong(module: nn.Module, *rest: object) -> onnx.ModelProto:
         model = right(module, *rest)
@@ -275,7 +275,7 @@ def test_a_graph_that_differs_is_refused_and_nothing_written(
                 tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))
         return model
 
-    monkeypatch.setattr(graphs_module, "to_onnx", wrong)
+    monkeypatch.setattr(to_onnx_module, "to_onnx", wrong)
     with pytest.raises(ModelError, match="differ by"):
         export_bundle(ablated, ExportOptions(), tmp_path / "model", training_split)
     assert list(tmp_path.iterdir()) == []

@@ -208,10 +208,10 @@ def _calibration_images(
 
     foreign = ablated.checkpoint.foreign
     if foreign is not None:
-        return _pictures(foreign, arguments.data or Path(ablated.data), split)
-    carried = ablated.data in CARRIED and ablated.previous is None
+        return _pictures(foreign, arguments.data or Path(ablated.provenance.data), split)
+    carried = ablated.provenance.data in CARRIED and ablated.previous is None
     folder = arguments.run if carried and arguments.data is None else arguments.data
-    return load_split(ablated.data, split, folder)
+    return load_split(ablated.provenance.data, split, folder)
 
 
 def _pictures(spec: ForeignSpec, folder: Path, split: str) -> LabelledImages:

@@ -11,9 +11,31 @@ from simrun.bundle.load import METADATA_FILE, find_bundle
 from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError
 from simtool.ablation.record import AblationRecord, read_ablation
+from simtool.export.optimize.rounding import round_trunk, round_weights
 from simtool.files import read_json
+from simtool.nets.base import Classifier
 from simtool.runs.checkpoint import CLASSIFIER_CHECKPOINT, Checkpoint, read_checkpoint
 from simtool.runs.folder import SUMMARY_FILE, ForeignConfig, RunConfig, RunFolder
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What a network was trained on and how, and what came of it."""
+
+    data: str
+    """Name of the data set; a folder's path of a network from --model."""
+    accuracy: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Networks:
+    """What is exported, in evaluation mode, with the weights that the files will hold."""
+
+    localizer: Classifier
+    """Its trunk and its ablated layer's weights become the localizer."""
+    reader: Classifier
+    """Reads crops."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +44,30 @@ class AblatedModel:
 
     checkpoint: Checkpoint
     ablation: AblationRecord
-    data: str
-    """Name of the data set that it was trained on."""
-    accuracy: Mapping[str, Any] = field(default_factory=dict)
-    training: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Provenance
     previous: BundleMeta | None = None
     """Metadata of the bundle that it is read from, if it is: its settings are the defaults."""
     classifier: Checkpoint | None = None
     """The network that reads crops, where it is another one."""
+
+    def networks(self) -> Networks:
+        """The networks, made anew: rounding changes no other's weights.
+
+        Raises:
+            ModelError: weights are not those of their network, or none reads crops.
+            UsageError: there is no such network, or its factory cannot be imported.
+        """
+        localizer = self.checkpoint.build()
+        reader = (self.classifier or self.checkpoint).build()
+        if len(reader.spec.shown) < 2:
+            raise ModelError(
+                f"'{reader.spec.name}' reads no characters; give a run of 'simtool train "
+                "characters' with --classifier"
+            )
+        if localizer.spec.half_trunk:
+            round_trunk(localizer.export_trunk())
+        round_weights(reader, spared=None if self.classifier else reader.export_trunk())
+        return Networks(localizer, reader)
 
 
 def with_classifier(ablated: AblatedModel, run: Path) -> AblatedModel:
@@ -39,9 +77,11 @@ def with_classifier(ablated: AblatedModel, run: Path) -> AblatedModel:
         ModelError: that is no run folder with a checkpoint.
     """
     reader = open_run(run)
-    training = {**ablated.training, "classifier": reader.training}
-    accuracy = {**ablated.accuracy, "classifier": reader.accuracy}
-    return replace(ablated, classifier=reader.checkpoint, training=training, accuracy=accuracy)
+    known = ablated.provenance
+    training = {**known.training, "classifier": reader.training}
+    accuracy = {**known.accuracy, "classifier": reader.accuracy}
+    both = Provenance(known.data, accuracy, training)
+    return replace(ablated, classifier=reader.checkpoint, provenance=both)
 
 
 def open_ablated(path: Path) -> AblatedModel:
@@ -74,9 +114,7 @@ def _from_run(path: Path) -> AblatedModel:
     return AblatedModel(
         checkpoint=trained.checkpoint,
         ablation=read_ablation(path, trained.checkpoint),
-        data=trained.config.recipe.data,
-        accuracy=trained.accuracy,
-        training=trained.training,
+        provenance=Provenance(trained.config.recipe.data, trained.accuracy, trained.training),
     )
 
 
@@ -104,15 +142,17 @@ def _from_foreign(path: Path, checkpoint: Checkpoint) -> AblatedModel:
     return AblatedModel(
         checkpoint=checkpoint,
         ablation=record,
-        data=config.data,
-        accuracy={"ablated data": 1 - error.base, "per_class": right},
-        training={
-            "model": config.model,
-            # The folder's name alone: where it lies is of no use on another machine.
-            "recipe": {"data": Path(config.data).name},
-            "data_sha256": config.data_sha256,
-            "checkpoint_sha256": checkpoint.sha256,
-        },
+        provenance=Provenance(
+            data=config.data,
+            accuracy={"ablated data": 1 - error.base, "per_class": right},
+            training={
+                "model": config.model,
+                # The folder's name alone: where it lies is of no use on another machine.
+                "recipe": {"data": Path(config.data).name},
+                "data_sha256": config.data_sha256,
+                "checkpoint_sha256": checkpoint.sha256,
+            },
+        ),
     )
 
 
@@ -127,9 +167,7 @@ def _from_bundle(path: Path) -> AblatedModel:
     return AblatedModel(
         checkpoint=checkpoint,
         ablation=read_ablation(path, checkpoint),
-        data=recipe["data"],
-        classifier=read_checkpoint(path, CLASSIFIER_CHECKPOINT) if has_reader else None,
-        accuracy=meta.accuracy,
-        training=meta.training,
+        provenance=Provenance(recipe["data"], meta.accuracy, meta.training),
         previous=meta,
+        classifier=read_checkpoint(path, CLASSIFIER_CHECKPOINT) if has_reader else None,
     )

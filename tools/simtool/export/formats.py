@@ -24,7 +24,9 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE
 from simrun.errors import ModelError, UsageError, first_line
+from simtool.export.bundle_graphs import BundleGraphs
 from simtool.export.parity import Shape, difference
 
 log = logging.getLogger(__name__)
@@ -70,6 +72,35 @@ def require_format(name: str, int8: bool = False) -> None:
             raise UsageError(
                 f"--format {name} needs the package '{package}': pip install 'similarnet[formats]'"
             ) from error
+
+
+def convert_all(
+    names: Iterable[str], graphs: BundleGraphs, files: Mapping[str, bytes]
+) -> tuple[dict[str, bytes], dict[str, float]]:
+    """A bundle's graphs in formats of other runtimes.
+
+    Args:
+        names: of `FORMATS`.
+        graphs: of the bundle; with `plain` where a format is of `WITHOUT_SPACE_TO_DEPTH`.
+        files: of the bundle, the graphs among them.
+
+    Returns:
+        The converted files by name, and by format how far those are off.
+
+    Raises:
+        ModelError: a graph cannot be converted, or differs.
+    """
+    stem, shapes = Path(LOCALIZER_FILE).stem, graphs.localizer.shapes
+    localizer = Graph(stem, files[LOCALIZER_FILE], shapes)
+    plain = graphs.plain and Graph(stem, graphs.plain.content, shapes)
+    classifier = Graph(Path(CLASSIFIER_FILE).stem, files[CLASSIFIER_FILE], graphs.classifier.shapes)
+    converted: dict[str, bytes] = {}
+    differences = {}
+    for name in names:
+        readable = plain if name in WITHOUT_SPACE_TO_DEPTH and plain else localizer
+        made, differences[name] = convert(name, (readable, classifier))
+        converted |= made
+    return converted, differences
 
 
 def convert(name: str, graphs: Iterable[Graph]) -> tuple[dict[str, bytes], float]:

@@ -17,7 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from simrun.errors import ModelError, first_line
+from simrun.errors import ModelError, UsageError, first_line
+from simtool.export.trunk import POINTWISE, square, unknown_layer
 from simtool.nets.blocks import Context, Residual
 from simtool.nets.layer_output import LayerOutput
 
@@ -25,11 +26,25 @@ _FIRST_LENGTH: Final = 64
 _MOST_LENGTH: Final = 2048
 """Pixels of the longest probe: what sees further is taken to see everything."""
 
-_POINTWISE: Final = (nn.ReLU, nn.Identity, nn.BatchNorm2d, nn.Dropout, nn.Dropout2d)
-"""Layers that look at one position at a time."""
-
 _PROBES: Final = 32
 """Images probed at once: bounds the memory."""
+
+
+def geometry_of(trunk: nn.Module, channels: int) -> Geometry:
+    """By the layers, and confirmed, for a sequence; else by probing.
+
+    Args:
+        trunk: images (N, channels, H, W) -> maps (N, K, h, w).
+        channels: of the image.
+
+    Raises:
+        ModelError: as `probe_geometry`, `trunk_geometry` and `check_geometry`.
+    """
+    if not isinstance(trunk, nn.Sequential):
+        return probe_geometry(trunk, channels)
+    geometry = trunk_geometry(trunk)
+    check_geometry(trunk, channels, geometry)
+    return geometry
 
 
 def probe_geometry(trunk: nn.Module, channels: int) -> Geometry:
@@ -157,19 +172,28 @@ def trunk_geometry(trunk: nn.Sequential) -> Geometry:
     """
     stride, offset, field = 1, 0.0, 1
     for name, child in trunk.named_children():
-        if isinstance(child, _POINTWISE):
+        if isinstance(child, POINTWISE):
             continue
         if isinstance(child, Context):
             field += 2 * child.reach * stride
             continue
         layer = child.conv if isinstance(child, Residual) else child
         if not isinstance(layer, nn.Conv2d | nn.MaxPool2d):
-            raise _unknown(name, layer)
-        reach = (_square(name, layer.kernel_size) - 1) * _square(name, layer.dilation)
-        offset += (reach / 2 - _square(name, layer.padding)) * stride
+            raise unknown_layer(name, layer)
+        reach = (square(name, layer.kernel_size) - 1) * square(name, layer.dilation)
+        offset += (reach / 2 - square(name, layer.padding)) * stride
         field += reach * stride
-        stride *= _square(name, layer.stride)
+        stride *= square(name, layer.stride)
     return Geometry(stride, offset, field)
+
+
+def check_static(size: tuple[int, int] | None, geometry: Geometry) -> None:
+    """Raise UsageError where the only image size (H, W) is smaller than what a cell sees."""
+    if size is not None and min(size) < geometry.receptive_field:
+        raise UsageError(
+            f"--static {size[0]}x{size[1]} is smaller than the receptive field, "
+            f"{geometry.receptive_field} pixels; give a larger size"
+        )
 
 
 def check_geometry(trunk: nn.Sequential, channels: int, geometry: Geometry) -> None:
@@ -221,19 +245,3 @@ def _set_ones(module: nn.Module) -> None:
         nn.init.ones_(module.weight)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def _square(name: str, value: object) -> int:
-    """The one number of a setting that must be the same on both axes."""
-    if isinstance(value, int):
-        return value
-    if isinstance(value, tuple) and len(set(value)) == 1 and isinstance(value[0], int):
-        return value[0]
-    raise ModelError(f"layer '{name}' has the setting {value!r}; both axes need the same number")
-
-
-def _unknown(name: str, layer: nn.Module) -> ModelError:
-    return ModelError(
-        f"layer '{name}' is a {type(layer).__name__}; a trunk is exported as a sequence of Conv2d, "
-        "MaxPool2d, ReLU, BatchNorm2d, Dropout, Residual and Context"
-    )

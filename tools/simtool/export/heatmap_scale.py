@@ -7,6 +7,7 @@ about 1 where the training data answers strongest.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -16,12 +17,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError
 from simrun.types import Floats
 from simtool.data import LabelledImages
 from simtool.data.labels import IGNORE
 from simtool.data.subsampling import subsampling_step
 from simtool.export.heatmap_graph import LocalizerGraph, Readout
+from simtool.export.trunk import Pool
+from simtool.nets.base import Padding
 from simtool.weighting.weigh import Weighting
 
 PERCENTILE: Final = 99.9
@@ -78,6 +82,25 @@ class Calibration:
         )
 
 
+def known_calibration(
+    previous: BundleMeta | None, weighting: Weighting, pool: Pool, padding: Padding
+) -> Calibration | None:
+    """The calibration that a bundle was made with, where it holds for another export of it too.
+
+    Args:
+        previous: the bundle's metadata; None gives None.
+        weighting: of the filters, in this export.
+        pool: form of the trunk in this export, as `padding`.
+        padding: see `simtool.export.trunk.transform_trunk`.
+    """
+    if previous is None:
+        return None
+    made = previous.export
+    same_form = made.get("pool") == pool and made.get("padding") == padding
+    same_weights = dict(previous.weighting) == json.loads(json.dumps(weighting.to_json()))
+    return Calibration.from_json(made["calibration"]) if same_form and same_weights else None
+
+
 def calibrate(
     trunk: nn.Module,
     weighting: Weighting,
@@ -98,10 +121,11 @@ def calibrate(
         ModelError: the images are smaller than the receptive field, or nothing answers.
     """
     rows = len(weighting.values)
-    if data.dense and background is not None:
-        return _calibrate_windows(trunk, weighting, data, data.classes.index(background))
     plain = Readout(_weights(weighting), torch.zeros(rows), torch.ones(rows))
     graph = LocalizerGraph(trunk, plain, "bright")
+    if data.dense and background is not None:
+        wanted = None if weighting.per_class else data.classes.index(background)
+        return _calibrate_windows(graph, data, wanted)
     images = data.images[:: subsampling_step(len(data), MOST_SAMPLES)]
     strong = np.quantile(_responses(graph, images), PERCENTILE / 100, axis=0)
     bias = np.zeros(rows)
@@ -128,13 +152,16 @@ def _weights(weighting: Weighting) -> Tensor:
 
 
 def _calibrate_windows(
-    trunk: nn.Module, weighting: Weighting, data: LabelledImages, background: int
+    graph: LocalizerGraph, data: LabelledImages, background: int | None
 ) -> Calibration:
-    """Threshold and slope of each channel from positions drawn evenly from the images."""
-    sums, labels = _windows(trunk, weighting, data)
+    """Threshold and slope of each channel from positions drawn evenly from the images.
+
+    A channel is for all but the background; without one, for the class of its own number.
+    """
+    sums, labels = _windows(graph, data)
     slopes, thresholds = [], []
     for row in range(sums.shape[1]):
-        wanted = labels == row if weighting.per_class else labels != background
+        wanted = labels == row if background is None else labels != background
         if not 0 < wanted.mean() < 1:
             raise ModelError(f"split '{data.split}' has windows of one kind alone; add others")
         slope = fit_slope(sums[:, row], wanted)
@@ -155,13 +182,8 @@ def _calibrate_windows(
     )
 
 
-def _windows(
-    trunk: nn.Module, weighting: Weighting, data: LabelledImages
-) -> tuple[Floats, NDArray[np.int64]]:
+def _windows(graph: LocalizerGraph, data: LabelledImages) -> tuple[Floats, NDArray[np.int64]]:
     """Weighted sums (n, rows) and labels (n,) at `WINDOWS` counted positions of each image."""
-    rows = len(weighting.values)
-    plain = Readout(_weights(weighting), torch.zeros(rows), torch.ones(rows))
-    graph = LocalizerGraph(trunk, plain, "bright")
     random = np.random.default_rng(0)
     sums, labels = [], []
     for image, truth in zip(data.images, data.labels, strict=True):
@@ -174,7 +196,7 @@ def _windows(
             )
         counted = np.flatnonzero(truth != IGNORE)
         picked = random.choice(counted, min(WINDOWS, len(counted)), replace=False)
-        sums.append(heatmap.reshape(rows, -1)[:, picked].T)
+        sums.append(heatmap.reshape(len(heatmap), -1)[:, picked].T)
         labels.append(truth.ravel()[picked])
     return np.concatenate(sums).astype(np.float64), np.concatenate(labels)
 

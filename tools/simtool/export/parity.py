@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
 import numpy as np
+import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
@@ -31,6 +33,34 @@ _REFUSALS: Final = (
 )
 
 Shape = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class ExportedGraph:
+    """A graph that gives what PyTorch gives."""
+
+    model: onnx.ModelProto
+    shapes: Sequence[Shape]
+    """Inputs (N, C, H, W) that it was compared at."""
+    difference: float
+    """Largest from PyTorch; see `check_parity`."""
+
+    @property
+    def content(self) -> bytes:
+        """The ONNX file."""
+        content: bytes = self.model.SerializeToString(deterministic=True)
+        return content
+
+
+def compared(
+    model: onnx.ModelProto,
+    module: nn.Module,
+    shapes: Sequence[Shape],
+    pictures: NDArray[np.uint8] | None = None,
+) -> ExportedGraph:
+    """The graph, once it gives what the module gives. Arguments and errors as `check_parity`."""
+    worst = check_parity(model.SerializeToString(), module, shapes, pictures)
+    return ExportedGraph(model, shapes, worst)
 
 
 def image_shapes(

@@ -11,7 +11,8 @@ from typing import Any, Final
 from simrun.bundle.metadata import BundleMeta, Task
 from simtool.data import CARRIED
 from simtool.export.ablated_model import AblatedModel
-from simtool.export.heatmap_graph import Polarity, Pool
+from simtool.export.heatmap_graph import Polarity
+from simtool.export.trunk import Pool
 from simtool.nets.base import Padding
 from simtool.weighting.weigh import WeightingOptions
 
@@ -99,4 +100,4 @@ def preset(ablated: AblatedModel) -> ExportOptions:
         side = max(_SMALLEST_SIDE, foreign.crop_size)
         task = Task.TEXT if foreign.channels == 1 else Task.OBJECTS
         return ExportOptions(task, polarity="bright", side=side, regions={"join_gap": 0.0})
-    return ExportOptions(**FOLDER_EXPORT) if ablated.data in CARRIED else ExportOptions()
+    return ExportOptions(**FOLDER_EXPORT) if ablated.provenance.data in CARRIED else ExportOptions()

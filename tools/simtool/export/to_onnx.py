@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
-import math
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Final
@@ -23,8 +22,6 @@ OPSET: Final = 17
 _OPSETS: Final = (OPSET, 18)
 """18 where the exporter cannot lower an operator, such as a mean over axes, to 17."""
 IR_VERSION: Final = 8
-FEWEST: Final = 1024
-"""Numbers in a tensor that is worth storing in less room."""
 _NOISY: Final = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
 
 
@@ -34,6 +31,44 @@ class Port:
 
     name: str
     axes: tuple[str | int, ...]
+
+
+_EXAMPLE: Final = (2, 61, 83)
+"""Batch, height and width of the exporter's example: all different, none 0 or 1."""
+
+
+def localizer_to_onnx(
+    graph: nn.Module, channels: int, static: tuple[int, int] | None
+) -> onnx.ModelProto:
+    """Image (N, channels, H, W) uint8 -> heatmap (N, K, h, w).
+
+    Args:
+        graph: in evaluation mode.
+        channels: of the image.
+        static: (H, W) of the only image size, one image a time; None where any goes.
+
+    Raises:
+        ModelError: it cannot be exported.
+    """
+    batch, height, width = _EXAMPLE if static is None else (1, *static)
+    example = torch.zeros(batch, channels, height, width, dtype=torch.uint8)
+    with torch.inference_mode():
+        rows, h, w = graph(example).shape[1:]
+    if static is None:
+        source = Port("image", ("N", channels, "H", "W"))
+        result = Port("heatmap", ("N", rows, "h", "w"))
+    else:
+        source = Port("image", (1, channels, *static))
+        result = Port("heatmap", (1, rows, h, w))
+    return to_onnx(graph, example, source, result)
+
+
+def classifier_to_onnx(
+    graph: nn.Module, crop: tuple[int, int, int], labels: int
+) -> onnx.ModelProto:
+    """Crops (N, *crop) uint8 -> logits (N, labels). Raises ModelError where it cannot be."""
+    crops, logits = Port("crops", ("N", *crop)), Port("logits", ("N", labels))
+    return to_onnx(graph, torch.zeros(2, *crop, dtype=torch.uint8), crops, logits)
 
 
 def to_onnx(module: nn.Module, example: Tensor, source: Port, result: Port) -> onnx.ModelProto:
@@ -73,35 +108,6 @@ def to_onnx(module: nn.Module, example: Tensor, source: Port, result: Port) -> o
     if program is None:
         raise ModelError("the network cannot be exported: the exporter gave no graph")
     return _clean(program.model_proto, source, result)
-
-
-def embed(model: onnx.ModelProto, key: str, value: str) -> bytes:
-    """The file, with one entry of metadata."""
-    del model.metadata_props[:]
-    model.metadata_props.add(key=key, value=value)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
-
-
-def is_large(tensor: onnx.TensorProto) -> bool:
-    """Whether it holds float32 numbers enough to be worth storing in less room."""
-    return tensor.data_type == onnx.TensorProto.FLOAT and math.prod(tensor.dims) >= FEWEST
-
-
-def put_in_front(model: onnx.ModelProto, made: Mapping[str, onnx.NodeProto]) -> None:
-    """Give the graph, in place, nodes that make the weights other nodes read; checked.
-
-    Args:
-        model: its nodes read the first output of the new ones from now on.
-        made: the new nodes, by the name of the weight that each takes the place of.
-    """
-    graph = model.graph
-    for node in graph.node:
-        node.input[:] = [made[name].output[0] if name in made else name for name in node.input]
-    nodes = [*made.values(), *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    onnx.checker.check_model(model, full_check=True)
 
 
 def _reason(error: BaseException) -> str:

@@ -11,14 +11,25 @@ from typing import Final
 
 import onnx
 
-from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE, METADATA_FILE, METADATA_KEY, Bundle
+from simrun.bundle.load import (
+    CLASSIFIER_FILE,
+    LOCALIZER_FILE,
+    METADATA_FILE,
+    METADATA_KEY,
+    Bundle,
+    sha256_hex,
+)
 from simrun.bundle.metadata import BundleMeta
 from simrun.files import output_errors
 from simtool.evaluation.calibrate import OPERATING_POINT
-from simtool.export.to_onnx import embed
+from simtool.export.ablated_model import AblatedModel
 from simtool.files import json_bytes, write_folder
+from simtool.runs.checkpoint import CHECKPOINT_FILE, CLASSIFIER_CHECKPOINT
+from simtool.runs.folder import ABLATION_FILE
 
 _log = logging.getLogger(__name__)
+
+MODEL_CARD: Final = "README.md"
 
 _POINT_FIELDS: Final = (
     *("weighting", "export", "polarity", "channels", "static_size", "side", "scales"),
@@ -44,9 +55,38 @@ def bundle_files(
     return {**graphs, METADATA_FILE: json_bytes({**meta.to_json(), "files": hashes})}
 
 
+def origin_files(ablated: AblatedModel) -> dict[str, bytes]:
+    """What a bundle carries to be exported again from, by file name."""
+    checkpoints = {CHECKPOINT_FILE: ablated.checkpoint}
+    if ablated.classifier is not None:
+        checkpoints[CLASSIFIER_CHECKPOINT] = ablated.classifier
+    return {
+        **{name: replace(c, optimizer={}).to_bytes() for name, c in checkpoints.items()},
+        ABLATION_FILE: json_bytes(ablated.ablation.to_json()),
+    }
+
+
 def localizer_file(meta: BundleMeta, localizer: onnx.ModelProto) -> bytes:
     """The localizer with the metadata embedded."""
-    return embed(localizer, METADATA_KEY, json.dumps(meta.to_json()))
+    del localizer.metadata_props[:]
+    localizer.metadata_props.add(key=METADATA_KEY, value=json.dumps(meta.to_json()))
+    content: bytes = localizer.SerializeToString(deterministic=True)
+    return content
+
+
+def bundle_in_memory(meta: BundleMeta, localizer: onnx.ModelProto) -> Bundle:
+    """A bundle of a localizer alone, as it would be read back."""
+    content = localizer_file(meta, localizer)
+    # As it is read from the graph: lists in the place of tuples.
+    stored = BundleMeta.from_json(json.loads(json.dumps(meta.to_json())))
+    return Bundle(Path(meta.name), stored, content, None, sha256_hex(content))
+
+
+def kept_card(target: Path) -> dict[str, bytes]:
+    """What stays of a bundle that is replaced: its card. Raises OutputError."""
+    card = target / MODEL_CARD
+    with output_errors(str(target)):
+        return {MODEL_CARD: card.read_bytes()} if card.is_file() else {}
 
 
 def write_with_metadata(bundle: Bundle, meta: BundleMeta, target: Path, overwrite: bool) -> None:

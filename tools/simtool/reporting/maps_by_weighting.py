@@ -14,7 +14,7 @@ from torch import nn
 
 from simrun.images.read import Image, read_image, to_bgr, to_channels
 from simrun.localization.preprocess import prepare
-from simtool.export.heatmap_graph import transform_trunk
+from simtool.export.trunk import transform_trunk
 from simtool.nets.base import Classifier
 from simtool.weighting.weigh import Weighting
 

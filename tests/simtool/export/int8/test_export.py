@@ -19,7 +19,7 @@ from simrun.bundle.load import LOCALIZER_FILE, load_bundle
 from simrun.errors import SourceError, UsageError
 from simtool.cli.export import ExportArguments, export
 from simtool.data.canvases import DigitCanvas, compose
-from simtool.export import pipeline as export_module
+from simtool.export import localizer as localizer_module
 from simtool.export.int8 import export as int8_module
 from simtool.export.int8.compare import Form, PrecisionComparison, compare, side_by_side
 from simtool.export.int8.export import Samples
@@ -239,7 +239,7 @@ def test_pictures_are_refused_before_any_work(
     def work(*_: object) -> None:
         raise AssertionError("the graph was built")
 
-    monkeypatch.setattr(export_module, "transform_trunk", work)
+    monkeypatch.setattr(localizer_module, "transform_trunk", work)
     with pytest.raises(SourceError, match="cannot read folder"):
         export(ExportArguments(run=Path(MODEL), out=tmp_path / "out", int8=tmp_path / "no"))
 

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
-from simtool.export.heatmap_graph import LocalizerGraph, Polarity, Readout, transform_trunk
+from simtool.export.heatmap_graph import LocalizerGraph, Polarity, Readout
 from simtool.export.optimize.fold import optimized
 from simtool.export.optimize.space_to_depth import SpaceToDepthGraph
 from simtool.export.to_onnx import Port, to_onnx
+from simtool.export.trunk import transform_trunk
 from simtool.nets.blocks import Context, Residual
 
 SIZES = [(16, 16), (17, 20), (22, 19), (31, 33)]

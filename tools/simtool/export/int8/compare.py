@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import platform
 import statistics
 import time
@@ -20,6 +21,8 @@ from simrun.result import Quad, Result
 from simtool.data.annotations import AnnotatedImage, TrueRegion
 from simtool.evaluation.evaluate import read_annotated
 from simtool.evaluation.text_metrics import Counts, Scores, count_image
+
+log = logging.getLogger(__name__)
 
 _TIMED_CALLS: Final = 40
 
@@ -100,7 +103,7 @@ class PrecisionComparison:
 
 
 def compare(single: Bundle, int8: Bundle, pictures: Sequence[SamplePicture]) -> PrecisionComparison:
-    """Run two bundles that differ in precision alone, in turns.
+    """Run two bundles that differ in precision alone, in turns; both are told side by side.
 
     Raises:
         SourceError: a picture cannot be read.
@@ -122,7 +125,7 @@ def compare(single: Bundle, int8: Bundle, pictures: Sequence[SamplePicture]) -> 
     sizes = [len(bundle.localizer) for bundle in (single, int8)]
     medians = [statistics.median(column) for column in zip(*times, strict=True)]
     forms = [tally.form(*known) for tally, *known in zip(tallies, sizes, medians, strict=True)]
-    return PrecisionComparison(
+    comparison = PrecisionComparison(
         pictures=len(pictures),
         single=forms[0],
         int8=forms[1],
@@ -131,6 +134,19 @@ def compare(single: Bundle, int8: Bundle, pictures: Sequence[SamplePicture]) -> 
         mean_difference=difference.total / difference.cells,
         agreement=Scores.of(agreement).px_f1 if any(form.regions for form in forms) else None,
     )
+    _tell(comparison)
+    return comparison
+
+
+def _tell(comparison: PrecisionComparison) -> None:
+    """The two side by side, and whether anything was won."""
+    log.info("%s", side_by_side(comparison))
+    if not comparison.saves_time:
+        log.warning(
+            "int8 saves no time on this machine (%.2f of single precision's); another processor "
+            "may differ, 'simrun bench' tells",
+            comparison.time_ratio[1],
+        )
 
 
 class _Difference:

@@ -7,8 +7,6 @@ between the layers, every fourth compares.
 from __future__ import annotations
 
 import hashlib
-import json
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +16,6 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from simrun.bundle.load import Bundle, sha256_hex
 from simrun.bundle.metadata import BundleMeta
 from simrun.errors import SourceError
 from simrun.images.read import to_channels
@@ -26,12 +23,10 @@ from simrun.localization.preprocess import prepare
 from simrun.sources.picture_files import pictures_in
 from simtool.data.annotations import ANNOTATIONS_FILE, load_annotations
 from simtool.data.subsampling import subsampling_step
-from simtool.export.int8.compare import PrecisionComparison, SamplePicture, compare, side_by_side
+from simtool.export.int8.compare import PrecisionComparison, SamplePicture, compare
 from simtool.export.int8.quantize import WEIGHT_BITS, inner_convolutions, quantize
-from simtool.export.writer import localizer_file
+from simtool.export.writer import bundle_in_memory
 from simtool.files import file_digest
-
-log = logging.getLogger(__name__)
 
 _MOST: Final = 64
 """Pictures of either kind; of more, as many evenly spread."""
@@ -115,28 +110,8 @@ def to_int8(
     names = [node.name for node in inner_convolutions(unfolded.graph)]
     record = {"convolutions": names, "weight_bits": WEIGHT_BITS, **samples.to_json()}
     meta = replace(meta, export={**meta.export, "int8": record})
-    comparison = compare(_bundle(localizer, meta), _bundle(quantized, meta), samples.held_out)
-    _tell(comparison)
-    return quantized, meta, comparison
-
-
-def _tell(comparison: PrecisionComparison) -> None:
-    """The two side by side, and whether anything was won."""
-    log.info("%s", side_by_side(comparison))
-    if not comparison.saves_time:
-        log.warning(
-            "int8 saves no time on this machine (%.2f of single precision's); another processor "
-            "may differ, 'simrun bench' tells",
-            comparison.time_ratio[1],
-        )
-
-
-def _bundle(localizer: onnx.ModelProto, meta: BundleMeta) -> Bundle:
-    """A bundle of a localizer alone, in memory."""
-    content = localizer_file(meta, localizer)
-    # As it is read from the graph: lists in the place of tuples.
-    stored = BundleMeta.from_json(json.loads(json.dumps(meta.to_json())))
-    return Bundle(Path(meta.name), stored, content, None, sha256_hex(content))
+    single, int8 = bundle_in_memory(meta, localizer), bundle_in_memory(meta, quantized)
+    return quantized, meta, compare(single, int8, samples.held_out)
 
 
 def _subsampled(pictures: Sequence[SamplePicture]) -> tuple[SamplePicture, ...]:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from simtool.export.optimize.half import halved, round_weights
-from simtool.export.optimize.tie import tie_negatives
+from simtool.export.optimize.compact import halved, tie_negatives
+from simtool.export.optimize.rounding import round_weights
 from simtool.export.to_onnx import Port, to_onnx
 
 

@@ -13,8 +13,9 @@ from onnx import numpy_helper
 from torch import nn
 
 from simtool.export.heatmap_graph import LocalizerGraph, Readout
+from simtool.export.optimize.compact import halved
 from simtool.export.optimize.fold import optimized
-from simtool.export.optimize.half import halved, round_trunk, round_weights
+from simtool.export.optimize.rounding import round_trunk, round_weights
 from simtool.export.to_onnx import Port, to_onnx
 from simtool.nets.blocks import Context, Residual
 from tests.conftest import ROOT
