@@ -6,10 +6,13 @@ Heavy imports happen inside the command, so that `--help` answers at once.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from simrun.config.options import expand_options
 
 if TYPE_CHECKING:
     from simtool.evaluation.calibrate import Point
@@ -20,36 +23,41 @@ def register(app: typer.Typer) -> None:
     app.command(
         "calibrate",
         epilog="Example: simtool calibrate scene-text photos/ --side 512 --side 640 --out mine",
-    )(calibrate_command)
+    )(expand_options(calibrate_command))
 
 
-def calibrate_command(
-    model: Annotated[str, typer.Argument(help="A shipped model's name or a bundle's folder.")],
-    dataset: Annotated[Path, typer.Argument(help="Folder with annotations.json and pictures.")],
+@dataclass(frozen=True)
+class CalibrateArguments:
+    """What `simtool calibrate` was called with; None where an option was not given."""
+
+    model: Annotated[str, typer.Argument(help="A shipped model's name or a bundle's folder.")]
+    dataset: Annotated[Path, typer.Argument(help="Folder with annotations.json and pictures.")]
     side: Annotated[
         list[int] | None,
         typer.Option("--side", help="Working side in pixels; may be given more than once."),
-    ] = None,
-    tries: Annotated[int, typer.Option(min=0, help="Points tried at each side.")] = 60,
+    ] = None
+    tries: Annotated[int, typer.Option(min=0, help="Points tried at each side.")] = 60
     subset: Annotated[
         int | None, typer.Option(min=1, help="Choose on N pictures, always the same ones.")
-    ] = None,
+    ] = None
     flagged: Annotated[
         float, typer.Option(min=0, max=1, help="Text-free area that may be flagged.")
-    ] = 0.04,
+    ] = 0.04
     clean: Annotated[
         Path | None,
         typer.Option(help="Annotated photos without any text: at most 2 % of them may be flagged."),
-    ] = None,
+    ] = None
     max_ms: Annotated[
         float | None, typer.Option(help="CPU time that a call at the chosen side may take.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0,
-    out: Annotated[Path | None, typer.Option("--out", help="Bundle to write.")] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace the bundle there.")
-    ] = False,
-) -> None:
+    ] = None
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0
+    out: Annotated[Path | None, typer.Option("--out", help="Bundle to write.")] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle there.")] = (
+        False
+    )
+
+
+def calibrate_command(arguments: CalibrateArguments) -> None:
     """Choose thresholds, rules and working side on pictures.
 
     The pictures are annotated. The curve over the sides goes to standard output; with --out, a
@@ -63,35 +71,35 @@ def calibrate_command(
     from simtool.export.writer import write_with_metadata
     from simtool.files import check_target
 
-    if out is not None:
-        check_target(out, mark=METADATA_FILE, overwrite=overwrite)
-    bundle = load_bundle(model)
-    pictures = load_annotations(dataset).sample(subset)
-    without_text = None if clean is None else load_annotations(clean)
-    targets = Targets(flagged=flagged)
+    if arguments.out is not None:
+        check_target(arguments.out, mark=METADATA_FILE, overwrite=arguments.overwrite)
+    bundle = load_bundle(arguments.model)
+    pictures = load_annotations(arguments.dataset).sample(arguments.subset)
+    without_text = None if arguments.clean is None else load_annotations(arguments.clean)
+    targets = Targets(flagged=arguments.flagged)
     points = search(
         lambda at: Localizer(bundle, side=at, classify=False),
         pictures,
-        side or [bundle.meta.side],
-        tries,
+        arguments.side or [bundle.meta.side],
+        arguments.tries,
         targets,
-        seed,
+        arguments.seed,
         without_text,
     )
-    chosen = choose(points, targets, max_ms)
+    chosen = choose(points, targets, arguments.max_ms)
     typer.echo(_table(points, chosen))
-    if out is not None:
+    if arguments.out is not None:
         record = {
             "dataset": pictures.name,
             "dataset_sha256": pictures.sha256(),
             "pictures": len(pictures.images),
             "clean_sha256": None if without_text is None else without_text.sha256(),
-            "tries": tries,
-            "seed": seed,
+            "tries": arguments.tries,
+            "seed": arguments.seed,
         }
         meta = with_point(bundle.meta, chosen, points, record)
-        write_with_metadata(bundle, meta, out, overwrite)
-        typer.echo(f"simtool: wrote {out}", err=True)
+        write_with_metadata(bundle, meta, arguments.out, arguments.overwrite)
+        typer.echo(f"simtool: wrote {arguments.out}", err=True)
 
 
 def _table(points: Sequence[Point], chosen: Point) -> str:

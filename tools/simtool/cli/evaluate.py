@@ -6,11 +6,13 @@ Heavy imports happen inside the command, so that `--help` answers at once.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from simrun.config.options import expand_options
 from simrun.errors import SourceError, UsageError
 from simrun.progress import progress
 
@@ -28,40 +30,45 @@ def register(app: typer.Typer) -> None:
     app.command(
         "eval",
         epilog="Example: simtool eval mnist-lenet photos/ --side 640 --out out/eval",
-    )(eval_command)
+    )(expand_options(eval_command))
 
 
-def eval_command(
+@dataclass(frozen=True)
+class EvalArguments:
+    """What `simtool eval` was called with; None where an option was not given."""
+
     model: Annotated[
         str,
         typer.Argument(
             help="A shipped model's name or a bundle's folder; with --predictions, the name that "
             "the report calls them by."
         ),
-    ],
-    dataset: Annotated[Path, typer.Argument(help="Folder with annotations.json and pictures.")],
+    ]
+    dataset: Annotated[Path, typer.Argument(help="Folder with annotations.json and pictures.")]
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder to write; out/eval-MODEL-DATASET if not given."),
-    ] = None,
-    side: Annotated[int | None, typer.Option(help="Working size: longer side in pixels.")] = None,
-    threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1,
+    ] = None
+    side: Annotated[int | None, typer.Option(help="Working size: longer side in pixels.")] = None
+    threads: Annotated[int, typer.Option(help="Threads of the network.")] = 1
     subset: Annotated[
         int | None, typer.Option(min=1, help="Score only N pictures, always the same ones.")
-    ] = None,
+    ] = None
     map_threshold: Annotated[
         float | None, typer.Option(help="In place of the bundle's threshold of the map.")
-    ] = None,
+    ] = None
     region_threshold: Annotated[
         float | None, typer.Option(help="In place of the bundle's threshold of a region's mean.")
-    ] = None,
+    ] = None
     predictions: Annotated[
         Path | None, typer.Option(help="Score this file of JSON lines; no model is run.")
-    ] = None,
+    ] = None
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
-    ] = False,
-) -> None:
+    ] = False
+
+
+def eval_command(arguments: EvalArguments) -> None:
     """Score a model on annotated pictures.
 
     It is scored by pixels, by lines and by regions covered. The table goes to standard output;
@@ -74,16 +81,14 @@ def eval_command(
     from simtool.files import staged_folder
     from simtool.reporting.eval_page import text_table
 
-    settings = (side, map_threshold, region_threshold)
-    if predictions is not None and any(value is not None for value in settings):
-        raise UsageError("--predictions runs no model: leave --side and the thresholds out")
-    pictures = load_annotations(dataset).sample(subset)
-    target = out or Path("out") / f"eval-{Path(model).name}-{pictures.name}"
-    with staged_folder(target, mark=SCORES_FILE, overwrite=overwrite) as folder:
-        if predictions is None:
-            record = _predict(model, pictures, folder, settings, threads)
+    _check_arguments(arguments)
+    pictures = load_annotations(arguments.dataset).sample(arguments.subset)
+    target = arguments.out or Path("out") / f"eval-{Path(arguments.model).name}-{pictures.name}"
+    with staged_folder(target, mark=SCORES_FILE, overwrite=arguments.overwrite) as folder:
+        if arguments.predictions is None:
+            record = _predict(arguments, pictures, folder)
         else:
-            record = _take_predictions(model, predictions, folder)
+            record = _take_predictions(arguments.model, arguments.predictions, folder)
         evaluation = _write_results(pictures, record, folder)
         is_named = record.task is Task.OBJECTS
         names = _write_names(pictures, folder) if is_named else None
@@ -100,20 +105,20 @@ def eval_command(
         )
 
 
-def _predict(
-    model: str,
-    pictures: AnnotatedSet,
-    folder: Path,
-    settings: tuple[int | None, float | None, float | None],
-    threads: int,
-) -> ModelRecord:
+def _check_arguments(arguments: EvalArguments) -> None:
+    """Raise UsageError where options for a model are given and none is run."""
+    settings = (arguments.side, arguments.map_threshold, arguments.region_threshold)
+    if arguments.predictions is not None and any(value is not None for value in settings):
+        raise UsageError("--predictions runs no model: leave --side and the thresholds out")
+
+
+def _predict(arguments: EvalArguments, pictures: AnnotatedSet, folder: Path) -> ModelRecord:
     from simrun.localizer import Localizer
     from simtool.evaluation.evaluate import predict, set_thresholds
 
-    side, map_threshold, region_threshold = settings
     # Labels have no part in the scores, but predictions.jsonl is to be what simrun writes.
-    localizer = Localizer.load(model, side, threads)
-    set_thresholds(localizer, map_threshold, region_threshold)
+    localizer = Localizer.load(arguments.model, arguments.side, arguments.threads)
+    set_thresholds(localizer, arguments.map_threshold, arguments.region_threshold)
     with progress("pictures", len(pictures.images)) as advance:
         return predict(localizer, pictures, folder / PREDICTIONS_FILE, advance)
 
