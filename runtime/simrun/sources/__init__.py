@@ -1,6 +1,6 @@
 """Where frames come from: pictures, clips, cameras, streams, standard input, the demo scene.
 
-`opening` finds the source behind a name; each kind has a module of its own.
+`registry` finds the source behind a name; each kind has a module of its own.
 """
 
 from simrun.sources.base import BadFrame, Counted, Frame, Source

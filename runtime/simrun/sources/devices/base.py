@@ -1,7 +1,8 @@
 """What a live source needs from a camera or stream: a device that can be opened again and again.
 
 A new kind of camera is one module with a class that fits `Device` and one that fits `Stream`.
-Everything that goes wrong over months, and what is done about it, is in `live.py`.
+Everything that goes wrong over months, and what is done about it, is in
+`simrun.sources.live.reconnect`.
 """
 
 from __future__ import annotations

@@ -4,8 +4,8 @@ The thread that takes the frames also looks after the device. It moves between t
 
     opening --first frame--> open --stall, failure, frozen picture--> waiting --first frame--> open
 
-A capture thread (`session.py`) lives from one opening of the device to the next. Waiting means: let
-go of it, pause (`backoff.py`), start another one. No frame is ever made up in between.
+A capture thread (`capture.py`) lives from one opening of the device to the next. Waiting means: let
+go of it, pause (`Backoff`), start another one. No frame is ever made up in between.
 """
 
 from __future__ import annotations
