@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from simtool.ablation.partition.graph import Baseline, Cut
 from simtool.ablation.record import Deletion
 from simtool.distributed import Peers
-from simtool.nets.layers import check_spatial
+from simtool.nets.layers import check_spatial, watch_forward
 
 MOST_SAMPLES: Final = 2000
 """Images that the curve is measured on, spread evenly over the data."""
@@ -128,14 +128,8 @@ def last_convolution(model: nn.Module, layer: str, images: Tensor) -> nn.Conv2d 
         if called:
             last.append((called[-1], check_spatial(layer, output).shape[1]))
 
-    handles = [module.register_forward_hook(note) for module in model.modules()]
-    handles.append(model.get_submodule(layer).register_forward_hook(answer))
-    try:
-        with torch.inference_mode():
-            model(images)
-    finally:
-        for handle in handles:
-            handle.remove()
+    hooks = [(module, note) for module in model.modules()]
+    watch_forward(model, images, [*hooks, (model.get_submodule(layer), answer)])
     if not last:
         return None
     convolution, maps = last[-1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -23,6 +23,10 @@ _NO_RESPONSE: Final = (
 
 Replace = Callable[[Tensor], Tensor | None]
 """The layer's output -> what goes on in its place; None leaves it."""
+
+
+Hook = Callable[[nn.Module, object, object], None]
+"""Sees a module, its inputs and its output."""
 
 
 def find_layer(model: nn.Module, name: str) -> nn.Module:
@@ -53,24 +57,37 @@ def last_spatial_layer(model: nn.Module, images: Tensor) -> str:
     """
     found: list[str] = []
 
-    def note(name: str) -> Callable[..., None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ANN401
+    def note(name: str) -> Hook:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
             if _is_spatial(output) and not isinstance(module, _NO_RESPONSE):
                 found.append(name)
 
         return hook
 
-    handles = [m.register_forward_hook(note(name)) for name, m in model.named_modules() if name]
+    watch_forward(model, images, [(m, note(name)) for name, m in model.named_modules() if name])
+    if not found:
+        raise ModelError("the network has no layer with maps (N, K, h, w); name one with --layer")
+    log.info("no --layer given: taking the last spatial one, '%s'", found[-1])
+    return found[-1]
+
+
+def watch_forward(
+    model: nn.Module, images: Tensor, hooks: Iterable[tuple[nn.Module, Hook]]
+) -> None:
+    """Run a model once with hooks on modules of it; they go whatever happens.
+
+    Args:
+        model: in evaluation mode.
+        images: (N, C, H, W), a few.
+        hooks: each with its module, called in this order where a module has several.
+    """
+    handles = [module.register_forward_hook(hook) for module, hook in hooks]
     try:
         with torch.inference_mode():
             model(images)
     finally:
         for handle in handles:
             handle.remove()
-    if not found:
-        raise ModelError("the network has no layer with maps (N, K, h, w); name one with --layer")
-    log.info("no --layer given: taking the last spatial one, '%s'", found[-1])
-    return found[-1]
 
 
 @contextmanager
