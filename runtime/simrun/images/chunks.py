@@ -1,4 +1,4 @@
-"""What else a picture's container knows: where it ends, which way is up, whether it holds more.
+"""What else a picture's container knows: its end, which way is up, what its numbers stand for.
 
 Only the structure is walked, nothing is decoded.
 """
@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from simrun.images.declared_size import is_jpeg, is_png, tiff_tags
+from simrun.images.declared_size import is_jpeg, is_png, tiff_tags, white_of_netpbm
+from simrun.images.depth import AS_USUAL, Alpha, Numbers
 
 _JPEG_END: Final = b"\xff\xd9"
 _ORIENTATION: Final = 274
 """The tag's number in TIFF and EXIF."""
+_PHOTOMETRIC, _SAMPLES, _EXTRA_SAMPLES = 262, 277, 338
+"""Tags of a TIFF: whether 0 is black, how many numbers a pixel has, what the odd one is."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class Facts:
     """
     holds_more: bool = False
     """There are more pictures behind the first: pages of a TIFF, an animation."""
+    numbers: Numbers = AS_USUAL
+    """What the numbers stand for."""
+    alpha_is_lost: bool = False
+    """OpenCV leaves away what is transparent."""
 
 
 def look_at(data: bytes) -> Facts:
@@ -38,13 +45,20 @@ def look_at(data: bytes) -> Facts:
         return Facts(cut_short=not has_jpeg_end(data))
     if is_png(data):
         parts = {kind: (start, end) for kind, start, end in _png_chunks(data)}
-        return Facts(b"IEND" not in parts, _turn(data, parts.get(b"eXIf")), b"acTL" in parts)
+        return Facts(
+            b"IEND" not in parts,
+            _turn(data, parts.get(b"eXIf")),
+            b"acTL" in parts,
+            Numbers(clear=_clear_grey(data, parts.get(b"tRNS"))),
+        )
     if data.startswith(b"RIFF"):
         parts = {kind: (start, end) for kind, start, end in _webp_chunks(data)}
         return Facts(False, _turn(data, parts.get(b"EXIF")), b"ANIM" in parts)
-    if data.startswith((b"II*\0", b"MM\0*")):
-        return Facts(holds_more=_next_page(data) != 0)
-    return Facts(holds_more=data.startswith(b"GIF8") and sum(1 for _ in _gif_pictures(data)) > 1)
+    if data.startswith((b"II", b"MM")):
+        return _look_at_tiff(data)
+    if data.startswith(b"GIF8"):
+        return Facts(holds_more=sum(1 for _ in _gif_pictures(data)) > 1)
+    return Facts(numbers=Numbers(white_of_netpbm(data)))
 
 
 def has_jpeg_end(data: bytes) -> bool:
@@ -84,6 +98,36 @@ def _turn(data: bytes, place: tuple[int, int] | None) -> int:
     except struct.error:
         return 1
     return number if 1 <= number <= 8 else 1
+
+
+def _clear_grey(data: bytes, place: tuple[int, int] | None) -> int | None:
+    """The grey that a PNG says is transparent, as it is decoded; of colours OpenCV makes alpha."""
+    if place is None or len(data) < 26 or data[25] != 0:
+        return None
+    depth = data[24]
+    scale = 255 // ((1 << depth) - 1) if 0 < depth < 8 else 1
+    return int.from_bytes(data[slice(*place)][:2], "big") * scale
+
+
+def _look_at_tiff(data: bytes) -> Facts:
+    try:
+        tags = tiff_tags(data)
+    except struct.error:
+        return Facts()
+    # Extra samples: 0 is no alpha, 1 is one by which the colours were multiplied. libtiff
+    # multiplies 8 bits itself.
+    extra = tags.get(_EXTRA_SAMPLES, 0)
+    alpha = Alpha.MULTIPLIED if extra == 1 else Alpha.SHARE if extra == 2 else Alpha.NONE
+    return Facts(
+        # The second page of a BigTIFF has another place.
+        holds_more=data[2:4] in (b"*\0", b"\0*") and _next_page(data) != 0,
+        numbers=Numbers(
+            alpha=alpha,
+            multiplied_in_8_bits=True,
+            zero_is_white=tags.get(_PHOTOMETRIC) == 0,
+        ),
+        alpha_is_lost=tags.get(_SAMPLES) == 2 and alpha is not Alpha.NONE,
+    )
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

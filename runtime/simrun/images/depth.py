@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Final
 
 import numpy as np
@@ -19,7 +21,34 @@ _OUTLIERS: Final = 0.001
 """Share of the pixels at either end that may be dead ones, and do not count for the range."""
 
 
-def to_uint8(image: NDArray[Any], white: int | None = None) -> tuple[Image, bool]:
+class Alpha(StrEnum):
+    """What the fourth number of a pixel is."""
+
+    SHARE = "how much of the ground the colours cover"
+    MULTIPLIED = "the same, and the colours were multiplied by it"
+    NONE = "nothing that is shown"
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What the numbers of a picture stand for, where its file says so."""
+
+    white: int | None = None
+    """The number that stands for white."""
+    clear: int | None = None
+    """The grey that is transparent."""
+    alpha: Alpha = Alpha.SHARE
+    multiplied_in_8_bits: bool = False
+    """Alpha that is a share comes multiplied where the numbers have 8 bits."""
+    zero_is_white: bool = False
+    """Grey of more than 8 bits; in fewer OpenCV makes 0 black itself."""
+
+
+AS_USUAL: Final = Numbers()
+"""The file says nothing."""
+
+
+def to_uint8(image: NDArray[Any], numbers: Numbers = AS_USUAL) -> tuple[Image, bool]:
     """The picture as (H, W) or (H, W, 3) uint8, and whether its values were stretched.
 
     16 bits keep their upper eight where all of their range is in use, or where eight bits were
@@ -30,17 +59,26 @@ def to_uint8(image: NDArray[Any], white: int | None = None) -> tuple[Image, bool
     Args:
         image: (H, W) or (H, W, 1 | 3 | 4), any depth; with 4 channels, BGR and alpha, it is put
             on a white ground.
-        white: the number that stands for white, where the file says so.
+        numbers: what its numbers stand for.
     """
     if image.ndim == 3 and image.shape[2] == 1:
         image = image[:, :, 0]
-    if white is not None and white < np.iinfo(image.dtype).max:
-        return _scaled(image, white), False
+    if image.ndim == 3 and image.shape[2] == 4 and numbers.alpha is Alpha.NONE:
+        image = image[:, :, :3]
+    if numbers.white is not None and numbers.white < np.iinfo(image.dtype).max:
+        return _scaled(image, numbers.white), False
+    multiplied = numbers.alpha is Alpha.MULTIPLIED or (
+        numbers.multiplied_in_8_bits and image.dtype == np.uint8
+    )
+    if numbers.clear is not None and image.ndim == 2:
+        image = np.where(image == numbers.clear, np.iinfo(image.dtype).max, image)
     stretched = False
     if image.dtype != np.uint8:
+        if numbers.zero_is_white and image.ndim == 2:
+            image = -image if image.dtype.kind == "f" else ~image
         image, stretched = _narrowed(image)
     if image.ndim == 3 and image.shape[2] == 4:
-        image = _over_white(image)
+        image = _over_white(image, multiplied=multiplied)
     return np.ascontiguousarray(image, np.uint8), stretched
 
 
@@ -102,11 +140,12 @@ def _alpha(alpha: NDArray[Any]) -> Image:
     return np.asarray(np.rint(np.nan_to_num(np.clip(alpha, 0, 1)) * 255), np.uint8)
 
 
-def _over_white(image: NDArray[Any]) -> Image:
+def _over_white(image: NDArray[Any], *, multiplied: bool) -> Image:
     """A (H, W, 4) BGRA picture on a white ground."""
     flat = np.empty((*image.shape[:2], 3), np.uint8)
     for top in range(0, len(image), _BAND):
         band = image[top : top + _BAND].astype(np.uint16)
         colour, alpha = band[:, :, :3], band[:, :, 3:]
-        flat[top : top + _BAND] = (colour * alpha + 255 * (255 - alpha) + 127) // 255
+        shown = colour if multiplied else (colour * alpha + 127) // 255
+        flat[top : top + _BAND] = np.minimum(shown + (255 - alpha), 255)
     return flat

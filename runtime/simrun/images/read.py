@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from simrun.errors import SourceError
 from simrun.files import open_at_once
 from simrun.images.chunks import look_at
-from simrun.images.declared_size import declared_size, is_jpeg, is_known, white_of_netpbm
+from simrun.images.declared_size import declared_size, is_jpeg, is_known
 from simrun.images.depth import Image, to_uint8
 
 __all__ = [
@@ -74,6 +74,7 @@ class Note(StrEnum):
 
     STRETCHED = "more than 8 bits, stretched from the range in use to 0..255"
     FIRST_ONLY = "several pictures in one file, the first is read"
+    ALPHA_LOST = "what is transparent is not known of grey in a TIFF; make it a PNG to see it white"
 
 
 def _log_note(path: Path, note: Note) -> None:
@@ -103,7 +104,7 @@ def read_image(
         if facts.cut_short:
             raise SourceError(f"{path} is cut short: the end of the picture is missing")
         _refuse_size(path, data)
-        image, stretched = to_uint8(_decode(path, data), white_of_netpbm(data))
+        image, stretched = to_uint8(_decode(path, data), facts.numbers)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:
@@ -116,6 +117,8 @@ def read_image(
         note(path, Note.STRETCHED)
     if facts.holds_more:
         note(path, Note.FIRST_ONLY)
+    if facts.alpha_is_lost:
+        note(path, Note.ALPHA_LOST)
     turn = _TURN.get(facts.orientation)
     return check_frame(image if turn is None else np.ascontiguousarray(turn(image)))
 

@@ -81,6 +81,9 @@ class AvReader:
         self.stream.thread_type = "AUTO"
         context = self.stream.codec_context
         context.options = {"max_pixels": str(MAX_PIXELS)}
+        if self.codec == "MJPEG":
+            # What is damaged in one JPEG would be filled with the picture before.
+            context.options |= {"err_detect": "explode"}
 
     @property
     def rate(self) -> float | None:

@@ -6,6 +6,7 @@ import io
 import os
 import socket
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -526,3 +527,103 @@ class TestWhatIsNoPlainFile:
     def test_a_name_with_a_null_byte(self) -> None:
         with pytest.raises(SourceError, match="null"):
             read_image("a\0b.jpg")
+
+
+class TestWhatTheNumbersStandFor:
+    """The file says so, and decoders look away."""
+
+    @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+    def test_a_grey_of_a_png_that_is_transparent_is_white(self, tmp_path: Path, bits: int) -> None:
+        values = np.tile([0, 0, min(40, (1 << bits) - 1), 0], (8, 4))
+        path = tmp_path / "page.png"
+        path.write_bytes(grey_png(values, bits, clear=0))
+        image = read_image(path)
+        assert (image[values == 0] == 255).all()
+        assert (image[values != 0] == {8: 40, 16: 0}.get(bits, 255)).all()
+
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+    def test_white_is_zero(self, tmp_path: Path, kind: type[np.number]) -> None:
+        top = 65535 if kind is np.uint16 else 255
+        numbers = top - gradient().astype(np.float64) * (top // 255)
+        path = tmp_path / "fax.tif"
+        path.write_bytes(tiff(numbers.astype(kind), photometric=0))
+        assert np.abs(read_image(path).astype(int) - gradient()).max() <= 1
+
+    def test_a_fourth_number_that_is_no_alpha(self, tmp_path: Path) -> None:
+        colours = np.dstack([gradient()] * 3)
+        path = tmp_path / "infrared.tif"
+        path.write_bytes(tiff(np.dstack([colours, gradient() * 0]), photometric=2, extra=0))
+        np.testing.assert_array_equal(read_image(path), colours)
+
+    @pytest.mark.parametrize(("extra", "factor"), [(2, 1.0), (1, 0.5)])
+    @pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+    def test_half_covered_ground(
+        self, tmp_path: Path, extra: int, factor: float, kind: type[np.number]
+    ) -> None:
+        scale = 257 if kind is np.uint16 else 1
+        colours = np.dstack([gradient() * factor] * 3)
+        numbers = np.dstack([colours, np.full(gradient().shape, 128)]).astype(kind) * scale
+        path = tmp_path / "glass.tif"
+        path.write_bytes(tiff(numbers.astype(kind), photometric=2, extra=extra))
+        wanted = (gradient() / 2 + 127)[:, :, None]
+        assert np.abs(read_image(path).astype(float) - wanted).max() <= 2
+
+    def test_alpha_that_is_left_away_is_told(self, tmp_path: Path) -> None:
+        path = tmp_path / "glass.tif"
+        path.write_bytes(tiff(np.dstack([gradient(), gradient()]), photometric=1, extra=2))
+        notes: list[Note] = []
+        read_image(path, lambda _, note: notes.append(note))
+        assert notes == [Note.ALPHA_LOST]
+
+
+def grey_png(values: np.ndarray, bits: int, clear: int) -> bytes:
+    height, width = values.shape
+    if bits < 8:
+        places = ((values[:, :, None] >> np.arange(bits)[::-1]) & 1).reshape(height, -1)
+        rows = np.packbits(places.astype(np.uint8), axis=1)
+    else:
+        rows = values.astype(">u2" if bits == 16 else "u1")
+    raw = b"".join(b"\0" + row.tobytes() for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    chunks = [
+        (b"IHDR", header),
+        (b"tRNS", struct.pack(">H", clear)),
+        (b"IDAT", zlib.compress(raw)),
+        (b"IEND", b""),
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+
+
+def tiff(pixels: np.ndarray, photometric: int, extra: int | None = None) -> bytes:
+    """Uncompressed, little-endian, in one strip."""
+    height, width, samples = (*pixels.shape, 1)[:3]
+    data = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
+    tags = {
+        256: [width],
+        257: [height],
+        258: [8 * pixels.dtype.itemsize] * samples,
+        259: [1],
+        262: [photometric],
+        273: [8],
+        277: [samples],
+        278: [height],
+        279: [len(data)],
+        339: [3 if pixels.dtype.kind == "f" else 1] * samples,
+    }
+    if extra is not None:
+        tags[338] = [extra]
+    directory = 8 + len(data)
+    behind = directory + 2 + 12 * len(tags) + 4
+    entries, arrays = b"", b""
+    for tag, values in sorted(tags.items()):
+        packed = struct.pack(f"<{len(values)}H", *values)
+        if len(packed) > 4:
+            place = struct.pack("<I", behind + len(arrays))
+            arrays += packed
+            packed = place
+        entries += struct.pack("<HHI", tag, 3, len(values)) + packed.ljust(4, b"\0")
+    head = b"II*\0" + struct.pack("<I", directory)
+    return head + data + struct.pack("<H", len(tags)) + entries + b"\0" * 4 + arrays

@@ -483,3 +483,16 @@ class TestCutShort:
         frames = list(open_source(str(clip)))
         assert [f.index for f in frames if isinstance(f, BadFrame)] == [5]
         assert greys([f for f in frames if isinstance(f, Frame)]) == [*range(5), *range(6, 12)]
+
+    def test_a_jpeg_of_a_film_that_is_damaged_inside(self, tmp_path: Path) -> None:
+        pytest.importorskip("av")
+        path = tmp_path / "noise.avi"
+        writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+        for i in range(6):
+            writer.write(np.random.default_rng(i).integers(0, 255, (48, 64, 3), np.uint8))
+        writer.release()
+        content = bytearray(path.read_bytes())
+        scan = [i for i in range(len(content)) if content[i : i + 2] == b"\xff\xda"][3] + 600
+        content[scan : scan + 200] = bytes(200)
+        path.write_bytes(content)
+        assert [f.index for f in open_source(str(path)) if isinstance(f, BadFrame)] == [3]
