@@ -18,9 +18,9 @@ from simrun.recognition.strips import batches, cut_strip, resized
 from simrun.result import Quad, Reading
 
 _SURE: Final = 0.95
-"""A first look that is as sure is taken as it is."""
-_LOWER: Final = 0.1
-"""Share of a region's height that the second look leaves out at the top and at the bottom."""
+"""A look that is as sure is the last one."""
+_LOOKS: Final = (-0.1, 0.06)
+"""Shares of a region's height that further looks take in above and below."""
 _ENDS: Final = 0.3
 """Share of its height by which a region of a heatmap is lengthened at each end."""
 _SHORT: Final = 3
@@ -62,18 +62,19 @@ class LineReader:
     def read(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
         """What each region most likely says, however unlikely that is.
 
-        Where the first look is not sure, a second one leaves out a little above and below, where
-        neighbours and frames are, and the better of the two counts.
+        As long as no look was sure, another leaves out a little above and below, where neighbours
+        and frames are, or takes in more, and the best one counts.
 
         Args:
             frame: (H, W) uint8.
             quads: regions in frame pixels, clockwise from the top left of the text.
         """
         readings = self._look(frame, quads)
-        unsure = [i for i, reading in enumerate(readings) if reading.probability < _SURE]
-        lower = [resized(quads[i], 0.0, -_LOWER) for i in unsure]
-        for i, reading in zip(unsure, self._look(frame, lower), strict=True):
-            readings[i] = max(readings[i], reading, key=_worth)
+        for across in _LOOKS:
+            unsure = [i for i, reading in enumerate(readings) if reading.probability < _SURE]
+            others = [resized(quads[i], 0.0, across) for i in unsure]
+            for i, reading in zip(unsure, self._look(frame, others), strict=True):
+                readings[i] = max(readings[i], reading, key=_worth)
         return readings
 
     def read_found(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:

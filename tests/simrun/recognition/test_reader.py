@@ -136,13 +136,14 @@ class Looks:
     ("looks", "text", "sure"),
     [
         ([(1, 0.96)], "-", 0.96),
-        ([(1, 0.8), (2, 0.9)], "|", 0.9),
-        ([(1, 0.8), (2, 0.7)], "-", 0.8),
-        ([(0, 0.8), (2, 0.5)], "|", 0.5),
-        ([(0, 0.8), (0, 0.8)], "", 0.0),
+        ([(1, 0.8), (2, 0.96)], "|", 0.96),
+        ([(1, 0.8), (2, 0.7), (2, 0.9)], "|", 0.9),
+        ([(1, 0.8), (2, 0.7), (2, 0.75)], "-", 0.8),
+        ([(0, 0.8), (2, 0.5), (0, 0.9)], "|", 0.5),
+        ([(0, 0.8), (0, 0.8), (0, 0.8)], "", 0.0),
     ],
 )
-def test_where_the_first_look_is_not_sure_the_better_of_two_counts(
+def test_as_long_as_no_look_is_sure_there_are_three_and_the_best_counts(
     looks: list[tuple[int, float]], text: str, sure: float
 ) -> None:
     reader = LineReader(Looks(*looks), META)  # type: ignore[arg-type]
