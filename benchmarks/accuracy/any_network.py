@@ -27,6 +27,9 @@ WEIGHTINGS: Final = {
 }
 
 
+FACTORY: Final = ("--model", "examples.colour_shapes:build")
+
+
 def call(*arguments: object) -> str:
     """Standard output of a Python program in this interpreter."""
     command = [sys.executable, *map(str, arguments)]
@@ -37,7 +40,7 @@ def score(out: Path, options: tuple[str, ...]) -> dict[str, Any]:
     """Export with these options, localize on the canvases, score."""
     model, results = out / "benchmark", out / "benchmark.jsonl"
     results.unlink(missing_ok=True)
-    call("-m", "simtool", "export", out / "run", "--out", model, "--overwrite", *options)
+    call("-m", "simtool", "export", out / "run", "--out", model, "--overwrite", *FACTORY, *options)
     call("-m", "simrun", "--source", out / "canvases", "--model", model, "--jsonl", results)
     figures: dict[str, Any] = json.loads(call("examples/colour_shapes.py", "score", out, results))
     return figures

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +25,11 @@ from simtool.export.geometry import check_geometry, probe_geometry, trunk_geomet
 from simtool.export.trunk import transform_trunk
 from simtool.nets import build_net
 from simtool.nets.imported import ForeignNet, ForeignSpec
+from simtool.runs.checkpoint import CHECKPOINT_FILE, read_checkpoint
 from tests.simtool.example_nets import Depthwise, ResNet, Untraceable
+from tests.simtool.program import call
 
+FACTORY = "examples.colour_shapes:build"
 WEIGHTS = Path(colour_shapes.__file__).with_suffix(".safetensors")
 
 
@@ -46,7 +51,7 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("runs") / "shapes"
     summary = ablate(
         AblateArguments(
-            model="examples.colour_shapes:build",
+            model=FACTORY,
             weights=[WEIGHTS],
             data=pictures,
             out=out,
@@ -62,7 +67,7 @@ def run(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("models") / "shapes"
-    summary = export(ExportArguments(run=run, out=target, weighting="uniform"))
+    summary = export(ExportArguments(run=run, out=target, weighting="uniform", model=FACTORY))
     assert summary["stride"] == 4
     assert summary["difference_to_pytorch"]["localizer"] < 1e-5
     return target
@@ -98,14 +103,51 @@ def test_shapes_are_localized_and_named_on_canvases(bundle: Path, tmp_path: Path
 
 
 def test_a_bundle_is_exported_again_from_itself(bundle: Path, tmp_path: Path) -> None:
-    export(ExportArguments(run=bundle, out=tmp_path / "again"))
+    export(ExportArguments(run=bundle, out=tmp_path / "again", model=FACTORY))
     again, former = load_bundle(tmp_path / "again").meta, load_bundle(bundle).meta
     assert again == replace(former, name="again")
 
 
 def test_other_forms_are_for_plain_sequences(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--pool atrous --padding same is for networks that are a"):
-        export(ExportArguments(run=run, out=tmp_path / "x", weighting="uniform", pool="atrous"))
+        export(
+            ExportArguments(
+                run=run, out=tmp_path / "x", weighting="uniform", pool="atrous", model=FACTORY
+            )
+        )
+
+
+def test_code_named_by_a_file_alone_is_not_run(
+    run: Path,
+    pictures: Path,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "strange.py").write_text("open('ran', 'w')\n")
+    for name, made in (("run", run), ("bundle", bundle)):
+        shutil.copytree(made, tmp_path / name)
+        checkpoint = read_checkpoint(made)
+        strange = replace(checkpoint, net="strange:build")
+        (tmp_path / name / CHECKPOINT_FILE).write_bytes(strange.to_bytes())
+    needed = "made by code that did not come with it, 'strange:build'.*--model package.module:fact"
+    for arguments in (
+        ("export", "run", "--out", "x"),
+        ("export", "bundle", "--out", "x"),
+        ("export", "run", "--out", "x", "--model", FACTORY),
+        ("report", "run", "--pictures", pictures / "circle", "--out", "y"),
+    ):
+        code, _, err = call(capsys, *arguments)
+        assert code == 2, err
+        assert re.search(needed, err)
+        assert err.count("\n") == 1
+    assert not (tmp_path / "ran").exists()
+    code, _, err = call(capsys, "report", "run", "--out", "y")  # no code is needed for it
+    assert code == 0, err
+    code, _, err = call(capsys, "export", "mnist-lenet", "--model", FACTORY, "--out", "x")
+    assert (code, "this is our 'lenet'" in err) == (2, True)
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])

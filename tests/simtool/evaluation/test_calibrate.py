@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from simtool.evaluation.calibrate import (
     search,
     with_point,
 )
-from simtool.export.writer import keep_point
+from simtool.export.writer import keep_point, write_with_metadata
 from tests.conftest import STROKES
 from tests.simtool.evalset import record, region, write_annotations, write_picture
 from tests.simtool.program import assert_fails, invoke
@@ -133,3 +134,14 @@ def test_what_is_flagged_without_text_counts_against_a_point(
 def test_photos_without_text_have_none(dataset: AnnotatedSet) -> None:
     with pytest.raises(UsageError, match="has text marked"):
         search(lambda _: pytest.fail("loaded"), dataset, [200], 0, Targets(), clean=dataset)
+
+
+def test_a_link_in_a_bundle_is_not_copied(tmp_path: Path) -> None:
+    bundle = load_bundle("scene-text")
+    folder = tmp_path / "linked"
+    shutil.copytree(bundle.path, folder)
+    (tmp_path / "secret").write_text("mine")
+    (folder / "notes").symlink_to(tmp_path / "secret")
+    with pytest.raises(ModelError, match="notes is a link and is not copied"):
+        write_with_metadata(load_bundle(folder), bundle.meta, tmp_path / "out", overwrite=False)
+    assert not (tmp_path / "out").exists()

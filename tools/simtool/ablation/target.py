@@ -213,7 +213,7 @@ def _check_head(net: ForeignNet, example: Tensor, data: ImageFolder) -> None:
     try:
         with torch.inference_mode():
             logits: object = net(example)
-    except RuntimeError as error:
+    except Exception as error:  # somebody else's code may raise anything
         raise ModelError(
             f"the network fails on images {tuple(example.shape[1:])} ({first_line(error)}); check "
             "--channels and --size"

@@ -19,6 +19,7 @@ from simrun.errors import UsageError
 from simtool.cli.options import (
     CriterionOption,
     DataOption,
+    FactoryOption,
     PerClassOption,
     StandardiseOption,
     TemperatureOption,
@@ -88,6 +89,7 @@ class ExportArguments:
             "mnist-lenet, which has its checkpoint in the source tree and not in the wheel."
         ),
     ] = None
+    model: FactoryOption = None
     data: DataOption = None
     weighting: Annotated[
         str | None,
@@ -170,7 +172,8 @@ def export(arguments: ExportArguments) -> dict[str, Any]:
     from simtool.export.pipeline import export_bundle
     from simtool.export.presets import preset
 
-    ablated = open_ablated(Path(SHIPPED_MODEL) if arguments.run is None else arguments.run)
+    source = Path(SHIPPED_MODEL) if arguments.run is None else arguments.run
+    ablated = open_ablated(source, arguments.model)
     if arguments.classifier is not None:
         ablated = with_classifier(ablated, arguments.classifier)
     options = export_options(preset(ablated), arguments)

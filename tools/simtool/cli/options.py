@@ -19,6 +19,15 @@ DataOption = Annotated[
     ),
 ]
 
+FactoryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="PACKAGE.MODULE:FACTORY",
+        help="Of a run of 'ablate --model': the code that makes its network, which is run only "
+        "where it is named here.",
+    ),
+]
 CriterionOption = Annotated[
     str | None,
     typer.Option(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simrun.errors import SourceError, UsageError
+from simtool.cli.options import FactoryOption
 
 if TYPE_CHECKING:
     from simtool.reporting.run_report import Figure2
@@ -38,6 +39,7 @@ def report_command(
         str | None,
         typer.Option(help="Model for the pictures: a shipped one's name or a bundle's folder."),
     ] = None,
+    model: FactoryOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", help="Folder to write; out/report-RUN if not given."),
@@ -64,7 +66,7 @@ def report_command(
         # A network from --model has no shipped bundle that Figure 2 could fall back to.
         wanted = pictures is not None and (report.config is not None or bundle is not None)
         figure2 = _figure2(pictures, bundle) if pictures is not None and wanted else None
-        maps = [] if pictures is None else list(picture_maps(run, report, pictures))
+        maps = [] if pictures is None else list(picture_maps(run, report, pictures, model))
         for name, content in render(report, figure2, command_line(sys.argv[1:]), maps).items():
             write_bytes(folder / name, content)
     typer.echo(text_summary(report, figure2))

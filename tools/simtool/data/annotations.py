@@ -159,6 +159,8 @@ def _image(record: object, where: str, default: str) -> AnnotatedImage:
     file, regions = record.get("file"), record.get("regions")
     if not isinstance(file, str) or not Path(file).name:
         raise SourceError(f"{where}: 'file' is {file!r}, not a file name")
+    if Path(file).is_absolute() or ".." in Path(file).parts:
+        raise SourceError(f"{where}: 'file' is {file!r}; it must be a path below the data's folder")
     where = f"{where} ({file})"
     size = [record.get(key) for key in ("width", "height")]
     if not all(type(v) is int and v >= 1 for v in size):

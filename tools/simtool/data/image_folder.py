@@ -145,7 +145,8 @@ def _fit(image: Image, size: int) -> NDArray[np.uint8]:
         image = np.asarray(cv2.resize(image, shape, interpolation=mode), np.uint8)
     top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
     middle = image[top : top + size, left : left + size]
-    return middle[None] if middle.ndim == 2 else middle.transpose(2, 0, 1)
+    # In memory as in name: networks that call view() take no other strides.
+    return middle[None] if middle.ndim == 2 else np.ascontiguousarray(middle.transpose(2, 0, 1))
 
 
 def _some(names: Sequence[str]) -> str:

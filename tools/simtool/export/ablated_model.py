@@ -84,15 +84,20 @@ def with_classifier(ablated: AblatedModel, run: Path) -> AblatedModel:
     return replace(ablated, classifier=reader.checkpoint, provenance=both)
 
 
-def open_ablated(path: Path) -> AblatedModel:
+def open_ablated(path: Path, factory: str | None = None) -> AblatedModel:
     """Read a run folder or a bundle, by folder or, for a bundle, by name.
+
+    Args:
+        path: the folder, or the name.
+        factory: `package.module:factory` that the user named, where the network is from elsewhere.
 
     Raises:
         ModelError: it is neither, is not ablated, or its ablation is of another checkpoint.
+        UsageError: the network's factory is not the one that the user named.
     """
-    if not path.is_dir() or (path / METADATA_FILE).is_file():
-        return _from_bundle(find_bundle(path))
-    return _from_run(path)
+    is_bundle = not path.is_dir() or (path / METADATA_FILE).is_file()
+    ablated = _from_bundle(find_bundle(path)) if is_bundle else _from_run(path)
+    return replace(ablated, checkpoint=ablated.checkpoint.trusting(factory))
 
 
 @dataclass(frozen=True)

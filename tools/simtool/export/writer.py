@@ -20,6 +20,7 @@ from simrun.bundle.load import (
     sha256_hex,
 )
 from simrun.bundle.metadata import BundleMeta
+from simrun.errors import ModelError, OutputError
 from simrun.files import output_errors
 from simtool.evaluation.calibrate import OPERATING_POINT
 from simtool.export.ablated_model import AblatedModel
@@ -85,6 +86,8 @@ def bundle_in_memory(meta: BundleMeta, localizer: onnx.ModelProto) -> Bundle:
 def kept_card(target: Path) -> dict[str, bytes]:
     """What stays of a bundle that is replaced: its card. Raises OutputError."""
     card = target / MODEL_CARD
+    if card.is_symlink():
+        raise OutputError(f"{card} is a link and is not kept; put the file itself there")
     with output_errors(str(target)):
         return {MODEL_CARD: card.read_bytes()} if card.is_file() else {}
 
@@ -101,8 +104,14 @@ def write_with_metadata(bundle: Bundle, meta: BundleMeta, target: Path, overwrit
 
 
 def _files_in(folder: Path) -> dict[str, bytes]:
+    """Contents by name. Raises ModelError for a link: what it leads to is no part of a bundle."""
     with output_errors(str(folder)):
-        return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
+        paths = sorted(folder.iterdir())
+        if links := [path.name for path in paths if path.is_symlink()]:
+            raise ModelError(
+                f"{folder / links[0]} is a link and is not copied; put the file itself there"
+            )
+        return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
 def keep_point(meta: BundleMeta, previous: BundleMeta | None) -> BundleMeta:

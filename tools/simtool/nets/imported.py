@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
+from torch.nn.utils import parametrize, prune
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from simrun.errors import ModelError, UsageError, first_line
 from simtool.nets.base import Classifier, NetSpec, load_weights
 from simtool.nets.layer_output import LayerOutput
+from simtool.nets.state_dict import fitting_weights, read_weights
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,12 @@ class ForeignSpec(NetSpec):
     """Then divided by."""
 
     def __post_init__(self) -> None:
-        """Refuse a normalisation that does not fit. Raises UsageError."""
+        """Refuse a normalisation or a size that does not fit. Raises UsageError."""
+        if self.channels not in (1, 3) or not 8 <= self.crop_size <= 512:
+            raise UsageError(
+                f"a network for {self.channels} channels and {self.crop_size} pixels: 1 or 3 "
+                "channels and 8 to 512 pixels are possible"
+            )
         for option, values in (("mean", self.mean), ("std", self.std)):
             if len(values) not in (1, self.channels):
                 raise UsageError(
@@ -127,15 +135,16 @@ def load_imported(
         ModelError: the factory fails, or the weights are damaged or not those of the network.
     """
     model = make_model(factory)
-    weights, facts = read_weights(path)
-    load_weights(model, weights)
+    found, facts = read_weights(path)
+    weights = fitting_weights(path, found, model)
+    _load(model, weights)
     return ForeignNet(_spec(factory, takes, facts), model).eval(), weights
 
 
 def restore_imported(factory: str, spec: ForeignSpec, weights: Mapping[str, Tensor]) -> ForeignNet:
     """A network as `spec` says it was loaded before. Errors as `load_imported`."""
     model = make_model(factory)
-    load_weights(model, weights)
+    _load(model, weights)
     return ForeignNet(spec, model).eval()
 
 
@@ -189,83 +198,98 @@ def make_model(name: str) -> nn.Module:
     module_name, separator, factory_name = name.partition(":")
     if not (module_name and separator and factory_name):
         raise UsageError(f"--model is {name!r}; it must be package.module:factory")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    with _working_directory_first():
+        try:
+            factory = getattr(importlib.import_module(module_name), factory_name)
+        except ImportError as error:
+            reason = first_line(error)
+            raise UsageError(f"--model {name}: cannot import {module_name} ({reason})") from error
+        except AttributeError as error:
+            raise UsageError(f"--model {name}: {module_name} has no '{factory_name}'") from error
+        except (Exception, SystemExit) as error:  # somebody else's code may raise anything
+            raise ModelError(f"--model {name}: importing it fails: {_said(error)}") from error
+        try:
+            model = factory()
+        except (Exception, SystemExit) as error:
+            raise ModelError(
+                f"{name}() fails: {_said(error)}; the factory must take no arguments (wrap it in "
+                "one)"
+            ) from error
+    return _unwrapped(name, model)
+
+
+@contextmanager
+def _working_directory_first() -> Iterator[None]:
+    """Let modules be found in the working directory, first for the block and last after it."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
     try:
-        factory = getattr(importlib.import_module(module_name), factory_name)
-    except ImportError as error:
-        raise UsageError(f"--model {name}: cannot import {module_name} ({error})") from error
-    except AttributeError as error:
-        raise UsageError(f"--model {name}: {module_name} has no '{factory_name}'") from error
-    try:
-        model = factory()
-    except Exception as error:  # somebody else's code may raise anything
-        raise ModelError(
-            f"{name}() fails: {error}; the factory must take no arguments (wrap it in one)"
-        ) from error
+        yield
+    finally:
+        # What the network imports later is found, and no file there shadows a library of ours.
+        sys.path.remove(here)
+        if here not in sys.path:
+            sys.path.append(here)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {first_line(error)}" if str(error) else type(error).__name__
+
+
+def _unwrapped(name: str, model: object) -> nn.Module:
+    """The network itself, without what compiles it or spreads it over devices.
+
+    Raises:
+        ModelError: it is none, or one whose layers cannot be listened to.
+    """
+    while (inner := _wrapped(model)) is not None:
+        log.info("%s() gives a %s: the network in it is taken", name, type(model).__name__)
+        model = inner
     if not isinstance(model, nn.Module):
         raise ModelError(f"{name}() gives a {type(model).__name__}, not a torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ModelError(
+            f"{name}() gives a script (torch.jit), whose layers cannot be blocked; give the "
+            "network that it was made of"
+        )
     return model
 
 
-def read_weights(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A state dict, and what its file says of the network: mean, std, size, channels, classes.
+def _wrapped(model: object) -> nn.Module | None:
+    """What torch.compile or DataParallel have put a wrapper around; None where they have not."""
+    name = "module" if isinstance(model, nn.DataParallel) else "_orig_mod"
+    inner = getattr(model, name, None)
+    return inner if isinstance(inner, nn.Module) else None
 
-    A .safetensors file says it in its metadata, each value as JSON; a .pt or .pth file beside a
-    `state_dict` entry. Pickled code is not run.
+
+def _load(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
+    """Load weights; those that are computed at each call become plain ones of the same values.
 
     Raises:
-        ModelError: the file is missing, damaged or of another kind.
+        ModelError: they are not those of the network.
     """
-    start = _first_bytes(path)
-    try:
-        if path.suffix == ".safetensors":
-            with safe_open(path, framework="pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return tensors, _metadata(file.metadata() or {})
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, RuntimeError, ValueError, EOFError, KeyError, OSError) as error:
-        raise ModelError(
-            f"{path} is damaged or not a file of weights: {first_line(error)}"
-        ) from error
-    except Exception as error:
-        # pickle.UnpicklingError, among others: there is more than tensors, or nothing of torch's.
-        if not start.startswith(_SAVED):
-            raise ModelError(
-                f"{path} is not a file of weights; give what torch.save wrote"
-            ) from error
-        raise ModelError(
-            f"{path} holds more than weights and is not run ({first_line(error)}); save "
-            "model.state_dict() alone"
-        ) from error
-    nested = isinstance(content, dict) and isinstance(content.get("state_dict"), dict)
-    state = content["state_dict"] if nested else content
-    if not isinstance(state, dict) or not all(isinstance(v, Tensor) for v in state.values()):
-        raise ModelError(f"{path} holds no state dict; save model.state_dict()")
-    facts = {key: content[key] for key in _FACTS if key in content} if nested else {}
-    return dict(state), facts
+    load_weights(model, weights)
+    model.eval()  # in training mode a spectral norm would take another step
+    baked = [name for name, module in model.named_modules() if _bake(module)]
+    if baked:
+        log.info("weights that are computed (weight norm and the like) are plain now: %s", baked[0])
 
 
-_FACTS = ("mean", "std", "size", "channels", "classes")
-_SAVED = (b"PK", b"\x80")
-"""How a file of torch.save begins: as a zip, or of old as a pickle."""
-
-
-def _first_bytes(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(2)
-    except OSError as error:
-        raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
-
-
-def _metadata(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The facts that are there; what is no JSON is taken as it is."""
-    facts: dict[str, Any] = {}
-    for key in _FACTS:
-        if key in metadata:
-            try:
-                facts[key] = json.loads(metadata[key])
-            except ValueError:
-                facts[key] = metadata[key]
-    return facts
+def _bake(module: nn.Module) -> bool:
+    """Replace a module's computed weights by their values; whether it had any."""
+    found = False
+    if parametrize.is_parametrized(module):
+        for name in list(module.parametrizations):  # type: ignore[arg-type]  # a ModuleDict
+            parametrize.remove_parametrizations(module, name)
+        found = True
+    for hook in list(module._forward_pre_hooks.values()):
+        if isinstance(hook, WeightNorm):
+            nn.utils.remove_weight_norm(module, hook.name)
+        elif isinstance(hook, SpectralNorm):
+            nn.utils.remove_spectral_norm(module, hook.name)
+        elif isinstance(hook, prune.BasePruningMethod):
+            prune.remove(module, hook._tensor_name)  # type: ignore[no-untyped-call]  # so is PyTorch's
+        else:
+            continue
+        found = True
+    return found

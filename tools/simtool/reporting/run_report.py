@@ -105,14 +105,19 @@ def read_run(folder: Path) -> RunReport:
     )
 
 
-def picture_maps(folder: Path, report: RunReport, pictures: Path) -> Iterator[PictureMaps]:
+def picture_maps(
+    folder: Path, report: RunReport, pictures: Path, factory: str | None = None
+) -> Iterator[PictureMaps]:
     """The pictures of a folder by each weighting of a run; a damaged one is passed over.
+
+    `factory` is the one that the user named, where the network is from elsewhere.
 
     Raises:
         ModelError: the network cannot be cut at its layer.
         SourceError: there is no picture.
+        UsageError: the network's factory is not the one that the user named.
     """
-    net = read_checkpoint(folder).build()
+    net = read_checkpoint(folder).trusting(factory).build()
     for path in list_pictures(pictures)[:_MOST_PICTURES]:
         try:
             yield from map_pictures(net, report.weightings, [path])

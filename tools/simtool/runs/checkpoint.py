@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from simrun.bundle.load import METADATA_FILE
-from simrun.errors import ModelError
+from simrun.errors import ModelError, UsageError, brief
 from simtool.data.dataset import Variant
 from simtool.nets import READERS, build_net
 from simtool.nets.base import Classifier, load_weights
@@ -47,6 +47,28 @@ class Checkpoint:
     """Of a network that was given by --model: `net` names its factory then."""
     variant: Variant | None = None
     """What a network took from the data it was made for."""
+    trusted: str | None = None
+    """The factory that the user named: no other one of somebody else's is imported."""
+
+    def trusting(self, factory: str | None) -> Checkpoint:
+        """The same, with the factory that the user named on the command line, if any.
+
+        Raises:
+            UsageError: the network needs one and none or another one is named, or it needs none.
+        """
+        if self.foreign is None and factory is not None:
+            raise UsageError(f"--model is for networks from elsewhere; this is our '{self.net}'")
+        checkpoint = replace(self, trusted=factory)
+        checkpoint._refuse_untrusted()
+        return checkpoint
+
+    def _refuse_untrusted(self) -> None:
+        if self.foreign is not None and self.trusted != self.net:
+            given = f", not {self.trusted}" if self.trusted is not None else ""
+            raise UsageError(
+                f"the network is made by code that did not come with it, {brief(self.net)}{given}; "
+                "that code runs only where you name it: --model package.module:factory"
+            )
 
     @property
     def sha256(self) -> str:
@@ -76,8 +98,10 @@ class Checkpoint:
 
         Raises:
             ModelError: the weights are not those of the network.
-            UsageError: there is no such network, or its factory cannot be imported.
+            UsageError: there is no such network, or its factory is not trusted or cannot be
+                imported.
         """
+        self._refuse_untrusted()
         if self.foreign is not None:
             return restore_imported(self.net, self.foreign, self.weights)
         net = build_net(self.net, self.variant)
