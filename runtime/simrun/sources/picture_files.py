@@ -79,14 +79,14 @@ def pictures_in(folder: Path) -> list[Path]:
     others: Counter[str] = Counter()
     try:
         for path in sorted(folder.iterdir()):
-            kind = _kind(path)
+            kind = kind_of_member(path)
             if kind is None:
                 found.append(path)
             else:
                 others[kind] += 1
     except OSError as error:
         raise SourceError(f"cannot read folder {folder}: {error.strerror}") from error
-    left = _counted(others)
+    left = counted_kinds(others)
     if not found:
         raise SourceError(
             f"no pictures in {folder}: looked for {', '.join(sorted(IMAGE_SUFFIXES))}"
@@ -97,8 +97,8 @@ def pictures_in(folder: Path) -> list[Path]:
     return found
 
 
-def _kind(path: Path) -> str | None:
-    """What a member of a folder is that is no picture; None for a picture."""
+def kind_of_member(path: Path) -> str | None:
+    """What a member of a folder is that is no picture, in words; None for a picture."""
     if path.name.startswith("."):
         return "hidden"
     if path.is_dir():
@@ -109,7 +109,8 @@ def _kind(path: Path) -> str | None:
     return in_one_line(suffix) or "without a suffix"
 
 
-def _counted(others: Counter[str]) -> str:
+def counted_kinds(others: Counter[str]) -> str:
+    """How many of each kind, the most first, with advice where phones' pictures are among them."""
     text = ", ".join(f"{count} {kind}" for kind, count in others.most_common())
     return f"{text} ({HEIF_ADVICE})" if HEIF_SUFFIXES & others.keys() else text
 

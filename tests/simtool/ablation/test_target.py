@@ -173,7 +173,7 @@ def test_pictures_that_are_not_a_folder_a_class_are_one_line(
 ) -> None:
     fails(4, "no data folder", data=tmp_path / "nowhere")
     fails(4, "no sub-folder for class 'e'", classes="a,b,c,e")
-    fails(4, "head has 4 classes", "3 class folders", classes="a,b,c")
+    fails(4, "has 4 outputs", "3 class folders", classes="a,b,c")
     fails(4, "has 0 class folders", data=pictures / "a")
     single = tmp_path / "single" / "a"
     single.mkdir(parents=True)

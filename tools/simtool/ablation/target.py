@@ -8,25 +8,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from simrun.errors import ModelError, SourceError, UsageError, first_line
+from simrun.errors import UsageError
+from simtool.ablation.head import fit_head, named_head
 from simtool.ablation.measure import Provenance
 from simtool.ablation.record import AblationRecord
 from simtool.data import CARRIED, load_split
-from simtool.data.image_folder import ImageFolder, channels_named
+from simtool.data.image_folder import ImageFolder, channels_named, class_folders
 from simtool.data.tensors import to_tensors
 from simtool.nets.base import Classifier
-from simtool.nets.determinism import check_determinism
 from simtool.nets.imported import ForeignNet, InputFormat, load_imported
 from simtool.nets.layers import find_layer, last_spatial_layer
+from simtool.nets.layout import check_layout
 from simtool.runs.checkpoint import CHECKPOINT_FILE, Checkpoint, read_checkpoint
 from simtool.runs.folder import ABLATION_FILE, ForeignConfig, RunFolder
 
@@ -150,26 +150,33 @@ class ModelSource:
             SourceError: the pictures cannot be used.
         """
         network, weights = load_imported(self.factory, self.weights, self.takes)
-        spec = network.spec
-        pictures = ImageFolder.open(
-            self.data, spec.crop_size, channels_named(spec.channels), spec.classes or None
-        )
-        network = network.to(device)
+        pictures, network = self._with_pictures(network.to(device))
         example = _example(pictures.tensors, len(pictures)).to(device)
-        _check_head(network, example, pictures)
         layers = tuple(self.layers) or (last_spatial_layer(network.model, example[:1]),)
         for layer in layers:
-            find_layer(network.model, layer)  # all first: a slip must not cost the others' time
+            # All first: a slip must not cost the others' time.
+            find_layer(network.model, layer)
+            check_layout(network.model, layer, example, chosen=not self.layers)
         several = len(layers) > 1
         return [
             self._opened(
-                network.at(layer, pictures.classes),
+                network.at(layer),
                 weights,
                 pictures,
                 self.folder / layer if several else self.folder,
             )
             for layer in layers
         ]
+
+    def _with_pictures(self, network: ForeignNet) -> tuple[ImageFolder, ForeignNet]:
+        """The pictures, and the network answering with their classes."""
+        spec = network.spec
+        channels = channels_named(spec.channels)
+        head = named_head(class_folders(self.data), self.takes, spec.classes)
+        pictures = ImageFolder.open(self.data, spec.crop_size, channels, head.classes).readable()
+        example = _example(pictures.tensors, len(pictures)).to(network.mean.device)
+        head = replace(head, classes=pictures.classes)
+        return pictures, fit_head(network, example, head, self.data)
 
     def _opened(
         self,
@@ -206,31 +213,3 @@ def _example(read: Reader, count: int) -> Tensor:
     # Two at least, even where they are the same one: a cut is planned with a batch.
     chosen = np.linspace(0, count - 1, max(2, min(count, _EXAMPLES))).round()
     return read(chosen.astype(np.int64))[0]
-
-
-def _check_head(net: ForeignNet, example: Tensor, data: ImageFolder) -> None:
-    """Run two pictures. Raises ModelError, UsageError or SourceError where that does not work."""
-    try:
-        with torch.inference_mode():
-            logits: object = net(example)
-    except Exception as error:  # somebody else's code may raise anything
-        raise ModelError(
-            f"the network fails on images {tuple(example.shape[1:])} ({first_line(error)}); check "
-            "--channels and --size"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        shape = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ModelError(
-            f"the network gives {shape}, not logits (N, classes); wrap it in a factory"
-        )
-    if logits.shape[1] != len(data.classes):
-        raise SourceError(
-            f"the network's head has {logits.shape[1]} classes, {data.root} has "
-            f"{len(data.classes)} class folders; name the head's in its order with --classes"
-        )
-    if not bool(torch.isfinite(logits).all()):
-        raise ModelError(
-            "the network gives logits that are not finite (NaN or infinity); check its weights and "
-            "the normalisation (--mean, --std)"
-        )
-    check_determinism(net, example)

@@ -75,7 +75,10 @@ class AblateArguments:
     std: Annotated[str | None, typer.Option(help="The same, what is divided by.")] = None
     classes: Annotated[
         str | None,
-        typer.Option(help="Class folders in the order of its outputs: cat,dog. By name if not."),
+        typer.Option(
+            help="Class folders in the order of its outputs: cat,dog. Or the output of each: "
+            "cat=281,dog=207. Or a file with the outputs' names, a name a line. By name if not."
+        ),
     ] = None
     weighting: Annotated[
         str, typer.Option(help="Weighting whose weights are printed; ablation.json serves all.")
@@ -206,8 +209,27 @@ def _takes(arguments: AblateArguments) -> InputFormat:
         size=arguments.size,
         mean=_given_numbers("--mean", arguments.mean),
         std=_given_numbers("--std", arguments.std),
-        classes=None if arguments.classes is None else tuple(arguments.classes.split(",")),
+        **_classes(arguments.classes),
     )
+
+
+def _classes(text: str | None) -> dict[str, tuple[str, ...]]:
+    """What --classes says, by the names of `InputFormat`. Raises UsageError."""
+    if text is None:
+        return {}
+    if "=" in text:
+        pairs = [part.partition("=") for part in text.split(",")]
+        if not all(name and number for name, _, number in pairs):
+            raise UsageError(f"--classes is {text!r}; either all or no folders have an output")
+        names, _, numbers = zip(*pairs, strict=True)
+        return {"classes": names, "numbers": numbers}
+    if not Path(text).is_file():
+        return {"classes": tuple(text.split(","))}
+    try:
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--classes {text} cannot be read: {first_line(error)}") from error
+    return {"outputs": tuple(line.strip() for line in lines if line.strip())}
 
 
 def _checked_run(arguments: AblateArguments) -> Path:

@@ -226,7 +226,8 @@ def _pictures(spec: ForeignSpec, folder: Path, split: str) -> LabelledImages:
 
     pictures = ImageFolder.open(folder, spec.crop_size, channels_named(spec.channels), spec.classes)
     step = subsampling_step(len(pictures), _CALIBRATION_PICTURES)
-    return pictures.labelled(np.arange(0, len(pictures), step), split)
+    chosen = pictures.subset(np.arange(0, len(pictures), step)).readable()
+    return chosen.labelled(np.arange(len(chosen)), split)
 
 
 def export_options(defaults: ExportOptions, arguments: ExportArguments) -> ExportOptions:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Final, Literal
@@ -16,9 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from simrun.errors import SourceError
-from simrun.images.read import IMAGE_SUFFIXES, Image, read_image, to_grey, to_rgb
+from simrun.files import in_one_line
+from simrun.images.read import Image, Note, read_image, to_grey, to_rgb
+from simrun.progress import progress
+from simrun.sources.picture_files import counted_kinds, kind_of_member
 from simtool.data.dataset import LabelledImages
 from simtool.files import file_digest
+
+log = logging.getLogger(__name__)
 
 Channels = Literal["grey", "rgb"]
 _HIDDEN: Final = (".", "__MACOSX")
@@ -37,6 +44,21 @@ def channels_of(option: str | None) -> Channels | None:
 def channels_named(count: int) -> Channels:
     """What images of 1 or 3 channels are called."""
     return "grey" if count == 1 else "rgb"
+
+
+def class_folders(root: Path) -> list[str]:
+    """Names of the sub-folders of a folder, sorted; hidden ones are none.
+
+    Raises:
+        SourceError: there is no such folder, or it cannot be read.
+    """
+    if not root.is_dir():
+        raise SourceError(f"no data folder {root}; give one with a sub-folder a class")
+    try:
+        folders = [path.name for path in root.iterdir() if path.is_dir()]
+    except OSError as error:
+        raise SourceError(f"cannot read folder {root}: {error.strerror}") from error
+    return sorted(name for name in folders if not name.startswith(_HIDDEN))
 
 
 @dataclass(frozen=True)
@@ -70,19 +92,17 @@ class ImageFolder:
             SourceError: there is no such folder, fewer than two classes, or a class without
                 pictures.
         """
-        if not root.is_dir():
-            raise SourceError(f"no data folder {root}; give one with a sub-folder a class")
-        folders = [path.name for path in root.iterdir() if path.is_dir()]
-        present = sorted(name for name in folders if not name.startswith(_HIDDEN))
+        present = class_folders(root)
         names = tuple(classes) if classes is not None else tuple(present)
         if missing := [name for name in names if name not in present]:
             raise SourceError(
                 f"{root} has no sub-folder for class {_some(missing)}; it has {_some(present)}"
             )
         if len(names) < 2:
+            named = "--classes names" if classes is not None else f"{root} has"
             raise SourceError(
-                f"{root} has {len(names)} class folders ({_some(present)}); a classifier needs "
-                "two or more: is it the folder above?"
+                f"{named} {len(names)} class folders ({_some(names)}); a classifier needs two or "
+                f"more{': is it the folder above?' if classes is None else ''}"
             )
         by_class = [_pictures(root / name) for name in names]
         if empty := [name for name, files in zip(names, by_class, strict=True) if not files]:
@@ -109,6 +129,54 @@ class ImageFolder:
             digest.update(file_digest(path))
         return digest.hexdigest()
 
+    def subset(self, indices: NDArray[np.integer]) -> ImageFolder:
+        """The pictures at these indices, of all classes."""
+        files = tuple(self.files[i] for i in indices)
+        return replace(self, files=files, labels=self.labels[indices])
+
+    def readable(self) -> ImageFolder:
+        """The pictures that can be read; what is left out, and why, is said.
+
+        Raises:
+            SourceError: a class is left without.
+        """
+        kept: list[int] = []
+        bad: list[str] = []
+        notes: Counter[Note] = Counter()
+        with progress("pictures looked at", len(self)) as advance:
+            for index, path in enumerate(self.files):
+                try:
+                    read_image(path, lambda _, note: notes.update([note]))
+                    kept.append(index)
+                except SourceError as error:
+                    bad.append(in_one_line(str(error)))
+                advance(1)
+        self._say_left(bad, notes)
+        folder = self.subset(np.array(kept, np.int64))
+        if empty := [self.classes[i] for i in sorted({*self.labels} - {*folder.labels})]:
+            raise SourceError(
+                f"{self.root} has no picture of class {_some(empty)} that can be read; the first "
+                f"that cannot: {bad[0]}"
+            )
+        return folder
+
+    def _say_left(self, bad: Sequence[str], notes: Mapping[Note, int]) -> None:
+        others = Counter(
+            kind
+            for name in self.classes
+            for kind in map(kind_of_member, _members(self.root / name))
+            if kind is not None
+        )
+        root = in_one_line(str(self.root))
+        if others:
+            log.info("%s: %d pictures; left alone: %s", root, len(self), counted_kinds(others))
+        if bad:
+            log.warning(
+                "%s: left out, as they cannot be read: %d, the first: %s", root, len(bad), bad[0]
+            )
+        for note, count in notes.items():
+            log.info("%s: %d pictures: %s", root, count, note)
+
     def tensors(self, indices: NDArray[np.integer]) -> tuple[Tensor, Tensor]:
         """Images (n, C, S, S) float32 in [0, 1], RGB or grey, and labels (n,) int64.
 
@@ -127,12 +195,25 @@ class ImageFolder:
         return np.stack([_fit(self._read(self.files[i]), self.size) for i in indices])
 
     def _read(self, path: Path) -> Image:
-        image = read_image(path)
+        image = read_image(path, lambda path, note: None)  # `readable` has counted them
         return to_grey(image) if self.channels == "grey" else to_rgb(image)
 
 
 def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)
+    return sorted(path for path in _members(folder) if kind_of_member(path) is None)
+
+
+def _members(folder: Path) -> Iterator[Path]:
+    """Everything below a folder but what is in hidden ones. Raises SourceError."""
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        raise SourceError(f"cannot read folder {folder}: {error.strerror}") from error
+    for path in paths:
+        if path.is_dir() and not path.is_symlink() and not path.name.startswith(_HIDDEN):
+            yield from _members(path)
+        else:
+            yield path
 
 
 def _fit(image: Image, size: int) -> NDArray[np.uint8]:

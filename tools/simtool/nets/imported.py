@@ -36,6 +36,10 @@ class ForeignSpec(NetSpec):
     """Subtracted from each channel of images in [0, 1]; one for all, or one a channel."""
     std: tuple[float, ...] = (1.0,)
     """Then divided by."""
+    outputs: tuple[int, ...] = ()
+    """The output of the network that each class is; empty where they are all outputs, in order."""
+    binary: bool = False
+    """Whether the network has one output: below 0 the first of two classes, above the second."""
 
     def __post_init__(self) -> None:
         """Refuse a normalisation or a size that does not fit. Raises UsageError."""
@@ -59,7 +63,9 @@ class ForeignSpec(NetSpec):
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> ForeignSpec:
         """Read what `to_json` wrote. Raises TypeError where it is something else."""
-        lists = {key: tuple(data[key]) for key in ("classes", "mean", "std") if key in data}
+        lists = {
+            key: tuple(data[key]) for key in ("classes", "mean", "std", "outputs") if key in data
+        }
         facts = {**data, **lists}
         facts.pop("whole", None)  # in checkpoints of earlier versions; nothing ever read it
         return cls(**facts)
@@ -76,7 +82,11 @@ class InputFormat:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     classes: tuple[str, ...] | None = None
-    """In the order of its outputs."""
+    """Class folders, in the order of its outputs or with `numbers`."""
+    numbers: tuple[str, ...] | None = None
+    """The number or name of the output that each of `classes` is."""
+    outputs: tuple[str, ...] | None = None
+    """Names of all its outputs."""
 
 
 class ForeignNet(Classifier):
@@ -95,9 +105,15 @@ class ForeignNet(Classifier):
         self.register_buffer("std", torch.tensor(spec.std).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of images (N, C, H, W) float in [0, 1]."""
+        """Logits of images (N, C, H, W) float in [0, 1].
+
+        Of one output z the two classes' are -z / 2 and z / 2: their softmax is its sigmoid.
+        """
         logits: Tensor = self.model((images - self.mean) / self.std)
-        return logits
+        if self.spec.binary:
+            half = logits.reshape(-1, 1) / 2
+            return torch.cat([-half, half], 1)
+        return logits[:, list(self.spec.outputs)] if self.spec.outputs else logits
 
     def export_trunk(self) -> nn.Module:
         """Normalisation and network as far as the layer.
@@ -114,9 +130,17 @@ class ForeignNet(Classifier):
         """See `Classifier`."""
         return f"model.{self.spec.layer}"
 
-    def at(self, layer: str, classes: tuple[str, ...]) -> ForeignNet:
+    def at(self, layer: str) -> ForeignNet:
         """The same network, to be ablated at a layer of its own; nothing is copied."""
-        spec = replace(self.spec, layer=layer, classes=classes)
+        return self._with(replace(self.spec, layer=layer))
+
+    def answering(
+        self, classes: tuple[str, ...], outputs: tuple[int, ...], binary: bool
+    ) -> ForeignNet:
+        """The same network with other classes, see `ForeignSpec`; nothing is copied."""
+        return self._with(replace(self.spec, classes=classes, outputs=outputs, binary=binary))
+
+    def _with(self, spec: ForeignSpec) -> ForeignNet:
         return ForeignNet(spec, self.model).eval().to(self.mean.device)
 
 
@@ -165,7 +189,7 @@ def _spec(factory: str, takes: InputFormat, facts: Mapping[str, Any]) -> Foreign
         )
     return ForeignSpec(
         name=factory,
-        classes=takes.classes or _names(facts.get("classes")),
+        classes=_names(facts.get("classes")),
         layer="",
         crop_size=size,
         channels=channels,
