@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 
 from simtool.export.heatmap_graph import ClassifierGraph
 from simtool.export.localizer import BuiltLocalizer
@@ -43,16 +41,13 @@ class BundleGraphs:
     """As `Wanted.unfolded`; not compared."""
 
 
-def export_graphs(
-    built: BuiltLocalizer, reader: Classifier, wanted: Wanted, crops: NDArray[np.uint8] | None
-) -> BundleGraphs:
+def export_graphs(built: BuiltLocalizer, reader: Classifier, wanted: Wanted) -> BundleGraphs:
     """Every graph of a bundle.
 
     Args:
         built: the graph from image to H.
         reader: the network that reads crops.
         wanted: what graphs are needed.
-        crops: (N, C, S, S) of the data, a few, to compare the classifier on beside random ones.
 
     Raises:
         ModelError: one cannot be exported, or differs from PyTorch.
@@ -76,5 +71,8 @@ def export_graphs(
         name: compared(halved(tie_negatives(model)), built.graph, shapes, pictures)
         for name, model in models.items()
     }
+    # Pictures of the data may be scenes, of which crops are parts.
+    seen = built.pictures
+    crops = seen if seen is not None and seen.shape[1:] == crop else None
     read = compared(halved(crop_model), reading, crop_shapes(spec.crop_size, spec.channels), crops)
     return BundleGraphs(localizers["cheapest"], read, localizers.get("plain"), unfolded)

@@ -82,8 +82,7 @@ def export_bundle(
         plain=any(name in WITHOUT_SPACE_TO_DEPTH for name in options.formats),
         unfolded=samples is not None,
     )
-    crops = None if ablated.classifier else built.pictures
-    graphs = export_graphs(built, nets.reader, wanted, crops)
+    graphs = export_graphs(built, nets.reader, wanted)
     localizer, comparison = graphs.localizer.model, None
     meta = bundle_metadata(
         target.resolve().name,
