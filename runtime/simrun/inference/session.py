@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -27,7 +26,6 @@ _log = logging.getLogger(__name__)
 
 MAX_THREADS: Final = 256
 """ONNX Runtime starts as many as it is told to, until the computer stands still."""
-_EXTERNAL_WEIGHTS: Final = "session.model_external_initializers_file_folder_path"
 _SHOWN: Final = 300
 """Characters of ONNX Runtime's messages that are passed on."""
 _ARENA_BYTES: Final = 16 << 20
@@ -130,8 +128,6 @@ def _session_options(config: EngineConfig, provider: Provider) -> ort.SessionOpt
     # Idle threads that spin are a little faster back to back, and a busy core all the time.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(*RECORD_ENTRY)
-    # Weights outside of the graph would be read from the working directory, whatever they are.
-    options.add_session_config_entry(_EXTERNAL_WEIGHTS, os.devnull)
     return options
 
 

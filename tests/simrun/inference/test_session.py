@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from simrun.bundle.load import load_bundle
-from simrun.errors import ModelError
 from simrun.inference import session
 from simrun.inference.session import Engine, EngineConfig
 
@@ -60,23 +59,3 @@ def test_an_arena_that_is_shared_already_serves(
         again = load()
     assert "already been registered" in caplog.text
     np.testing.assert_array_equal(again.run(FRAME), expected)
-
-
-@pytest.mark.parametrize("place", ["weights", "../{folder}/weights", "{path}/weights"])
-def test_weights_outside_of_the_graph_are_not_read(
-    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    onnx = pytest.importorskip("onnx")
-    monkeypatch.chdir(tmp_path)
-    Path("weights").write_bytes(np.ones(2000, np.float32).tobytes())
-    outside = onnx.TensorProto(name="w", data_type=1, dims=[2000], data_location=1)
-    location = place.format(folder=tmp_path.name, path=tmp_path)
-    for key, value in (("location", location), ("offset", "0"), ("length", "8000")):
-        outside.external_data.add(key=key, value=value)
-    ports = [onnx.helper.make_tensor_value_info(name, 1, [2000]) for name in "xy"]
-    node = onnx.helper.make_node("Add", ["x", "w"], ["y"])
-    graph = onnx.helper.make_graph([node], "g", ports[:1], ports[1:], [outside])
-    opset = [onnx.helper.make_opsetid("", 17)]
-    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
-    with pytest.raises(ModelError, match=r"cannot load localizer\.onnx: .*External data path"):
-        Engine(model.SerializeToString(), EngineConfig(), what="localizer.onnx")

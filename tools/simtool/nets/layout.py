@@ -7,13 +7,13 @@ Maps (N, K, h, w) get wider and nothing else. Maps (N, h, w, K) grow on another 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from simrun.errors import ModelError, first_line
+from simtool.nets.layers import Hook, watch_forward
 
 log = logging.getLogger(__name__)
 
@@ -87,22 +87,18 @@ def _answers(model: nn.Module, images: Tensor) -> list[_Answer]:
     """What each module answers with, in that order; as far as the network takes the images."""
     found: list[_Answer] = []
 
-    def note(name: str) -> Callable[[nn.Module, object, object], None]:
+    def note(name: str) -> Hook:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             if isinstance(output, Tensor):
                 found.append(_Answer(name, module, tuple(output.shape)))
 
         return hook
 
-    handles = [m.register_forward_hook(note(name)) for name, m in model.named_modules() if name]
     try:
-        with torch.inference_mode():
-            model(images)
+        hooks = [(m, note(name)) for name, m in model.named_modules() if name]
+        watch_forward(model, images, hooks)
     except Exception as error:  # noqa: BLE001 - a head of one size refuses in whatever way
         log.debug("images %s end at %s", tuple(images.shape), first_line(error))
-    finally:
-        for handle in handles:
-            handle.remove()
     return found
 
 
