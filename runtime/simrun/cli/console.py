@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import logging
 import os
 import select
@@ -16,6 +18,7 @@ from typing import Any, Final, TextIO
 import typer
 
 from simrun.errors import OutputError, SimError
+from simrun.files import in_one_line
 from simrun.redact import MEANT_TO_BE_SEEN, hide_secrets
 from simrun.run.signals import Stopped
 
@@ -93,7 +96,11 @@ def silence_opencv(*, always: bool = False) -> None:
 
 
 class _Formatter(logging.Formatter):
-    """The bare message, without secrets; the level in front from `warning` up."""
+    """The bare message in one line, without secrets; the level in front from `warning` up."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        # Names of files and what servers send may hold anything, also orders to a terminal.
+        return in_one_line(super().formatMessage(record))
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -142,7 +149,7 @@ def run_app(
         if debug:
             _show_failure(type(error), error, error.__traceback__)
         else:
-            say(f"{program}: {hide_secrets(str(error))}")
+            say(f"{program}: {in_one_line(hide_secrets(str(error)))}")
         sys.exit(error.exit_code)
     except Stopped as stop:
         sys.exit(stop.exit_code)
@@ -152,7 +159,7 @@ def run_app(
         # What fails with a file by name, or in a sink or source, is told as such.
         if debug or error.filename is not None:
             raise
-        say(f"{program}: cannot write standard output: {error.strerror}")
+        say(f"{program}: cannot write standard output: {error.strerror or error}")
         sys.exit(OutputError.exit_code)
     finally:
         _settle_stdout()
@@ -161,17 +168,27 @@ def run_app(
 def _fill_closed_streams() -> None:
     """Have nothing of ours get the number of a standard stream that is closed.
 
-    A file that got number 2 would be written by libraries that complain on stderr. `sys.stdout` and
-    `sys.stdin` stay None, so that who needs them can tell.
+    A file that got number 2 would be written by libraries that complain on stderr. `sys.stdin`
+    stays None, so that who needs it can tell; what is written to `sys.stdout` fails.
     """
     for number in range(3):
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+    if sys.stdout is None:
+        sys.stdout = _ClosedStdout()
     if sys.stderr is None:
         # Open as long as the process is.
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+
+
+class _ClosedStdout(io.TextIOBase):
+    """Standard output that is closed: what was meant for it is not lost without a word."""
+
+    def write(self, _: str, /) -> int:
+        """Fail."""
+        raise OSError(errno.EBADF, "it is closed; open it, or name a file")
 
 
 def _show_failure(
@@ -186,7 +203,7 @@ def _settle_stdout() -> None:
 
     At its own end Python would try once more, tell of it in lines of its own, and exit with 120.
     """
-    if sys.stdout is None:
+    if sys.stdout is None:  # a program without a console
         return
     try:
         sys.stdout.flush()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import select
 import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -21,6 +22,7 @@ import typer
 from simrun.config.options import OptionType, expand_options, option_name, option_types
 from simrun.config.schema import Settings
 from simrun.errors import UsageError, did_you_mean
+from simrun.files import open_at_once
 from simrun.redact import (
     ESCAPES,
     HIDDEN,
@@ -38,6 +40,8 @@ PREFIX: Final = "SIMRUN"
 """The environment variable of an option is this, an underscore and the option's name."""
 
 _MAX_BYTES: Final = 1 << 20
+_PATIENCE_S: Final = 5
+"""How long a pipe's writer is waited for."""
 _META_KEY: Final = "simrun.config"
 _SOURCES: Final = ("source", "camera", "demo")
 """Only one of these can be in force: one named in a layer replaces those of the layers below."""
@@ -107,6 +111,7 @@ def configured(context: typer.Context, settings: Settings) -> Configuration:
     if file.error is not None:
         raise file.error
     layers = {f.name: _layer(context, f.name) for f in fields(Settings)}
+    _refuse_empty(settings)
     top = max(layers[name] for name in _SOURCES)
     overridden: dict[str, Any] = {
         f.name: f.default for f in fields(Settings) if f.name in _SOURCES and layers[f.name] < top
@@ -116,6 +121,17 @@ def configured(context: typer.Context, settings: Settings) -> Configuration:
     return Configuration(
         settings, {name: _ORIGINS[layer] for name, layer in layers.items()}, file.path
     )
+
+
+def _refuse_empty(settings: Settings) -> None:
+    """A text that is empty, as of a script's variable that is not set, is no value.
+
+    Raises:
+        UsageError: there is one; it would count as an option that was not given.
+    """
+    for name, value in asdict(settings).items():
+        if "" in (value if isinstance(value, list) else [value]):
+            raise UsageError(f"--{option_name(name)} is empty; give it a value, or leave it out")
 
 
 def parse_settings(arguments: Sequence[str], *, environment: bool = True) -> Configuration:
@@ -184,7 +200,9 @@ def read_file(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_at_once) as file:
+            _wait_for_writer(path, file.fileno())
+            os.set_blocking(file.fileno(), True)
             content = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
@@ -192,6 +210,20 @@ def _read(path: Path) -> bytes:
     if len(content) > _MAX_BYTES:
         raise UsageError(f"{path} is larger than 1 MiB: it is no configuration file")
     return content
+
+
+def _wait_for_writer(path: Path, descriptor: int) -> None:
+    """Somebody writes to a pipe, as `--config <(program)` does, or soon will.
+
+    Raises:
+        UsageError: nobody does.
+    """
+    if not stat.S_ISFIFO(os.fstat(descriptor).st_mode):
+        return
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if not poll.poll(_PATIENCE_S * 1000):
+        raise UsageError(f"cannot read the configuration {path}: nobody writes to this pipe")
 
 
 def _parse(path: Path, content: bytes) -> dict[str, Any]:

@@ -92,7 +92,9 @@ class Notifier:
             self._deaf = False
         except OSError as error:
             if not self._deaf:
-                _log.warning("cannot tell systemd how the run is doing: %s", error.strerror)
+                _log.warning(
+                    "cannot tell systemd how the run is doing: %s", error.strerror or error
+                )
             self._deaf = True
 
 

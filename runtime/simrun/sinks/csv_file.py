@@ -28,6 +28,8 @@ _COLUMNS: Final = (
 
 _FORMULA: Final = re.compile(r"[=+\-@\t\r]")
 _NUMBER: Final = re.compile(r"[+-]?\d+([.,]\d+)?")
+_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d")
+"""As in the last column."""
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -52,7 +54,11 @@ class CsvSink:
         if existing is Existing.APPEND:
             _check_columns(Path(target), names)
         self._lines = LineFile(
-            target, existing, lambda empty: names if empty else b"", rotation=rotation
+            target,
+            existing,
+            lambda empty: names if empty else b"",
+            is_half=_is_half,
+            rotation=rotation,
         )
 
     def write(self, frame: Frame, result: Result) -> None:
@@ -102,6 +108,13 @@ def _cell(value: str | None) -> str | None:
     if _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         value = "'" + value
     return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", value)
+
+
+def _is_half(rest: bytes) -> bool:
+    """Whether this is not all of a row; of a whole one an editor may have left away the end."""
+    cells = rest.decode("utf-8", "replace").split(",")
+    is_names = cells == list(_COLUMNS)
+    return not is_names and (len(cells) < len(_COLUMNS) or not _MOMENT.fullmatch(cells[-1]))
 
 
 def _check_columns(path: Path, names: bytes) -> None:

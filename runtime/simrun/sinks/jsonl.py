@@ -60,9 +60,12 @@ def _line(data: dict[str, Any]) -> bytes:
 
 
 def _is_half(rest: bytes) -> bool:
-    """Whether this is the beginning of one of our lines, and not all of it."""
+    """Whether this is the beginning of one of our lines and not all of it, or NULs.
+
+    Some file systems fill with them what a power cut kept from being written.
+    """
     try:
         json.loads(rest)
     except ValueError:
-        return rest.startswith(b'{"')
+        return rest.startswith((b'{"', b"\0"))
     return False

@@ -23,6 +23,8 @@ from simrun.sources.base import BadFrame, Frame
 _CLIP_CODECS: Final = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 _DEFAULT_RATE: Final = 25.0
 _JPEG_QUALITY: Final = 90
+_LONGEST_STEM: Final = 200
+"""Bytes of a source's name that the name of its overlay begins with."""
 _RESERVE_BYTES: Final = 6 << 20
 """Space that is left free: up to 5 MB of a clip are in memory until it is completed."""
 
@@ -123,6 +125,8 @@ class PictureSink:
             self._lock.take(self._folder)
 
     def _unused(self, stem: str) -> str:
+        # A name may have 255 bytes; beside it go a start, a number and the suffixes.
+        stem = stem.encode()[:_LONGEST_STEM].decode(errors="ignore")
         name, number = stem, 1
         while name in self._used:
             number += 1

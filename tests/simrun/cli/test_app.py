@@ -273,9 +273,9 @@ def test_a_clip_of_a_camera_that_a_power_cut_would_take_is_warned_of(
             ">&-",
             ("--jsonl", "-"),
             5,
-            "simrun: standard output is closed; open it, or name a file\n",
+            "simrun: cannot write standard output: it is closed; open it, or name a file\n",
         ),
-        (">&-", (), 5, "simrun: standard output is closed"),
+        (">&-", (), 5, "simrun: cannot write standard output: it is closed"),
         ("2>&- >&-", ("--jsonl", "-"), 5, ""),
     ],
 )
@@ -297,6 +297,38 @@ def test_closed_standard_streams_cost_nothing_that_does_not_go_there(
     assert done.stderr.count("\n") == bool(message)
     if "r.jsonl" in arguments:
         assert [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()][1]
+
+
+@pytest.mark.parametrize("command", ["models", "config", "check", "service print --demo"])
+def test_a_report_that_nobody_can_read_is_no_success(command: str) -> None:
+    run = [sys.executable, "-m", "simrun", *command.split()]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", *run], capture_output=True, text=True, timeout=60
+    )
+    if command.startswith("service") and done.returncode == 2:
+        pytest.skip("this installation cannot be a service")
+    assert (done.returncode, done.stderr) == (
+        5,
+        "simrun: cannot write standard output: it is closed; open it, or name a file\n",
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--source", "no\nsuch\x1b[31mfile"),
+        ("--demo", "--model", "no\nmodel"),
+        ("--demo", "--config", "no\nfile"),
+        ("--demo", "--sink", "no\nsink"),
+        ("--demo", "--jsonl", "no\nfolder/x"),
+    ],
+)
+def test_what_is_given_breaks_no_line(simrun: Run, arguments: tuple[str, ...]) -> None:
+    code, _, errors = simrun(*arguments)
+    assert code
+    assert "no\\x0a" in errors
+    assert errors.isprintable() or errors.count("\n") == 1
+    assert "\x1b" not in errors
 
 
 def test_a_closed_standard_input_is_told(tmp_path: Path) -> None:

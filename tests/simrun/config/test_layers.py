@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 import tomllib
 from contextlib import suppress
 from dataclasses import replace
@@ -153,6 +155,34 @@ def test_a_file_that_is_missing_or_a_folder(tmp_path: Path) -> None:
         parse_settings(["--config", str(tmp_path)])
 
 
+@pytest.mark.parametrize("name", ["jsonl", "model", "source", "sink", "token", "mqtt-ca"])
+def test_an_empty_text_is_no_value(name: str) -> None:
+    with pytest.raises(UsageError, match=f"--{name} is empty"):
+        parse_settings([f"--{name}", ""])
+
+
+def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMRUN_JSONL", "")
+    assert parse_settings([]).settings.jsonl is None
+
+
+def test_a_pipe_that_nobody_writes_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simrun.config.layers._PATIENCE_S", 0)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="nobody writes to this pipe"):
+        read_file(pipe)
+
+
+def test_a_pipe_is_read_to_its_end(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_text, args=("side = 320\n",))
+    writer.start()
+    assert read_file(pipe) == {"side": 320}
+    writer.join()
+
+
 def test_a_bad_file_ends_a_run_with_2_but_not_the_help(simrun: Run, file: Path) -> None:
     file.write_text("sidee = 3")
     code, out, err = simrun("--config", file, "--demo")
@@ -218,7 +248,7 @@ def test_open_permissions_of_secrets_are_warned_of(
 
 def _values(wanted: OptionType) -> st.SearchStrategy[Any]:
     low, high = wanted.least, wanted.most
-    text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+    text = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
     return {
         bool: st.booleans(),
         int: st.integers(None if low is None else int(low), None if high is None else int(high)),

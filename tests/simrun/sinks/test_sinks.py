@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -370,6 +371,14 @@ def test_two_runs_never_write_one_clip_or_folder(
     second.close()
 
 
+def test_the_longest_names_have_overlays_too(tmp_path: Path) -> None:
+    name = "\u00e9" * 125
+    with closing(PictureSink(tmp_path, Existing.APPEND)) as sink:
+        for _ in range(2):
+            sink.write(replace(FRAME, file=f"{name}.jpg"), RESULT)
+    assert len(list(tmp_path.glob("*.jpg"))) == 2
+
+
 def test_what_a_killed_run_left_of_a_picture_goes(tmp_path: Path) -> None:
     for name in ("frame-000001.jpg", "frame-000002.jpg.part", "mine.part"):
         (tmp_path / name).touch()
@@ -393,3 +402,31 @@ def test_a_clip_without_frames_leaves_nothing(tmp_path: Path) -> None:
     sink.write_bad(BAD)
     sink.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", [JsonlSink, CsvSink])
+def test_a_last_line_without_its_end_is_kept(
+    tmp_path: Path, kind: type[JsonlSink] | type[CsvSink]
+) -> None:
+    path = tmp_path / "results"
+    for _ in range(2):
+        with closing(kind(str(path), INFO, Existing.APPEND)) as sink:
+            sink.write(FRAME, RESULT)
+        content = path.read_bytes()
+        assert content.endswith(b"\n")
+        path.write_bytes(content.rstrip(b"\r\n"))
+    lines = content.splitlines()
+    assert len(lines) == {JsonlSink: 4, CsvSink: 1 + 2 * len(RESULT.regions)}[kind]
+
+
+@pytest.mark.parametrize("kind", [JsonlSink, CsvSink])
+def test_what_a_power_cut_filled_with_nuls_is_cut_off(
+    tmp_path: Path, kind: type[JsonlSink] | type[CsvSink]
+) -> None:
+    path = tmp_path / "results"
+    for _ in range(2):
+        with closing(kind(str(path), INFO, Existing.APPEND)) as sink:
+            sink.write(FRAME, RESULT)
+        assert b"\0" not in path.read_bytes()
+        with path.open("ab") as file:
+            file.write(bytes(4096))
