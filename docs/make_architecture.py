@@ -19,7 +19,7 @@ from xml.sax.saxutils import escape
 ROOT: Final = Path(__file__).resolve().parents[1]
 PACKAGES: Final = {"simtool": ROOT / "tools" / "simtool", "simrun": ROOT / "runtime" / "simrun"}
 TARGET: Final = Path(__file__).with_name("architecture.svg")
-WIDTH, HEIGHT = 1040, 830
+WIDTH, HEIGHT = 1040, 900
 BOX_W, BOX_H = 150, 62
 EVERYWHERE: Final = ("simrun common", "simtool common")
 """Parts that nearly all others import: no arrows lead there."""
@@ -55,24 +55,24 @@ PARTS: Final[Mapping[str, Part]] = {
     "simtool weighting": Part("e_i to w_i, by name", 730, 280, "weighting/"),
     "simtool ablation": Part("each filter blocked: e_i", 730, 380, "ablation/ commands/"),
     "simtool common": Part("files, processes", 940, 70, "files distributed"),
-    "simrun cli": Part("the command line", 520, 480, "cli/ __main__"),
-    "simrun service": Part("the systemd unit", 100, 560, "service/"),
-    "simrun config": Part("options, file, environment", 310, 775, "config/"),
-    "simrun diagnostics": Part("this computer", 520, 560, "diagnostics/"),
-    "simrun sources": Part("frames in", 520, 775, "sources/"),
-    "simrun run": Part("source to sinks", 310, 560, "run/"),
+    "simrun cli": Part("the command line", 520, 490, "cli/ __main__"),
+    "simrun service": Part("the systemd unit", 100, 575, "service/"),
+    "simrun config": Part("options and the file", 310, 845, "config/"),
+    "simrun diagnostics": Part("this computer", 520, 575, "diagnostics/"),
+    "simrun sources": Part("frames in", 100, 755, "sources/"),
+    "simrun run": Part("source to sinks", 310, 575, "run/"),
     "simrun sinks": Part("results out, the page", 100, 665, "sinks/"),
-    "simrun bench": Part("what a frame costs", 730, 560, "bench/"),
-    "simrun localizer": Part("frame to result", 730, 620, "localizer"),
-    "simrun localization": Part("heatmap, regions", 520, 665, "localization/"),
+    "simrun bench": Part("what a frame costs", 730, 575, "bench/"),
+    "simrun localizer": Part("frame to result", 520, 665, "localizer"),
+    "simrun localization": Part("heatmap, regions", 520, 755, "localization/"),
     "simrun recognition": Part("region to label", 310, 665, "recognition/"),
-    "simrun inference": Part("ONNX Runtime", 940, 560, "inference/"),
-    "simrun bundle": Part("a model, verified", 940, 665, "bundle/"),
-    "simrun tracking": Part("regions through frames", 730, 700, "tracking/"),
-    "simrun images": Part("pictures read", 100, 775, "images/"),
-    "simrun result": Part("regions, counts", 730, 775, "result stats"),
+    "simrun inference": Part("ONNX Runtime", 730, 755, "inference/"),
+    "simrun bundle": Part("a model, verified", 940, 755, "bundle/"),
+    "simrun tracking": Part("regions through frames", 730, 665, "tracking/"),
+    "simrun images": Part("pictures read", 100, 845, "images/"),
+    "simrun result": Part("regions, counts", 520, 845, "result stats"),
     "simrun common": Part(
-        "errors, files, secrets", 940, 775, "errors files progress redact types version"
+        "errors, files, secrets", 940, 845, "errors files progress redact types version"
     ),
 }
 
@@ -171,7 +171,7 @@ def draw(edges: Edges) -> str:
         'orient="auto"><path d="M0 0 8 4 0 8z" fill="#445"/></marker>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
         _half(8, 420, "#eef3fb", "tools/simtool: a workstation, PyTorch"),
-        _half(428, 394, "#eef8ee", "runtime/simrun: a Raspberry Pi"),
+        _half(428, 464, "#eef8ee", "runtime/simrun: a Raspberry Pi"),
         *(_arrow(PARTS[a], PARTS[b]) for a, b in sorted(edges)),
         *(_box(name, part) for name, part in PARTS.items()),
         "</svg>",
