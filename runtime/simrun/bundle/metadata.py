@@ -122,6 +122,15 @@ class BundleMeta:
             )
 
     @property
+    def vocabulary(self) -> str:
+        """What regions are read as or named by, in words."""
+        if self.reader is not None:
+            return f"lines of {len(self.reader.alphabet)} characters"
+        if not self.classes:
+            return "no classes"
+        return f"{len(self.classes)} classes ({self.classes[0]}..{self.classes[-1]})"
+
+    @property
     def smallest_side(self) -> int:
         """Side of the smallest image that the graph takes, in pixels."""
         # A graph that pads its convolutions has its first cell at pixel 0 and takes any size.

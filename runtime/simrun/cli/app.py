@@ -75,8 +75,7 @@ def models() -> None:
     for folder in list_models():
         meta = load_bundle(folder).meta
         typer.echo(
-            f"{meta.name:16} side {meta.side}, stride {meta.stride}, "
-            f"{len(meta.classes)} classes ({meta.classes[0]}..{meta.classes[-1]}), "
+            f"{meta.name:16} side {meta.side}, stride {meta.stride}, {meta.vocabulary}, "
             f"weighting {meta.weighting.get('method', '?')}"
         )
 

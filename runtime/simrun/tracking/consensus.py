@@ -8,6 +8,8 @@ from typing import Final
 _FADE: Final = 0.4
 """What a reading still counts one frame later: a text that is sure to 0.6 takes the place of any
 other in its second frame at the latest."""
+_FADE_S: Final = 1 / 15
+"""Where frames are further apart than this, readings fade as much in this time."""
 _SUREST: Final = 0.99
 """Readings that are surer count no more than this."""
 _NOTHING: Final = 0.6
@@ -31,12 +33,15 @@ class Consensus:
         self._frames = 0.0
         self._label: str | None = None
 
-    def add(self, label: str | None, score: float | None) -> tuple[str | None, float | None]:
+    def add(
+        self, label: str | None, score: float | None, elapsed_s: float
+    ) -> tuple[str | None, float | None]:
         """The track's label after one more frame.
 
         Args:
             label: what was read in it; None where that was nothing.
             score: the probability of that, 0..1; None where nothing was read.
+            elapsed_s: since the frame before.
 
         Returns:
             The label that counts most, the present one of two that count the same, and its mean
@@ -44,9 +49,10 @@ class Consensus:
             where that is nothing.
         """
         sure = _NOTHING if score is None else score
-        _fade(self._counts, label, -math.log1p(-min(sure, _SUREST)))
-        _fade(self._scores, label, sure)
-        self._frames = _FADE * self._frames + 1.0
+        fade = _FADE ** max(1.0, elapsed_s / _FADE_S)
+        _add(self._counts, label, -math.log1p(-min(sure, _SUREST)), fade)
+        _add(self._scores, label, sure, fade)
+        self._frames = fade * self._frames + 1.0
         most = max(self._counts, key=self._counts.__getitem__)
         if self._counts[most] > self._counts.get(self._label, 0.0):
             self._label = most
@@ -55,10 +61,10 @@ class Consensus:
         return self._label, self._scores.get(self._label, 0.0) / self._frames
 
 
-def _fade(counts: dict[str | None, float], label: str | None, count: float) -> None:
-    """Let all counts fade by one frame, and add one."""
+def _add(counts: dict[str | None, float], label: str | None, count: float, fade: float) -> None:
+    """Let all counts fade, and add one."""
     for known in list(counts):
-        counts[known] *= _FADE
+        counts[known] *= fade
         if counts[known] < _LEAST:
             del counts[known]
     counts[label] = counts.get(label, 0.0) + count

@@ -191,7 +191,7 @@ class _Track:
     def see(self, region: Region, now_s: float, *, combine: bool) -> None:
         """The region as it is in the frame in hand."""
         if combine:
-            label, score = self.readings.add(region.label, region.label_score)
+            label, score = self.readings.add(region.label, region.label_score, now_s - self.seen_s)
             region = replace(region, label=label, label_score=score)
         self.region, self.seen_s = region, now_s
 

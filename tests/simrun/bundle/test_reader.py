@@ -40,6 +40,12 @@ def test_a_bundle_without_one_says_nothing_of_it() -> None:
     assert "reader" not in bundle.meta.to_json()
 
 
+def test_the_vocabulary_is_told_in_words() -> None:
+    meta = load_bundle(STROKES).meta
+    told = [m.vocabulary for m in (meta, replace(meta, reader=META), replace(meta, classes=()))]
+    assert told == ["2 classes (-..|)", "lines of 2 characters", "no classes"]
+
+
 def test_a_reader_may_stand_instead_of_a_classifier(strokes: Path) -> None:
     path = add_reader(strokes) / "model.json"
     data = json.loads(path.read_text())
