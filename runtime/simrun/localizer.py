@@ -92,6 +92,8 @@ class Localizer:
         self._classifier: Engine | None = None
         self._reader: LineReader | None = None
         self._remembering: RememberingReader | None = None
+        self.reading_threshold = bundle.meta.reader.threshold if bundle.meta.reader else 0.0
+        """Least probability of a reading that becomes a label; may be replaced between frames."""
         if classify:
             self._open_recognition(config)
         if pattern is not None or words is not None:
@@ -183,8 +185,8 @@ class Localizer:
     def read(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
         """Read regions that are known already: what each most likely says, however unlikely.
 
-        The labels of a frame come about in the same way, but that a model with a reader leaves out
-        what is less probable than its threshold.
+        The labels of a frame come about in the same way, but that a model with a reader looks
+        beyond the ends of what was found, and leaves out what is less probable than its threshold.
 
         Args:
             frame: (H, W) grey or (H, W, 3) BGR, uint8.
@@ -228,7 +230,7 @@ class Localizer:
     ) -> tuple[Region, ...]:
         quads = _quads([line.quad for _, line in found], heatmap)
         readings = self._recognize_found(seen, quads)
-        least = self.meta.reader.threshold if self._reader and self.meta.reader else 0.0
+        least = self.reading_threshold
         return tuple(
             _labelled(Region(quad=quad, score=line.score, channel=channel), reading, least)
             for (channel, line), quad, reading in zip(found, quads, readings, strict=True)

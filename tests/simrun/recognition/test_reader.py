@@ -100,6 +100,8 @@ def test_regions_of_a_frame_are_labelled_where_the_reader_is_sure(
     assert len(scores) == 2
     assert all(score is not None and score >= META.threshold for score in scores)
     assert [(r.label, r.label_score) for r in unsure(bars).regions] == [(None, None)] * 2
+    unsure.reading_threshold = 0.0
+    assert unsure(bars).regions == sure(bars).regions
 
 
 def test_without_classification_nothing_is_read(strokes: Path, bars: np.ndarray) -> None:
