@@ -159,7 +159,7 @@ def test_every_form_agrees_with_pytorch(
 ) -> None:
     report = export_bundle(ablated, options, tmp_path / "form", training_split)
     assert report.localizer_difference <= TOLERANCE
-    assert report.classifier_difference <= TOLERANCE
+    assert report.recognition_difference <= TOLERANCE
     loaded = load_bundle(tmp_path / "form")
     session = onnxruntime.InferenceSession(loaded.localizer)
     rows = 10 if options.weights.per_class else 1

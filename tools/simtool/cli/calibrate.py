@@ -13,8 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from simrun.config.options import expand_options
+from simrun.errors import UsageError
 
 if TYPE_CHECKING:
+    from simrun.bundle.load import Bundle
+    from simrun.bundle.metadata import BundleMeta
+    from simtool.data.annotations import AnnotatedSet
     from simtool.evaluation.calibrate import Point
 
 
@@ -51,6 +55,10 @@ class CalibrateArguments:
         float | None, typer.Option(help="CPU time that a call at the chosen side may take.")
     ] = None
     seed: Annotated[int, typer.Option(min=0, help="Seed of the search.")] = 0
+    read: Annotated[
+        bool,
+        typer.Option("--read", help="Choose the reader's threshold, and nothing else."),
+    ] = False
     out: Annotated[Path | None, typer.Option("--out", help="Bundle to write.")] = None
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the bundle there.")] = (
         False
@@ -62,7 +70,8 @@ def calibrate_command(arguments: CalibrateArguments) -> None:
 
     The pictures are annotated. The curve over the sides goes to standard output; with --out, a
     bundle that carries the choice and the curve is written. The graph stays as it is. Scores on the
-    pictures chosen on flatter.
+    pictures chosen on flatter. With --read every other picture with transcribed words and all of
+    --clean choose the probability from which a reading is a label; the other pictures score it.
     """
     from simrun.bundle.load import METADATA_FILE, load_bundle
     from simrun.localizer import Localizer
@@ -76,6 +85,13 @@ def calibrate_command(arguments: CalibrateArguments) -> None:
     bundle = load_bundle(arguments.model)
     pictures = load_annotations(arguments.dataset).sample(arguments.subset)
     without_text = None if arguments.clean is None else load_annotations(arguments.clean)
+    if arguments.read:
+        _refuse_search(arguments)
+        meta = _with_threshold(bundle, pictures, without_text)
+        if arguments.out is not None:
+            write_with_metadata(bundle, meta, arguments.out, arguments.overwrite)
+            typer.echo(f"simtool: wrote {arguments.out}", err=True)
+        return
     targets = Targets(flagged=arguments.flagged)
     points = search(
         lambda at: Localizer(bundle, side=at, classify=False),
@@ -100,6 +116,39 @@ def calibrate_command(arguments: CalibrateArguments) -> None:
         meta = with_point(bundle.meta, chosen, points, record)
         write_with_metadata(bundle, meta, arguments.out, arguments.overwrite)
         typer.echo(f"simtool: wrote {arguments.out}", err=True)
+
+
+def _refuse_search(arguments: CalibrateArguments) -> None:
+    if arguments.side or arguments.max_ms is not None:
+        raise UsageError("--read chooses the reader's threshold alone: leave --side, --max-ms out")
+
+
+def _with_threshold(
+    bundle: Bundle, pictures: AnnotatedSet, clean: AnnotatedSet | None
+) -> BundleMeta:
+    """The metadata with a reader's threshold; the curve goes to standard output."""
+    from simrun.localizer import Localizer
+    from simrun.progress import progress
+    from simtool.evaluation.calibrate_reading import (
+        ReadingTargets,
+        choose_threshold,
+        read_pictures,
+        with_threshold,
+    )
+
+    if bundle.meta.reader is None or clean is None:
+        raise UsageError("--read needs a model that has a reader, and photos without text: --clean")
+    localizer = Localizer(bundle)
+    with progress("pictures", len(pictures.images) + len(clean.images)) as advance:
+        read = read_pictures(localizer, pictures, advance)
+        choice = choose_threshold(read, read_pictures(localizer, clean, advance), ReadingTargets())
+    typer.echo(choice.table())
+    record = {
+        "dataset": pictures.name,
+        "dataset_sha256": pictures.sha256(),
+        "clean_sha256": clean.sha256(),
+    }
+    return with_threshold(bundle.meta, choice, record)
 
 
 def _table(points: Sequence[Point], chosen: Point) -> str:

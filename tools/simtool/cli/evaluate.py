@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PREDICTIONS_FILE: Final = "predictions.jsonl"
 SCORES_FILE: Final = "scores.json"
 NAMES_FILE: Final = "names.json"
+READINGS_FILE: Final = "readings.json"
 
 
 def register(app: typer.Typer) -> None:
@@ -63,6 +64,10 @@ class EvalArguments:
     predictions: Annotated[
         Path | None, typer.Option(help="Score this file of JSON lines; no model is run.")
     ] = None
+    read: Annotated[
+        bool,
+        typer.Option("--read", help="Score what is read too, in pictures and cut-out words."),
+    ] = False
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the result of an earlier run.")
     ] = False
@@ -74,7 +79,8 @@ def eval_command(arguments: EvalArguments) -> None:
     It is scored by pixels, by lines and by regions covered. The table goes to standard output;
     predictions.jsonl, scores.json, REPORT.md and index.html, a page of the best and the worst
     pictures, into the output folder. Where the model finds things rather than text, their names
-    are scored too, into names.json.
+    are scored too, into names.json; with --read what is read, where words are transcribed, and how
+    much is read on pictures without text, into readings.json.
     """
     from simrun.bundle.metadata import Task
     from simtool.data.annotations import load_annotations
@@ -92,9 +98,12 @@ def eval_command(arguments: EvalArguments) -> None:
         evaluation = _write_results(pictures, record, folder)
         is_named = record.task is Task.OBJECTS
         names = _write_names(pictures, folder) if is_named else None
+        readings = _write_readings(arguments, pictures, folder) if arguments.read else None
     typer.echo(text_table(evaluation))
     if names is not None:
         typer.echo(f"\n{names}")
+    if readings is not None:
+        typer.echo(f"\n{readings}")
     count = len(pictures.images)
     used = count - len(evaluation.bad)
     typer.echo(f"simtool: {used} of {count} pictures scored, wrote {target}", err=True)
@@ -158,3 +167,21 @@ def _write_names(pictures: AnnotatedSet, folder: Path) -> str:
     scores = score_names(pictures, folder / PREDICTIONS_FILE)
     write_json(folder / NAMES_FILE, {name: counts.to_json() for name, counts in scores.items()})
     return names_table(scores)
+
+
+def _write_readings(arguments: EvalArguments, pictures: AnnotatedSet, folder: Path) -> str:
+    """Score what is read into readings.json; the tables. Words are cut out where a model is run."""
+    from simrun.localizer import Localizer
+    from simtool.evaluation.predictions import read_predictions
+    from simtool.evaluation.read_words import read_words
+    from simtool.evaluation.reading_metrics import score_readings
+    from simtool.files import write_json
+
+    words = None
+    if arguments.predictions is None:
+        localizer = Localizer.load(arguments.model, threads=arguments.threads)
+        with progress("pictures with words", len(pictures.images)) as advance:
+            words = read_words(localizer, pictures, advance)
+    scores = score_readings(pictures, read_predictions(folder / PREDICTIONS_FILE), words)
+    write_json(folder / READINGS_FILE, scores.to_json())
+    return scores.table()

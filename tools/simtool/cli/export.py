@@ -135,6 +135,10 @@ class ExportArguments:
         Path | None,
         typer.Option(help="Run folder of the network that reads crops, where it is another one."),
     ] = None
+    reader: Annotated[
+        Path | None,
+        typer.Option(help="Run folder of 'simtool train reader': whole lines are read by it."),
+    ] = None
     formats: Annotated[
         list[FormatChoice] | None,
         typer.Option("--format", help="Write the graphs for another runtime too; may be repeated."),
@@ -152,7 +156,7 @@ class ExportArguments:
 
 
 def export_command(arguments: ExportArguments) -> None:
-    """Write a bundle: a graph to a heatmap, and a classifier.
+    """Write a bundle: a graph to a heatmap, and a reader or classifier.
 
     Their record goes with them. The graph is compared with PyTorch at 20 sizes first, and each
     --format with the graph; nothing is written where they differ. With --int8, cost and results of
@@ -168,7 +172,7 @@ def export(arguments: ExportArguments) -> dict[str, Any]:
     Raises:
         UsageError: an option cannot be read; and the errors of `open_ablated` and `export_bundle`.
     """
-    from simtool.export.ablated_model import open_ablated, with_classifier
+    from simtool.export.ablated_model import open_ablated, with_classifier, with_reader
     from simtool.export.pipeline import export_bundle
     from simtool.export.presets import preset
 
@@ -176,6 +180,10 @@ def export(arguments: ExportArguments) -> dict[str, Any]:
     ablated = open_ablated(source, arguments.model)
     if arguments.classifier is not None:
         ablated = with_classifier(ablated, arguments.classifier)
+    if arguments.classifier is not None and arguments.reader is not None:
+        raise UsageError("a region is named by --classifier or read by --reader; leave one out")
+    if arguments.reader is not None:
+        ablated = with_reader(ablated, arguments.reader)
     options = export_options(preset(ablated), arguments)
 
     def load(split: str) -> LabelledImages:
@@ -193,7 +201,7 @@ def _summary(out: Path, report: Report) -> dict[str, Any]:
         "receptive_field": report.meta.receptive_field,
         "difference_to_pytorch": {
             "localizer": report.localizer_difference,
-            "classifier": report.classifier_difference,
+            "recognition": report.recognition_difference,
         },
         "difference_of_formats": report.format_differences,
         "int8": report.comparison and report.comparison.to_json(),

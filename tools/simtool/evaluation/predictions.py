@@ -6,10 +6,13 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, Final
 
 from simrun.errors import SourceError
 from simtool.data.annotations import Corners, parse_quad
+
+_SCORES: Final = (float, int, NoneType)
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,8 @@ class Predictions:
 
     quads: Mapping[str, tuple[Corners, ...]]
     """Regions by base name of the picture."""
+    readings: Mapping[str, tuple[tuple[str | None, float | None], ...]]
+    """Label and probability of each of these regions, in the same order."""
     errors: Mapping[str, str]
     """Why a picture could not be read, by base name."""
     latency_ms: tuple[float, ...]
@@ -46,6 +51,7 @@ def read_predictions(path: Path) -> Predictions:
     regions = {n: at for n, at in rows.items() if "error" not in at[1] and "regions" in at[1]}
     return Predictions(
         quads={n: _quads(row["regions"], where) for n, (where, row) in regions.items()},
+        readings={n: _readings(row["regions"], where) for n, (where, row) in regions.items()},
         errors={n: str(row["error"]) for n, (_, row) in rows.items() if "error" in row},
         latency_ms=tuple(ms for _, row in regions.values() for ms in _total_ms(row)),
         model_sha256=sha256,
@@ -93,6 +99,17 @@ def _quads(regions: object, where: str) -> tuple[Corners, ...]:
     if not isinstance(regions, list) or not all(isinstance(r, dict) for r in regions):
         raise SourceError(f"{where}: 'regions' is not a list of objects")
     return tuple(parse_quad(region.get("quad"), where) for region in regions)
+
+
+def _readings(
+    regions: list[Mapping[str, Any]], where: str
+) -> tuple[tuple[str | None, float | None], ...]:
+    """Labels and their scores; None where there is none."""
+    pairs = [(region.get("label"), region.get("label_score")) for region in regions]
+    for label, score in pairs:
+        if not (label is None or isinstance(label, str)) or not isinstance(score, _SCORES):
+            raise SourceError(f"{where}: label {label!r} of score {score!r} is no reading")
+    return tuple(pairs)
 
 
 def _total_ms(row: Mapping[str, Any]) -> list[float]:

@@ -5,17 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from simrun.bundle.load import METADATA_FILE, find_bundle
 from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError
 from simtool.ablation.record import AblationRecord, read_ablation
+from simtool.evaluation.calibrate_reading import READING_POINT
 from simtool.export.optimize.rounding import round_trunk, round_weights
 from simtool.files import read_json
 from simtool.nets.base import Classifier
-from simtool.runs.checkpoint import CLASSIFIER_CHECKPOINT, Checkpoint, read_checkpoint
+from simtool.nets.reader import Reader, folded
+from simtool.runs.checkpoint import (
+    CLASSIFIER_CHECKPOINT,
+    READER_CHECKPOINT,
+    Checkpoint,
+    build_reader,
+    read_checkpoint,
+)
 from simtool.runs.folder import SUMMARY_FILE, ForeignConfig, RunConfig, RunFolder
+
+_NAMING: Final = ("classifier", "reader")
+"""Keys of the records of what names regions."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +45,8 @@ class Networks:
 
     localizer: Classifier
     """Its trunk and its ablated layer's weights become the localizer."""
-    reader: Classifier
-    """Reads crops."""
+    recognition: Classifier | Reader
+    """Classifies crops, or reads lines, its batch norms folded."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +60,8 @@ class AblatedModel:
     """Metadata of the bundle that it is read from, if it is: its settings are the defaults."""
     classifier: Checkpoint | None = None
     """The network that reads crops, where it is another one."""
+    reader: Checkpoint | None = None
+    """The network that reads lines; then there is no classifier."""
 
     def networks(self) -> Networks:
         """The networks, made anew: rounding changes no other's weights.
@@ -58,16 +71,28 @@ class AblatedModel:
             UsageError: there is no such network, or its factory cannot be imported.
         """
         localizer = self.checkpoint.build()
-        reader = (self.classifier or self.checkpoint).build()
-        if len(reader.spec.shown) < 2:
-            raise ModelError(
-                f"'{reader.spec.name}' reads no characters; give a run of 'simtool train "
-                "characters' with --classifier"
-            )
         if localizer.spec.half_trunk:
             round_trunk(localizer.export_trunk())
-        round_weights(reader, spared=None if self.classifier else reader.export_trunk())
-        return Networks(localizer, reader)
+        return Networks(
+            localizer, self._reads_crops() if self.reader is None else _lines(self.reader)
+        )
+
+    def _reads_crops(self) -> Classifier:
+        classifier = (self.classifier or self.checkpoint).build()
+        if len(classifier.spec.shown) < 2:
+            raise ModelError(
+                f"'{classifier.spec.name}' reads no characters; give a run of 'simtool train "
+                "reader' with --reader, or of 'simtool train characters' with --classifier"
+            )
+        round_weights(classifier, spared=None if self.classifier else classifier.export_trunk())
+        return classifier
+
+
+def _lines(checkpoint: Checkpoint) -> Reader:
+    """The reader as the file will hold it. Raises ModelError where it is none."""
+    reader = folded(build_reader(checkpoint))
+    round_weights(reader)
+    return reader
 
 
 def with_classifier(ablated: AblatedModel, run: Path) -> AblatedModel:
@@ -76,12 +101,36 @@ def with_classifier(ablated: AblatedModel, run: Path) -> AblatedModel:
     Raises:
         ModelError: that is no run folder with a checkpoint.
     """
-    reader = open_run(run)
-    known = ablated.provenance
-    training = {**known.training, "classifier": reader.training}
-    accuracy = {**known.accuracy, "classifier": reader.accuracy}
-    both = Provenance(known.data, accuracy, training)
-    return replace(ablated, classifier=reader.checkpoint, provenance=both)
+    trained = open_run(run)
+    return replace(_named_by(ablated, "classifier", trained), classifier=trained.checkpoint)
+
+
+def with_reader(ablated: AblatedModel, run: Path) -> AblatedModel:
+    """The model with the reader of a run, in place of what it had.
+
+    The threshold of a former reader goes with it.
+
+    Raises:
+        ModelError: that is no run folder with a reader's checkpoint.
+    """
+    trained = open_run(run)
+    build_reader(trained.checkpoint)
+    return replace(_named_by(ablated, "reader", trained), reader=trained.checkpoint)
+
+
+def _named_by(ablated: AblatedModel, kind: str, trained: TrainedRun) -> AblatedModel:
+    """The model without what named its regions, and with the record of another run."""
+    previous, known = ablated.previous, ablated.provenance
+    if previous is not None:
+        record = {k: v for k, v in previous.export.items() if k != READING_POINT}
+        previous = replace(previous, reader=None, export=record)
+    training, accuracy = (
+        {k: v for k, v in facts.items() if k not in _NAMING}
+        for facts in (known.training, known.accuracy)
+    )
+    training[kind], accuracy[kind] = trained.training, trained.accuracy
+    provenance = Provenance(known.data, accuracy, training)
+    return replace(ablated, classifier=None, reader=None, provenance=provenance, previous=previous)
 
 
 def open_ablated(path: Path, factory: str | None = None) -> AblatedModel:
@@ -168,11 +217,16 @@ def _from_bundle(path: Path) -> AblatedModel:
     recipe = meta.training.get("recipe")
     if not isinstance(recipe, dict) or not isinstance(recipe.get("data"), str):
         raise ModelError(f"{path / METADATA_FILE} does not say what the model was trained on")
-    has_reader = "classifier" in meta.training
     return AblatedModel(
         checkpoint=checkpoint,
         ablation=read_ablation(path, checkpoint),
         provenance=Provenance(recipe["data"], meta.accuracy, meta.training),
         previous=meta,
-        classifier=read_checkpoint(path, CLASSIFIER_CHECKPOINT) if has_reader else None,
+        classifier=_carried(path, CLASSIFIER_CHECKPOINT, "classifier" in meta.training),
+        reader=_carried(path, READER_CHECKPOINT, meta.reader is not None),
     )
+
+
+def _carried(path: Path, name: str, there: bool) -> Checkpoint | None:
+    """The checkpoint that a bundle has beside the localizer's. Raises ModelError if damaged."""
+    return read_checkpoint(path, name) if there else None

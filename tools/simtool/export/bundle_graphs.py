@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 import onnx
 
-from simtool.export.heatmap_graph import ClassifierGraph
 from simtool.export.localizer import BuiltLocalizer
 from simtool.export.optimize.compact import halved, tie_negatives
 from simtool.export.optimize.fold import optimized
-from simtool.export.parity import ExportedGraph, compared, crop_shapes, image_shapes
-from simtool.export.to_onnx import classifier_to_onnx, localizer_to_onnx
+from simtool.export.parity import ExportedGraph, compared, image_shapes
+from simtool.export.recognition import export_recognition
+from simtool.export.to_onnx import localizer_to_onnx
 from simtool.nets.base import Classifier
+from simtool.nets.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -33,37 +34,36 @@ class BundleGraphs:
 
     localizer: ExportedGraph
     """Image -> heatmap, in its cheapest form."""
-    classifier: ExportedGraph
-    """Crops -> logits, rounded weights stored as half floats."""
+    recognition: ExportedGraph
+    """Crops or strips -> logits, rounded weights stored as half floats."""
     plain: ExportedGraph | None
     """As `Wanted.plain`."""
     unfolded: onnx.ModelProto | None
     """As `Wanted.unfolded`; not compared."""
 
 
-def export_graphs(built: BuiltLocalizer, reader: Classifier, wanted: Wanted) -> BundleGraphs:
+def export_graphs(
+    built: BuiltLocalizer, recognition: Classifier | Reader, wanted: Wanted
+) -> BundleGraphs:
     """Every graph of a bundle.
 
     Args:
         built: the graph from image to H.
-        reader: the network that reads crops.
+        recognition: the network that classifies crops or reads strips.
         wanted: what graphs are needed.
 
     Raises:
         ModelError: one cannot be exported, or differs from PyTorch.
     """
-    spec, static = reader.spec, wanted.static
-    crop = (spec.channels, spec.crop_size, spec.crop_size)
+    static = wanted.static
     forms = {"cheapest": optimized(built.graph)}
     if wanted.plain:
         forms["plain"] = optimized(built.graph, space_to_depth=False)
     if wanted.unfolded:
         forms["unfolded"] = optimized(built.graph, fold_residuals=False)
-    reading = ClassifierGraph(reader, labels=len(spec.shown))
     models = {
         name: localizer_to_onnx(form, built.spec.channels, static) for name, form in forms.items()
     }
-    crop_model = classifier_to_onnx(reading, crop, len(spec.shown))
     unfolded = models.pop("unfolded", None)
     shapes = image_shapes(built.smallest, built.spec.channels, static)
     pictures = built.pictures if static is None else None
@@ -71,8 +71,5 @@ def export_graphs(built: BuiltLocalizer, reader: Classifier, wanted: Wanted) -> 
         name: compared(halved(tie_negatives(model)), built.graph, shapes, pictures)
         for name, model in models.items()
     }
-    # Pictures of the data may be scenes, of which crops are parts.
-    seen = built.pictures
-    crops = seen if seen is not None and seen.shape[1:] == crop else None
-    read = compared(halved(crop_model), reading, crop_shapes(spec.crop_size, spec.channels), crops)
+    read = export_recognition(recognition, built.pictures)
     return BundleGraphs(localizers["cheapest"], read, localizers.get("plain"), unfolded)

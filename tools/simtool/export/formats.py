@@ -24,7 +24,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE
+from simrun.bundle.load import CLASSIFIER_FILE, LOCALIZER_FILE, READER_FILE
 from simrun.errors import ModelError, UsageError, first_line
 from simtool.export.bundle_graphs import BundleGraphs
 from simtool.export.parity import Shape, difference
@@ -93,12 +93,13 @@ def convert_all(
     stem, shapes = Path(LOCALIZER_FILE).stem, graphs.localizer.shapes
     localizer = Graph(stem, files[LOCALIZER_FILE], shapes)
     plain = graphs.plain and Graph(stem, graphs.plain.content, shapes)
-    classifier = Graph(Path(CLASSIFIER_FILE).stem, files[CLASSIFIER_FILE], graphs.classifier.shapes)
+    name = next(name for name in (READER_FILE, CLASSIFIER_FILE) if name in files)
+    recognition = Graph(Path(name).stem, files[name], graphs.recognition.shapes)
     converted: dict[str, bytes] = {}
     differences = {}
     for name in names:
         readable = plain if name in WITHOUT_SPACE_TO_DEPTH and plain else localizer
-        made, differences[name] = convert(name, (readable, classifier))
+        made, differences[name] = convert(name, (readable, recognition))
         converted |= made
     return converted, differences
 

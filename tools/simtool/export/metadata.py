@@ -11,14 +11,14 @@ from simtool.ablation.record import AblationRecord
 from simtool.export.ablated_model import Provenance
 from simtool.export.localizer import BuiltLocalizer
 from simtool.export.presets import ExportOptions
+from simtool.export.recognition import Labelling
 from simtool.export.to_onnx import IR_VERSION
-from simtool.nets.base import NetSpec
 
 
 def bundle_metadata(
     name: str,
     built: BuiltLocalizer,
-    reader: NetSpec,
+    labelling: Labelling,
     provenance: Provenance,
     ablation: AblationRecord,
     options: ExportOptions,
@@ -29,7 +29,7 @@ def bundle_metadata(
     return BundleMeta(
         name=name,
         task=options.task,
-        classes=reader.shown,
+        classes=labelling.classes,
         heatmap_channels=spec.shown if weighting.per_class else (spec.target,),
         layer=spec.layer,
         stride=geometry.stride,
@@ -41,9 +41,10 @@ def bundle_metadata(
         map_threshold=options.map_threshold,
         region_threshold=options.region_threshold,
         regions=options.regions,
-        crop_size=reader.crop_size,
+        crop_size=labelling.crop_size,
         static_size=options.static_size,
         channels=spec.channels,
+        reader=labelling.reader,
         weighting=weighting.to_json(),
         ablation=_ablation_summary(ablation),
         accuracy=provenance.accuracy,

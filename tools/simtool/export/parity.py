@@ -80,6 +80,13 @@ def crop_shapes(side: int, channels: int) -> list[Shape]:
     return [(n, channels, side, side) for n in (1, 2, 3, 7)]
 
 
+def strip_shapes(height: int, least: int, greatest: int) -> list[Shape]:
+    """Shapes (N, 1, H, W) to compare a reader at: from the least to the greatest width."""
+    middle = (least + greatest) // 2
+    sizes = [(1, least), (3, 5 * least), (2, middle), (1, greatest)]
+    return [(count, 1, height, width) for count, width in sizes]
+
+
 def check_parity(
     content: bytes,
     module: nn.Module,

@@ -22,7 +22,8 @@ from simtool.export.int8.export import Samples, to_int8
 from simtool.export.localizer import build_localizer
 from simtool.export.metadata import bundle_metadata
 from simtool.export.presets import ExportOptions
-from simtool.export.writer import bundle_files, keep_point, kept_card, origin_files
+from simtool.export.recognition import labelling_of
+from simtool.export.writer import bundle_files, keep_points, kept_card, origin_files
 from simtool.files import check_target, write_folder
 from simtool.weighting.weigh import Weighting
 
@@ -37,7 +38,8 @@ class Report:
     weighting: Weighting
     localizer_difference: float
     """Largest absolute difference between graph, in single precision, and PyTorch."""
-    classifier_difference: float
+    recognition_difference: float
+    """The same of the classifier or reader."""
     sizes: dict[str, int]
     """File name -> bytes."""
     format_differences: dict[str, float]
@@ -82,12 +84,13 @@ def export_bundle(
         plain=any(name in WITHOUT_SPACE_TO_DEPTH for name in options.formats),
         unfolded=samples is not None,
     )
-    graphs = export_graphs(built, nets.reader, wanted)
+    graphs = export_graphs(built, nets.recognition, wanted)
+    labelling = labelling_of(nets, ablated.previous)
     localizer, comparison = graphs.localizer.model, None
     meta = bundle_metadata(
         target.resolve().name,
         built,
-        nets.reader.spec,
+        labelling,
         ablated.provenance,
         ablated.ablation,
         options,
@@ -95,8 +98,9 @@ def export_bundle(
     )
     if samples is not None and graphs.unfolded is not None:
         localizer, meta, comparison = to_int8(localizer, graphs.unfolded, meta, samples)
-    meta = keep_point(meta, ablated.previous)
-    made = bundle_files(meta, localizer, graphs.classifier.content) | origin_files(ablated)
+    meta = keep_points(meta, ablated.previous)
+    read = {labelling.file: graphs.recognition.content}
+    made = bundle_files(meta, localizer, read) | origin_files(ablated)
     converted, differences = convert_all(options.formats, graphs, made)
     contents = card | made | converted
     write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
@@ -105,7 +109,7 @@ def export_bundle(
         meta=meta,
         weighting=built.weighting,
         localizer_difference=graphs.localizer.difference,
-        classifier_difference=graphs.classifier.difference,
+        recognition_difference=graphs.recognition.difference,
         sizes={name: len(content) for name, content in contents.items()},
         format_differences=differences,
         comparison=comparison,

@@ -25,6 +25,10 @@ IR_VERSION: Final = 8
 _NOISY: Final = ("torch.onnx", "torch.export", "torch.fx", "onnxscript", "onnx_ir")
 
 
+_EXAMPLE_WIDTH: Final = 88
+"""Of a strip of the exporter's example."""
+
+
 @dataclass(frozen=True)
 class Port:
     """A graph's input or output: its name and its axes, a name each where symbolic."""
@@ -69,6 +73,13 @@ def classifier_to_onnx(
     """Crops (N, *crop) uint8 -> logits (N, labels). Raises ModelError where it cannot be."""
     crops, logits = Port("crops", ("N", *crop)), Port("logits", ("N", labels))
     return to_onnx(graph, torch.zeros(2, *crop, dtype=torch.uint8), crops, logits)
+
+
+def reader_to_onnx(graph: nn.Module, height: int, outputs: int) -> onnx.ModelProto:
+    """Strips (N, 1, height, W) uint8 -> logits (N, T, outputs). Raises ModelError as the others."""
+    strips, logits = Port("strips", ("N", 1, height, "W")), Port("logits", ("N", "T", outputs))
+    example = torch.zeros(2, 1, height, _EXAMPLE_WIDTH, dtype=torch.uint8)
+    return to_onnx(graph, example, strips, logits)
 
 
 def to_onnx(module: nn.Module, example: Tensor, source: Port, result: Port) -> onnx.ModelProto:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from simrun.bundle.load import (
     LOCALIZER_FILE,
     METADATA_FILE,
     METADATA_KEY,
+    READER_FILE,
     Bundle,
     sha256_hex,
 )
@@ -23,9 +25,10 @@ from simrun.bundle.metadata import BundleMeta
 from simrun.errors import ModelError, OutputError
 from simrun.files import output_errors
 from simtool.evaluation.calibrate import OPERATING_POINT
+from simtool.evaluation.calibrate_reading import READING_POINT
 from simtool.export.ablated_model import AblatedModel
 from simtool.files import json_bytes, write_folder
-from simtool.runs.checkpoint import CHECKPOINT_FILE, CLASSIFIER_CHECKPOINT
+from simtool.runs.checkpoint import CHECKPOINT_FILE, CLASSIFIER_CHECKPOINT, READER_CHECKPOINT
 from simtool.runs.folder import ABLATION_FILE
 
 _log = logging.getLogger(__name__)
@@ -40,18 +43,16 @@ _POINT_FIELDS: Final = (
 
 
 def bundle_files(
-    meta: BundleMeta, localizer: onnx.ModelProto, classifier: bytes | None
+    meta: BundleMeta, localizer: onnx.ModelProto, recognition: Mapping[str, bytes]
 ) -> dict[str, bytes]:
     """What `simrun` reads, by file name: the graphs, and model.json with their hashes.
 
     Args:
         meta: of the bundle.
         localizer: image -> heatmap.
-        classifier: crops -> logits, as a file; None where nothing is read.
+        recognition: the graphs that say what a region is, by file name.
     """
-    graphs = {LOCALIZER_FILE: localizer_file(meta, localizer)}
-    if classifier is not None:
-        graphs[CLASSIFIER_FILE] = classifier
+    graphs = {LOCALIZER_FILE: localizer_file(meta, localizer), **recognition}
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in graphs.items()}
     return {**graphs, METADATA_FILE: json_bytes({**meta.to_json(), "files": hashes})}
 
@@ -61,6 +62,8 @@ def origin_files(ablated: AblatedModel) -> dict[str, bytes]:
     checkpoints = {CHECKPOINT_FILE: ablated.checkpoint}
     if ablated.classifier is not None:
         checkpoints[CLASSIFIER_CHECKPOINT] = ablated.classifier
+    if ablated.reader is not None:
+        checkpoints[READER_CHECKPOINT] = ablated.reader
     return {
         **{name: replace(c, optimizer={}).to_bytes() for name, c in checkpoints.items()},
         ABLATION_FILE: json_bytes(ablated.ablation.to_json()),
@@ -99,7 +102,9 @@ def write_with_metadata(bundle: Bundle, meta: BundleMeta, target: Path, overwrit
         OutputError: `target` is not empty, or cannot be written.
     """
     localizer = onnx.load_model_from_string(bundle.localizer)
-    contents = _files_in(bundle.path) | bundle_files(meta, localizer, bundle.classifier)
+    graphs = {CLASSIFIER_FILE: bundle.classifier, READER_FILE: bundle.reader}
+    recognition = {name: graph for name, graph in graphs.items() if graph is not None}
+    contents = _files_in(bundle.path) | bundle_files(meta, localizer, recognition)
     write_folder(target, contents, mark=METADATA_FILE, overwrite=overwrite)
 
 
@@ -114,15 +119,16 @@ def _files_in(folder: Path) -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
-def keep_point(meta: BundleMeta, previous: BundleMeta | None) -> BundleMeta:
-    """Metadata of a bundle that is exported again, with the record of how its point was chosen.
+def keep_points(meta: BundleMeta, previous: BundleMeta | None) -> BundleMeta:
+    """Metadata of a bundle that is exported again, with the records of how its points were chosen.
 
-    The record goes where the map or what is made of it is another one.
+    They go where what they were chosen for, the map and what is made of it, is another one.
     """
-    record = None if previous is None else previous.export.get(OPERATING_POINT)
-    if previous is None or record is None:
+    former = {} if previous is None else previous.export
+    records = {k: former[k] for k in (OPERATING_POINT, READING_POINT) if k in former}
+    if previous is None or not records:
         return meta
-    kept = replace(meta, export={**meta.export, OPERATING_POINT: record})
+    kept = replace(meta, export={**meta.export, **records})
     if all(_as_json(kept, name) == _as_json(previous, name) for name in _POINT_FIELDS):
         return kept
     _log.info("not the map and thresholds that were calibrated: the record of that is dropped")
