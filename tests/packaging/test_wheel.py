@@ -97,8 +97,9 @@ def test_the_sdist_makes_the_wheel_that_the_checkout_makes(
 
 def test_the_wheel_holds_models_samples_and_pages_and_needs_no_compiler(release: Release) -> None:
     members = release.members()
-    for model in ("scene-text", "mnist-lenet", "mnist-maps"):
-        for file in ("model.json", "localizer.onnx", "classifier.onnx"):
+    reads = {"scene-text": "reader", "mnist-lenet": "classifier", "mnist-maps": "classifier"}
+    for model, graph in reads.items():
+        for file in ("model.json", "localizer.onnx", f"{graph}.onnx"):
             assert f"simrun/models/{model}/{file}" in members
     for page in (ROOT / "runtime/simrun/sinks/web/static").iterdir():
         assert f"simrun/sinks/web/static/{page.name}" in members
@@ -106,7 +107,8 @@ def test_the_wheel_holds_models_samples_and_pages_and_needs_no_compiler(release:
         assert f"simtool/reporting/templates/{template.name}" in members
     assert any(name.startswith("simrun/samples/") for name in members)
     of_models = {name.split("/")[-1] for name in members if name.startswith("simrun/models/")}
-    assert of_models == {"model.json", "localizer.onnx", "classifier.onnx", "README.md"}
+    graphs = {"localizer.onnx", "classifier.onnx", "reader.onnx"}
+    assert of_models == {"model.json", "README.md", *graphs}
     assert release.wheel.name.endswith("-py3-none-any.whl")
     assert release.wheel.stat().st_size < WHEEL_LIMIT_BYTES
     assert not [name for name in members if name.endswith((".so", ".pyc"))]

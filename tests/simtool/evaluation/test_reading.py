@@ -138,29 +138,34 @@ def clean(*scores: float) -> list[ReadPicture]:
     return [ReadPicture(picture(name="clean.png"), regions)]
 
 
-def test_the_least_threshold_that_keeps_the_targets_is_chosen() -> None:
-    # The even pictures choose: right from 0.5 on, wrong ones up to 0.3; the odd ones are all wrong.
+def test_the_greatest_threshold_that_costs_no_word_is_chosen() -> None:
+    # The even pictures choose: right ones have 0.5, wrong ones 0.3; the odd ones are all wrong.
     pictures = []
     for k in range(10):
         right = k >= 4
         pictures.append(half("EAST" if right else "WEST", 0.5 if right else 0.3, 2 * k))
         pictures.append(half("WEST", 0.95, 2 * k + 1))
-    choice = choose_threshold(pictures, clean(0.2, 0.1), ReadingTargets(0.9, 0.5))
-    assert choice.chosen.threshold == 0.32
+    choice = choose_threshold(pictures, clean(0.6, 0.1), ReadingTargets())
+    assert choice.chosen.threshold == 0.5
+    assert choice.chosen.counts.labelled == 1
     assert choice.chosen.counts.precision == 1.0
     assert choice.held_out.counts.precision == 0.0
-    stricter = choose_threshold(pictures, clean(0.45, 0.4), ReadingTargets(0.9, 0.5))
-    assert stricter.chosen.threshold == 0.42
-    assert stricter.chosen.counts.labelled == 1
-    assert "| 0.42 (chosen) | 1 | 0.6 |" in stricter.table()
+    assert "| 0.5 (chosen) | 1 | 0.6 |" in choice.table()
+    pictures[8] = half("EAST", 0.4, 8)  # one word of six: too much to lose for it
+    assert choose_threshold(pictures, clean(0.1), ReadingTargets()).chosen.threshold == 0.4
+    losing = ReadingTargets(kept=0.8)
+    assert choose_threshold(pictures, clean(0.1), losing).chosen.threshold == 0.5
     record = json.loads(json.dumps(choice.to_json()))
     assert record["held_out"]["precision"] == 0.0
 
 
 def test_a_threshold_that_cannot_be_is_one_line() -> None:
     wrong = [half("WEST", 0.5, k) for k in range(20)]
-    with pytest.raises(ModelError, match=r"no threshold reaches a precision of 0\.65"):
+    with pytest.raises(ModelError, match=r"threshold 0\.98 has a precision of 0\.00"):
         choose_threshold(wrong, clean(0.1), ReadingTargets())
+    right = [half("EAST", 0.5, k) for k in range(20)]
+    with pytest.raises(ModelError, match="labels 2 of 3 regions on photos without text"):
+        choose_threshold(right, clean(0.6, 0.7, 0.1), ReadingTargets())
     with pytest.raises(UsageError, match="19 pictures have transcribed words; at least 20"):
         choose_threshold(wrong[:19], clean(0.1), ReadingTargets())
     with pytest.raises(UsageError, match="none of them with text"):
@@ -172,7 +177,7 @@ def test_a_threshold_that_cannot_be_is_one_line() -> None:
 def test_without_a_reader_there_is_no_threshold() -> None:
     right = [half("EAST", 0.5, k) for k in range(20)]
     choice = choose_threshold(right, clean(0.1), ReadingTargets())
-    assert choice.chosen.threshold == 0.12
+    assert choice.chosen.threshold == 0.5
     with pytest.raises(ModelError, match="has no reader; export it with --reader first"):
         with_threshold(load_bundle(STROKES).meta, choice, {})
 

@@ -114,7 +114,7 @@ def test_what_only_reads_is_stored_in_half_floats(bundle: Path, run: Path) -> No
     assert onnx.TensorProto.FLOAT16 not in {tensor.data_type for tensor in in_localizer}
 
 
-@pytest.mark.parametrize("missing", ["checkpoint.safetensors", "classifier.safetensors"])
+@pytest.mark.parametrize("missing", ["checkpoint.safetensors", "reader.safetensors"])
 def test_a_model_without_its_checkpoints_says_what_is_missing(missing: str, tmp_path: Path) -> None:
     copy = damaged(ROOT / "models" / "scene-text", tmp_path, lambda p: (p / missing).unlink())
     with pytest.raises(ModelError, match=f"has no {missing}: it holds what simrun runs") as caught:

@@ -32,11 +32,13 @@ LEAST_PICTURES: Final = 10
 
 @dataclass(frozen=True)
 class ReadingTargets:
-    """What the threshold has to reach; the least one that does is taken."""
+    """What the threshold has to keep and to reach; the greatest one that does is taken."""
 
-    precision: float = 0.65
+    kept: float = 0.98
+    """Share of the words read without a threshold that must still be read."""
+    precision: float = 0.6
     """At least."""
-    labelled: float = 0.4
+    labelled: float = 0.5
     """At most, of the regions on pictures without text."""
 
 
@@ -64,7 +66,7 @@ class ReadingPoint:
     counts: ReadingCounts
 
     def reaches(self, targets: ReadingTargets) -> bool:
-        """Whether it keeps the targets."""
+        """Whether it is precise enough, and silent enough where there is no text."""
         within = self.counts.labelled <= targets.labelled * self.counts.regions
         return within and (self.counts.precision or 0.0) >= targets.precision
 
@@ -131,16 +133,16 @@ def read_pictures(
 def choose_threshold(
     pictures: Sequence[ReadPicture], clean: Sequence[ReadPicture], targets: ReadingTargets
 ) -> ReadingChoice:
-    """The least threshold that reaches the targets on one half.
+    """The greatest threshold that costs next to no word, on one half.
 
     Args:
         pictures: with transcribed words; others do not count.
         clean: without text.
-        targets: what it has to reach.
+        targets: what it has to keep and to reach.
 
     Raises:
         UsageError: there are too few pictures, or none without text.
-        ModelError: no threshold reaches them.
+        ModelError: it does not reach the targets.
     """
     worded = [one for one in pictures if any(map(is_counted, one.image.regions))]
     halves = worded[::2], worded[1::2]
@@ -152,12 +154,14 @@ def choose_threshold(
     if any(one.image.regions for one in clean) or not clean:
         raise UsageError("--clean must be a folder of annotated photos, none of them with text")
     curve = [_point([*halves[0], *clean], at) for at in TRIED]
-    chosen = next((point for point in curve if point.reaches(targets)), None)
-    if chosen is None:
-        best = max(point.counts.precision or 0.0 for point in curve)
+    least = targets.kept * curve[0].counts.token
+    chosen = [point for point in curve if point.counts.token >= least][-1]
+    if not chosen.reaches(targets):
+        found = chosen.counts
         raise ModelError(
-            f"no threshold reaches a precision of {targets.precision}, the best has {best:.2f}, "
-            "with few enough labels on photos without text; nothing is chosen"
+            f"threshold {chosen.threshold:g} has a precision of {found.precision or 0:.2f} and "
+            f"labels {found.labelled} of {found.regions} regions on photos without text; "
+            f"{targets.precision} and at most {targets.labelled:g} of them are wanted"
         )
     return ReadingChoice(tuple(curve), chosen, _point(halves[1], chosen.threshold))
 
