@@ -4,11 +4,14 @@ python -m benchmarks.endurance.soak --minutes 20    # writes soak.json
 
 The command `simrun` runs in a process of its own, unpaced, with every output that writes files and
 the page, browsers coming and going. Only its source is another one: 200 sizes in random order,
-without end. Every few seconds memory is read in the same state: the browsers have left, a few demo
-frames have come, and none is in work. What is not given back by then is lost. Resident memory is
-read twice: as it is, and after the C library has given back what is free. Left alone, the library
-keeps 20 to 50 MB for later, now more and now less, in which a loss would drown; so it is told to
-keep little (`_MALLOC`), which costs time and loses nothing. With --default-malloc it is left alone.
+without end, and among them frames of 1920x1080 by way of simrun's live source, from a camera that
+fails every few seconds and is opened again (--no-camera leaves it out). Every few seconds memory is
+read in the same state: the browsers have left, the camera is open and its first frame was taken, a
+few demo frames have come, and none is in work. What is not given back by then is lost. Resident
+memory is read twice: as it is, and after the C library has given back what is free. Left alone, the
+library keeps 20 to 50 MB for later, now more and now less, in which a loss would drown; so it is
+told to keep little (`_MALLOC`), which costs time and loses nothing. With --default-malloc it is
+left alone.
 A line is fitted to each reading after the warm-up, to the means of blocks, because neighbouring
 readings are not independent. Exits with 1 unless both rise by less than 1 MB an hour even at twice
 their standard errors, and the run ends as it should.
@@ -38,6 +41,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.endurance.flapping import FlappingDevice, open_flapping
 from benchmarks.harness.benchmark import Benchmark, heading, table
 from benchmarks.harness.console import BenchmarkError
 from benchmarks.harness.record import Record, Samples
@@ -46,6 +50,8 @@ from simrun.sources.base import BadFrame, Frame
 from simrun.sources.demo import HEIGHT, WIDTH, draw_scene
 
 SIZES: Final = 200
+_CAMERA_EVERY: Final = 4
+"""Of so many sizes one is followed by a frame of the camera."""
 MOST_MB_PER_HOUR: Final = 1.0
 _CALM: Final = 8
 """Demo frames before a reading."""
@@ -74,6 +80,8 @@ _FILES: Final = {"jsonl": "results.jsonl", "csv": "results.csv", "save": "save",
 """Outputs that are used, and what they write to."""
 _PATHS: Final = ("/", "/stream.mjpg", "/snapshot.jpg", "/events", "/healthz", "/metrics")
 _ASKED: Final = "asked"
+_MOST_ERRORS: Final = 20
+"""Lines of errors that are written down."""
 _BROWSERS: Final = 8
 """Clients of the page at a time; each is gone within three seconds, and another comes."""
 
@@ -86,13 +94,20 @@ class LiveMix:
     length: int | None = None
     rate: float | None = None
 
-    def __init__(self, samples: Path, asked: Path, rest_s: float = _REST_S) -> None:
+    def __init__(
+        self,
+        samples: Path,
+        asked: Path,
+        rest_s: float = _REST_S,
+        device: FlappingDevice | None = None,
+    ) -> None:
         """Choose the sizes.
 
         Args:
-            samples: the file for lines of seconds, MB and MB trimmed.
+            samples: the file for lines of seconds, MB, MB trimmed and times the camera came back.
             asked: a file that is there while a reading is wanted; deleted after it.
             rest_s: how long no frame comes before a reading.
+            device: the camera whose frames are among them; None leaves it out.
         """
         self._rng = random.Random(1)
         self._sizes = [
@@ -103,37 +118,63 @@ class LiveMix:
         self._rest_s = rest_s
         self._start = time.monotonic()
         self._closed = False
+        self._device = device
+        self._camera = open_flapping(device) if device else None
 
     def __iter__(self) -> Iterator[Frame | BadFrame]:
         """Rounds of all sizes, and demo frames and a reading where one is asked for."""
         numbers = itertools.count()
-        while True:
-            self._rng.shuffle(self._sizes)
-            for size in self._sizes:
-                asked = self._asked.exists()
-                for shape in [(WIDTH, HEIGHT)] * _CALM if asked else [size]:
-                    if self._closed:
-                        return
-                    time_s = time.monotonic() - self._start
-                    yield Frame(_scene(time_s, shape), next(numbers), time_s)
-                if asked:
-                    self._read_memory()
+        for image in self._images():
+            if self._closed:
+                return
+            yield Frame(image, next(numbers), time.monotonic() - self._start)
 
     def close(self) -> None:
         """End the iteration."""
         self._closed = True
+        if self._camera:
+            self._camera.close()
+
+    def _images(self) -> Iterator[Image]:
+        camera = self._camera_images()
+        while True:
+            self._rng.shuffle(self._sizes)
+            for number, size in enumerate(self._sizes):
+                if self._asked.exists():
+                    yield from self._calm(camera)
+                    self._read_memory()
+                yield self._scene(size)
+                if number % _CAMERA_EVERY == 0:
+                    yield from itertools.islice(camera, 1)
+
+    def _camera_images(self) -> Iterator[Image]:
+        """What the camera gives, opened again as it fails; nothing without one."""
+        for frame in self._camera or ():
+            if isinstance(frame, Frame):
+                yield frame.image
+
+    def _calm(self, camera: Iterator[Image]) -> Iterator[Image]:
+        """The same state each time: the camera open and past its first frame, then demo frames."""
+        if self._device:
+            self._device.steady.set()
+        yield from itertools.islice(camera, 1)
+        for _ in range(_CALM):
+            yield self._scene((WIDTH, HEIGHT))
+
+    def _scene(self, size: tuple[int, int]) -> Image:
+        scene = draw_scene(time.monotonic() - self._start)
+        return np.asarray(cv2.resize(scene, size), np.uint8)
 
     def _read_memory(self) -> None:
         time.sleep(self._rest_s)
         seconds, kept = time.monotonic() - self._start, resident_mb()
         ctypes.CDLL(None).malloc_trim(0)
+        back = self._camera.stats().reconnects if self._camera else 0
         with self._samples.open("a") as out:
-            out.write(f"{seconds:.1f} {kept:.3f} {resident_mb():.3f}\n")
+            out.write(f"{seconds:.1f} {kept:.3f} {resident_mb():.3f} {back}\n")
         self._asked.unlink()
-
-
-def _scene(time_s: float, size: tuple[int, int]) -> Image:
-    return np.asarray(cv2.resize(draw_scene(time_s), size), np.uint8)
+        if self._device:
+            self._device.steady.clear()
 
 
 def resident_mb() -> float:
@@ -179,13 +220,15 @@ def fit(values: NDArray[np.float64]) -> MemorySlope:
     return MemorySlope(slope, float(np.sqrt(variance)))
 
 
-def run_child(samples: str, asked: str, arguments: Sequence[str]) -> None:
+def run_child(samples: str, asked: str, camera: bool, arguments: Sequence[str]) -> None:
     """The command `simrun --demo`, with the demo replaced by `LiveMix`."""
     from simrun.cli.app import app
     from simrun.cli.console import run_app
     from simrun.sources import registry
 
-    with patch.object(registry, "open_demo", lambda _: LiveMix(Path(samples), Path(asked))):
+    device = FlappingDevice() if camera else None
+    source = LiveMix(Path(samples), Path(asked), device=device)
+    with patch.object(registry, "open_demo", lambda _: source):
         run_app(app, "simrun", ["--demo", *arguments])
 
 
@@ -273,7 +316,7 @@ def watch(
 
 
 def soak(
-    minutes: float, page: bool, malloc: Mapping[str, str], more: Sequence[str]
+    minutes: float, page: bool, camera: bool, malloc: Mapping[str, str], more: Sequence[str]
 ) -> dict[str, Any]:
     """One run, from start to its end by SIGTERM."""
     with tempfile.TemporaryDirectory() as name:
@@ -284,7 +327,8 @@ def soak(
         port = _free_port() if page else None
         arguments += ["--overwrite"] + (["--serve", str(port)] if page else [])
         readings = folder / "readings"
-        call = f"run_child({str(readings)!r}, {str(folder / _ASKED)!r}, {[*arguments, *more]!r})"
+        given = (str(readings), str(folder / _ASKED), camera, [*arguments, *more])
+        call = f"run_child{given!r}"
         script = f"from benchmarks.endurance.soak import run_child; {call}"
         with (folder / "log").open("wb") as log:
             command = [sys.executable, "-c", script]
@@ -296,8 +340,9 @@ def soak(
             browsers.close()
             process.send_signal(signal.SIGTERM)
             code = process.wait(timeout=60)
+        log = (folder / "log").read_text()
         if code != _ENDED:
-            sys.stderr.write((folder / "log").read_text()[-3000:])
+            sys.stderr.write(log[-3000:])
         with (folder / _FILES["jsonl"]).open() as lines:
             frames = sum(1 for _ in lines) - 1
         samples = np.loadtxt(readings, ndmin=2)
@@ -309,11 +354,19 @@ def soak(
         "seconds": float(samples[-1, 0]),
         "visits": browsers.visits,
         "visits_refused": browsers.refused,
+        "errors": errors_in(log, folder),
+        "reconnects": int(samples[-1, -1]),
         "readings": {
             name: Samples(column)
-            for name, column in zip(("seconds", *READINGS), samples.T.tolist(), strict=True)
+            for name, column in zip(("seconds", *READINGS), samples.T[:-1].tolist(), strict=True)
         },
     }
+
+
+def errors_in(log: str, folder: Path) -> list[str]:
+    """What simrun logged as an error, with the paths it was given, not where those lay."""
+    lines = [line.replace(f"{folder}/", "") for line in log.splitlines()]
+    return [line for line in lines if line.startswith("error: ")][:_MOST_ERRORS]
 
 
 def _leave_crops(folder: Path) -> None:
@@ -332,6 +385,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--no-page", action="store_true", help="leave the page out")
+    parser.add_argument("--no-camera", action="store_true", help="leave the camera out")
     parser.add_argument("--default-malloc", action="store_true", help="leave the C library alone")
     parser.add_argument("more", nargs="*", help="further options of simrun, after --")
 
@@ -339,7 +393,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run and fit."""
     malloc = {} if options.default_malloc else _MALLOC
-    found = soak(options.minutes, not options.no_page, malloc, options.more)
+    found = soak(options.minutes, not options.no_page, not options.no_camera, malloc, options.more)
     values = np.column_stack(list(found["readings"].values()))
     means = blocks(values)
     return {
@@ -357,14 +411,15 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
 
 def to_markdown(record: Record) -> str:
     """One row: both readings with their slopes."""
-    cells = [f"{record['minutes']:g} min, {record['frames']} frames", record["visits"]]
+    cells = [f"{record['minutes']:g} min, {record['frames']} frames"]
+    cells += [record[name] for name in ("visits", "reconnects")]
     for column, name in enumerate(READINGS, start=1):
         slope = record["slopes"][name]
         cells.append(
             f"{record['first'][column]:.1f} to {record['last'][column]:.1f} MB, "
             f"{slope['mb_per_hour']:+.2f} ± {slope['standard_error']:.2f} MB an hour"
         )
-    heads = ["run", "visits", "resident", "resident, what is free given back first"]
+    heads = ["run", "visits", "camera back", "resident", "resident, what is free given back first"]
     note = heading(record, f"outputs {', '.join(record['outputs'])}")
     return f"{note}\n\n{table(heads, [cells])}"
 
@@ -375,6 +430,7 @@ def faults(record: Record) -> list[str]:
     found = [f"soak: {name} memory is not flat" for name in slopes if not slopes[name].is_flat]
     if record["exit_code"] != _ENDED:
         found.append(f"soak: simrun ended with {record['exit_code']}, not {_ENDED}")
+    found += [f"soak: simrun said: {line}" for line in record["errors"]]
     return found
 
 

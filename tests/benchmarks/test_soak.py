@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.endurance.soak import SIZES, LiveMix, MemorySlope, blocks, fit
+from benchmarks.endurance.soak import SIZES, LiveMix, MemorySlope, blocks, errors_in, fit
 from benchmarks.harness.console import BenchmarkError
 from simrun.sources.base import Frame
 
@@ -47,6 +47,12 @@ def test_the_source_shows_every_size_and_reads_memory_when_asked(tmp_path: Path)
     source.close()
     assert not asked.exists()
     table = np.loadtxt(readings, ndmin=2)
-    assert table.shape == (1, 3)
-    assert (table[:, 1:] > 10).all()
+    assert table.shape == (1, 4)
+    assert (table[:, 1:3] > 10).all()
+    assert table[0, 3] == 0
     assert [frame.index for frame in after] == list(range(SIZES, SIZES + 20))
+
+
+def test_what_was_logged_as_an_error_is_written_down(tmp_path: Path) -> None:
+    log = f"warning: cam was unplugged\nerror: {tmp_path}/save has missed 1 results\nframes: 2\n"
+    assert errors_in(log, tmp_path) == ["error: save has missed 1 results"]
