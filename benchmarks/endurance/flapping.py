@@ -74,7 +74,7 @@ class FlappingDevice:
         self.decode: Decode = decode
         self.pictures = itertools.cycle([_jpeg(number / 2) for number in range(_PICTURES)])
         self.steady = threading.Event()
-        """While it is set, what is open does not begin to fail."""
+        """While it is set, what is open does not begin to fail, and no picture comes twice."""
         self._random = random.Random(1)
         self._failures = itertools.cycle(Failure)
         self._refusals = 0
@@ -119,7 +119,8 @@ class FlappingStream:
             self._interrupted.wait(1 / _BAD_RATE)
             return self._fail()
         self._interrupted.wait(1 / _RATE)
-        if not self._failing:
+        # The live source keeps a picture to compare with: of frozen ones, one more than of others.
+        if not self._failing or self._device.steady.is_set():
             self._picture = next(self._device.pictures)
         return Shot(self._picture, decode=self._device.decode)
 

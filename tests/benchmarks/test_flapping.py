@@ -45,6 +45,10 @@ def test_it_sends_nothing_and_damage_and_the_same_again(device: FlappingDevice) 
     assert second is not None
     assert third is not None
     assert first.image is second.image is third.image
+    device.steady.set()
+    last = frozen.read()
+    assert last is not None
+    assert last.image is not first.image
 
 
 def test_a_stalled_read_ends_once_it_is_interrupted(device: FlappingDevice) -> None:
