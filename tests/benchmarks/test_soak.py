@@ -23,6 +23,13 @@ def test_a_slope_is_found_after_the_warm_up_and_through_noise() -> None:
     assert not found.is_flat
 
 
+def test_a_frame_in_work_at_some_readings_is_no_slope() -> None:
+    seconds = np.arange(0, 1200, 2.0)
+    in_work = np.where(np.random.default_rng(1).random(len(seconds)) < 0.2, 6.2, 0.0)
+    assert fit(blocks(np.column_stack([seconds, 150 + in_work]))).is_flat
+    assert not fit(blocks(np.column_stack([seconds, 150 + seconds / 600 + in_work]))).is_flat
+
+
 def test_flat_means_less_than_a_megabyte_an_hour_at_twice_the_error() -> None:
     assert MemorySlope(0.9, 0.0).is_flat
     assert MemorySlope(-0.5, 0.7).is_flat
