@@ -9,10 +9,13 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from simrun.errors import ModelError, OutputError, SourceError
-from simrun.files import output_errors, refuse_existing, replace_file
+from simrun.files import output_errors, read_regular, refuse_existing, replace_file
+
+_MOST_JSON: Final = 1 << 30
+"""Bytes."""
 
 
 def write_atomic(path: Path, content: bytes) -> None:
@@ -55,6 +58,20 @@ def file_digest(path: Path) -> bytes:
         raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
 
 
+def parse_json(path: Path) -> object:
+    """What a file of JSON holds.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has more than 1 GiB.
+        ValueError: it is no JSON, or nested too deeply.
+    """
+    try:
+        data: object = json.loads(read_regular(path, _MOST_JSON).decode())
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    return data
+
+
 def json_bytes(data: Mapping[str, Any]) -> bytes:
     """A JSON object as an indented UTF-8 file."""
     return (json.dumps(data, indent=1, allow_nan=False) + "\n").encode()
@@ -67,7 +84,7 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: it cannot be read or is no JSON object.
     """
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path)
     except OSError as error:
         raise ModelError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:

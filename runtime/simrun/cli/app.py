@@ -170,7 +170,7 @@ def service_install(
 
     plan = _plan_service(context.args, name, user, watchdog)
     path = install_unit(plan, folder=UNIT_FOLDER, replace=replace)
-    typer.echo(f"simrun: {path} is written; next:", err=True)
+    say(f"simrun: {path} is written; next:")
     typer.echo(next_steps(name))
 
 

@@ -141,7 +141,8 @@ def run_app(
         sys.exit(code if isinstance(code, int) else 0)
     except _UsageError as error:
         error.message = hide_secrets(error.message)
-        error.show()
+        with suppress(OSError):  # nobody reads it: the exit code is all there is
+            error.show()
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(1)

@@ -268,6 +268,8 @@ def test_a_clip_of_a_camera_that_a_power_cut_would_take_is_warned_of(
         (">&-", ("--jsonl", "r.jsonl"), 0, "1 frames"),
         ("2>&-", ("--jsonl", "r.jsonl"), 0, ""),
         ("2</dev/null", ("--jsonl", "r.jsonl"), 0, ""),
+        ("2</dev/null", ("--nonsense",), 2, ""),
+        ("2>/dev/full", ("--nonsense",), 2, ""),
         ("<&- >&- 2>&-", ("--jsonl", "r.jsonl", "--csv", "r.csv", "--save", "out"), 0, ""),
         (
             ">&-",

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,18 @@ def test_a_model_is_scored_and_shown(dataset: Path, tmp_path: Path) -> None:
     assert scores["bars"]["quad"]["px_P"] == pytest.approx(0.5, abs=0.1)
     assert record["pictures"]["hit.png"]["px_F1"] > 0.9
     assert record["median_ms"] > 0
+
+
+def test_a_log_that_nobody_can_read_is_no_failure(dataset: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "simtool", "eval", str(STROKES), str(dataset)]
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" 2</dev/null', "sh", *command, "--out", str(tmp_path / "out")],
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("set")
 
 
 def test_predictions_are_what_simrun_writes(dataset: Path, tmp_path: Path) -> None:

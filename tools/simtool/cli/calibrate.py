@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simrun.cli.console import say
 from simrun.config.options import expand_options
 from simrun.errors import UsageError
 
@@ -115,7 +116,7 @@ def calibrate_command(arguments: CalibrateArguments) -> None:
         }
         meta = with_point(bundle.meta, chosen, points, record)
         write_with_metadata(bundle, meta, arguments.out, arguments.overwrite)
-        typer.echo(f"simtool: wrote {arguments.out}", err=True)
+        say(f"simtool: wrote {arguments.out}")
 
 
 def _refuse_search(arguments: CalibrateArguments) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from simrun.cli.console import say
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
@@ -34,4 +36,4 @@ def compose_command(
     from simtool.data.objects.canvases import write_canvases
 
     write_canvases(run, out, count, overwrite)
-    typer.echo(f"simtool: wrote {count} canvases to {out}", err=True)
+    say(f"simtool: wrote {count} canvases to {out}")

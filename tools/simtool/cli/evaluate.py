@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from simrun.cli.console import say
 from simrun.config.options import expand_options
 from simrun.errors import SourceError, UsageError
 from simrun.progress import progress
@@ -106,7 +107,7 @@ def eval_command(arguments: EvalArguments) -> None:
         typer.echo(f"\n{readings}")
     count = len(pictures.images)
     used = count - len(evaluation.bad)
-    typer.echo(f"simtool: {used} of {count} pictures scored, wrote {target}", err=True)
+    say(f"simtool: {used} of {count} pictures scored, wrote {target}")
     if evaluation.bad:
         raise SourceError(
             f"{len(evaluation.bad)} of {len(pictures.images)} pictures could not be used and "

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from simrun.cli.console import say
 from simrun.errors import UsageError
 
 
@@ -35,4 +36,4 @@ def fetch_command(
 
     materials = fetch_materials(out)
     load_digits(out, "train")
-    typer.echo(f"simtool: {len(materials)} packages in {out}", err=True)
+    say(f"simtool: {len(materials)} packages in {out}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from simrun.cli.console import say
 from simrun.errors import SourceError, UsageError
 from simtool.cli.options import FactoryOption
 
@@ -70,7 +71,7 @@ def report_command(
         for name, content in render(report, figure2, command_line(sys.argv[1:]), maps).items():
             write_bytes(folder / name, content)
     typer.echo(text_summary(report, figure2))
-    typer.echo(f"simtool: wrote {target}", err=True)
+    say(f"simtool: wrote {target}")
     if figure2 is not None and figure2.bad:
         raise SourceError(
             f"{len(figure2.bad)} pictures in {pictures} could not be used; the page names them"

@@ -11,7 +11,6 @@ fields are left alone.
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import Any, Final
 import numpy as np
 
 from simrun.errors import SourceError, UsageError
-from simtool.files import file_digest
+from simtool.files import file_digest, parse_json
 
 ANNOTATIONS_FILE: Final = "annotations.json"
 ALL: Final = "all"
@@ -114,7 +113,7 @@ def load_annotations(folder: Path) -> AnnotatedSet:
     """
     path = folder / ANNOTATIONS_FILE
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path)
     except OSError as error:
         raise SourceError(
             f"cannot read {path}: {error.strerror or error}; name a folder with annotated pictures"

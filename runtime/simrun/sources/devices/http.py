@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import numpy as np
 
 from simrun.errors import SourceError, first_line
-from simrun.images.declared_size import declared_size
+from simrun.images.declared_size import declared_size, is_jpeg
 from simrun.redact import read_address
 from simrun.sources.decode import find_decoder
 from simrun.sources.devices.base import Decode, Device, DeviceUnusableError, Shot, Stream
@@ -162,7 +162,12 @@ class _StillStream:
             if self._stop.is_set():
                 raise SourceError(f"{self._address.name} is closed")
             response = self._address.ask()
+        kind = response.headers.get_content_type()
         content = self._content(response)
+        if content and not is_jpeg(content):
+            raise SourceError(
+                f"{self._address.name} gives no JPEG but {kind}; ask for a JPEG there"
+            )
         decode = _decoder(content, colour=self._colour)
         if decode is None:
             return None

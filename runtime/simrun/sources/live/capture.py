@@ -87,11 +87,10 @@ class Session:
             TimeoutError: the last frame came more than `stall_s` seconds ago.
         """
         while captured := self._slot.take(self.last_s + stall_s - self._clock.now()):
-            shot = _decoded(captured.shot)
+            shot = self._misses.decoded(captured.shot)
             if shot is not None:
                 self._misses.end()
                 return replace(captured, shot=shot)
-            self._misses.add()
         return None
 
     def let_go(self) -> None:
@@ -132,9 +131,8 @@ class Session:
             if self._stop.is_set():
                 return
             if shot is None or shot.decode is None or not seen:
-                shot = _decoded(shot)
+                shot = misses.decoded(shot)
             if shot is None:
-                misses.add()
                 continue
             misses.end()
             seen = True
@@ -172,28 +170,26 @@ class _Misses:
         self._counters = counters
         self._count = 0
 
-    def add(self) -> None:
-        """One more.
+    def decoded(self, shot: Shot | None) -> Shot | None:
+        """The shot with its picture; None where there is none in it.
 
         Raises:
-            SourceError: there were too many.
+            SourceError: there were too many without.
         """
-        self._counters.count("bad")
-        self._count += 1
-        if self._count == _MAX_BAD:
-            raise SourceError(f"{self._name} stopped giving frames")
+        try:
+            decoded, why = None if shot is None else shot.decoded(), ""
+        except SourceError as error:
+            decoded, why = None, f": {error}"
+        if decoded is None:
+            self._counters.count("bad")
+            self._count += 1
+            if self._count == _MAX_BAD:
+                raise SourceError(f"{self._name} stopped giving frames{why}")
+        return decoded
 
     def end(self) -> None:
         """A good frame came."""
         self._count = 0
-
-
-def _decoded(shot: Shot | None) -> Shot | None:
-    """The shot with its picture; None where there is none in it."""
-    try:
-        return None if shot is None else shot.decoded()
-    except SourceError:
-        return None
 
 
 def _without_frames(error: Exception) -> Exception:

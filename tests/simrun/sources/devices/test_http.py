@@ -160,6 +160,29 @@ class TestStill:
         assert isinstance(source, Counted)
         assert source.stats().bad >= 4  # type: ignore[union-attr]
 
+    def test_a_picture_that_is_no_jpeg_is_told(
+        self, serve: Callable[[Answer], Server], opened: Callable[..., Source]
+    ) -> None:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            assert isinstance(handler, Handler)
+            handler.head("image/png", 8)
+            handler.wfile.write(b"\x89PNG\r\n\x1a\n")
+
+        with pytest.raises(SourceError, match="gives no JPEG but image/png"):
+            opened(serve(answer).url())
+
+    def test_what_is_wrong_with_all_of_them_is_told(
+        self, serve: Callable[[Answer], Server], opened: Callable[..., Source]
+    ) -> None:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            assert isinstance(handler, Handler)
+            content = jpeg(40)[:-40]
+            handler.head("image/jpeg", len(content))
+            handler.wfile.write(content)
+
+        with pytest.raises(SourceError, match="stopped giving frames: a JPEG frame is cut short"):
+            opened(serve(answer).url(), fps=100.0)
+
     @pytest.mark.parametrize("length", [2 << 30, None])
     def test_one_without_end_is_bounded(
         self,

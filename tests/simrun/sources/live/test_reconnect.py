@@ -457,7 +457,9 @@ class TestDecoding:
         decoder = Decoder()
         source, device = live([decoder.shot(1), *decoder.corrupt(30)], [decoder.shot(2)])
         assert values(source, 2) == [1, 2]
-        assert warnings(caplog)[0] == "cam stopped giving frames; it will be opened again"
+        assert warnings(caplog)[0] == (
+            "cam stopped giving frames: a corrupt frame; it will be opened again"
+        )
         stats = source.stats()
         assert (stats.bad, stats.stalls, stats.reconnects) == (30, 0, 1)
         assert device.streams[0].closed.is_set()
@@ -467,7 +469,7 @@ class TestDecoding:
     ) -> None:
         clock.free_running = True
         caplog.set_level(logging.INFO)
-        with pytest.raises(SourceError, match=r"^cam stopped giving frames$"):
+        with pytest.raises(SourceError, match=r"^cam stopped giving frames: a corrupt frame$"):
             live(Decoder().corrupt(30))
         assert "frames/s" not in caplog.text
 
