@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -11,7 +12,7 @@ from simrun.bench.settings import BenchSettings
 from simrun.cli.console import run_app, say
 from simrun.cli.run import execute, load_localizer, source_opener
 from simrun.config.layers import PREFIX, ConfigOption, configured, parse_settings
-from simrun.config.options import expand_options, option_name
+from simrun.config.options import expand_options, option_name, refuse_empty
 from simrun.config.schema import Settings
 from simrun.errors import UsageError
 
@@ -185,6 +186,7 @@ def bench(settings: BenchSettings) -> None:
     """
     from simrun.bench.command import bench
 
+    refuse_empty(asdict(settings))
     bench(settings)
 
 

@@ -19,7 +19,13 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from simrun.config.options import OptionType, expand_options, option_name, option_types
+from simrun.config.options import (
+    OptionType,
+    expand_options,
+    option_name,
+    option_types,
+    refuse_empty,
+)
 from simrun.config.schema import Settings
 from simrun.errors import UsageError, did_you_mean
 from simrun.files import open_at_once
@@ -73,6 +79,7 @@ def _fill_defaults(context: typer.Context, value: str | None) -> str | None:
     # A run that looks at no environment, as a service does, has no home to find a file in either.
     path = Path(value) if value else default_file() if context.auto_envvar_prefix else None
     try:
+        refuse_empty({"config": value})
         context.default_map = read_file(path) if path else {}
         context.meta[_META_KEY] = _File(path)
     except UsageError as error:
@@ -111,7 +118,7 @@ def configured(context: typer.Context, settings: Settings) -> Configuration:
     if file.error is not None:
         raise file.error
     layers = {f.name: _layer(context, f.name) for f in fields(Settings)}
-    _refuse_empty(settings)
+    refuse_empty(asdict(settings))
     top = max(layers[name] for name in _SOURCES)
     overridden: dict[str, Any] = {
         f.name: f.default for f in fields(Settings) if f.name in _SOURCES and layers[f.name] < top
@@ -121,17 +128,6 @@ def configured(context: typer.Context, settings: Settings) -> Configuration:
     return Configuration(
         settings, {name: _ORIGINS[layer] for name, layer in layers.items()}, file.path
     )
-
-
-def _refuse_empty(settings: Settings) -> None:
-    """A text that is empty, as of a script's variable that is not set, is no value.
-
-    Raises:
-        UsageError: there is one; it would count as an option that was not given.
-    """
-    for name, value in asdict(settings).items():
-        if "" in (value if isinstance(value, list) else [value]):
-            raise UsageError(f"--{option_name(name)} is empty; give it a value, or leave it out")
 
 
 def parse_settings(arguments: Sequence[str], *, environment: bool = True) -> Configuration:

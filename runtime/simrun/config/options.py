@@ -7,10 +7,12 @@ import dataclasses
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import NoneType
 from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_type_hints
+
+from simrun.errors import UsageError
 
 Returned = TypeVar("Returned")
 
@@ -57,6 +59,20 @@ class OptionType:
 def option_name(field: str) -> str:
     """How a field is written as an option or a key of the configuration file, without dashes."""
     return field.replace("_", "-")
+
+
+def refuse_empty(values: Mapping[str, Any]) -> None:
+    """A text that is empty, as of a script's variable that is not set, is no value.
+
+    Args:
+        values: of options, by the names of their fields.
+
+    Raises:
+        UsageError: there is one; it would count as an option that was not given.
+    """
+    for name, value in values.items():
+        if "" in (value if isinstance(value, list) else [value]):
+            raise UsageError(f"--{option_name(name)} is empty; give it a value, or leave it out")
 
 
 def option_types(kind: type) -> dict[str, OptionType]:

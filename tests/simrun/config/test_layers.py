@@ -161,6 +161,13 @@ def test_an_empty_text_is_no_value(name: str) -> None:
         parse_settings([f"--{name}", ""])
 
 
+@pytest.mark.parametrize("arguments", [("--config", "", "--demo"), ("bench", "--model", "")])
+def test_an_empty_file_or_model_is_told(simrun: Run, arguments: tuple[str, ...]) -> None:
+    code, _, errors = simrun(*arguments)
+    assert (code, errors.count("\n")) == (2, 1)
+    assert "is empty; give it a value, or leave it out" in errors
+
+
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMRUN_JSONL", "")
     assert parse_settings([]).settings.jsonl is None
