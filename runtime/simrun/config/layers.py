@@ -48,6 +48,8 @@ PREFIX: Final = "SIMRUN"
 _MAX_BYTES: Final = 1 << 20
 _PATIENCE_S: Final = 5
 """How long a pipe's writer is waited for."""
+_MISSPELLED: Final = 0.9
+"""Share of a variable's letters that is that of a setting: all but one or two."""
 _META_KEY: Final = "simrun.config"
 _SOURCES: Final = ("source", "camera", "demo")
 """Only one of these can be in force: one named in a layer replaces those of the layers below."""
@@ -117,6 +119,8 @@ def configured(context: typer.Context, settings: Settings) -> Configuration:
     file: _File = context.meta[_META_KEY]
     if file.error is not None:
         raise file.error
+    if context.auto_envvar_prefix:
+        _warn_of_misspelled(os.environ)
     layers = {f.name: _layer(context, f.name) for f in fields(Settings)}
     refuse_empty(asdict(settings))
     top = max(layers[name] for name in _SOURCES)
@@ -156,6 +160,19 @@ def parse_settings(arguments: Sequence[str], *, environment: bool = True) -> Con
 def _take(context: typer.Context, settings: Settings, config: ConfigOption = None) -> Configuration:
     del config  # `configured` finds it in the context
     return configured(context, settings)
+
+
+def _warn_of_misspelled(environment: Mapping[str, str]) -> None:
+    """Tell of variables that are a setting but for a letter; containers may have others."""
+    known = {f"{PREFIX}_{name.upper()}" for name in (*option_types(Settings), "config")}
+    for variable in environment:
+        if variable.startswith(f"{PREFIX}_") and variable not in known:
+            import difflib  # only where something is wrong: 0.5 MB
+
+            for meant in difflib.get_close_matches(variable, known, 1, _MISSPELLED):
+                _log.warning(
+                    "%s in the environment is no setting; did you mean %s?", variable, meant
+                )
 
 
 def _layer(context: typer.Context, name: str) -> int:

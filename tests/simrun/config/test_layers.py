@@ -168,6 +168,17 @@ def test_an_empty_file_or_model_is_told(simrun: Run, arguments: tuple[str, ...])
     assert "is empty; give it a value, or leave it out" in errors
 
 
+def test_a_misspelled_variable_is_told_and_others_are_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("MAX_FRAME", "VERSION", "DEBUG", "PORT", "SERVICE_HOST", "TOKEN"):
+        monkeypatch.setenv(f"SIMRUN_{name}", "1")
+    parse_settings([])
+    assert caplog.messages == [
+        "SIMRUN_MAX_FRAME in the environment is no setting; did you mean SIMRUN_MAX_FRAMES?"
+    ]
+
+
 def test_an_empty_variable_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMRUN_JSONL", "")
     assert parse_settings([]).settings.jsonl is None
