@@ -12,6 +12,14 @@ import pytest
 from simrun.run.signals import LastResort, Stopped, StopSignals
 
 
+@pytest.fixture(autouse=True)
+def _signals_as_a_terminal_leaves_them() -> Iterator[None]:
+    """The tests may run below nohup, which ignores SIGHUP for all its children."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 def worked_until(*signals: signal.Signals) -> tuple[list[int], int]:
     """Work on five items, with signals while the second is in work: those done, exit code."""
     done: list[int] = []
