@@ -69,6 +69,10 @@ class TextReader(Protocol):
         """What a quad of a frame (H, W, 3) BGR says."""
         ...
 
+    def read_found(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
+        """What the regions say that the localizer found in a frame."""
+        ...
+
 
 class Ours:
     """The shipped model by its public API."""
@@ -87,8 +91,26 @@ class Ours:
         """See `TextReader`."""
         return self._localizer.read(frame, [quad])[0]
 
+    def read_found(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
+        """The labels of the same regions, as they are reported."""
+        labels = {region.quad: region for region in self._localizer(frame).regions}
+        found = (labels[quad] for quad in quads)
+        return [Reading(one.label or "", one.label_score or 0.0) for one in found]
 
-class PpOcr:
+
+class _OneByOne:
+    """Reads what was found as any other quad."""
+
+    def read(self, frame: Image, quad: Quad) -> Reading:
+        """See `TextReader`."""
+        raise NotImplementedError
+
+    def read_found(self, frame: Image, quads: Sequence[Quad]) -> list[Reading]:
+        """See `TextReader`."""
+        return [self.read(frame, quad) for quad in quads]
+
+
+class PpOcr(_OneByOne):
     """A PP-OCR recogniser: strips in colour, 48 pixels high, to probabilities, blank first."""
 
     threshold = 0.5
@@ -115,7 +137,7 @@ class PpOcr:
         return decode_greedy(np.log(np.maximum(steps, 1e-9)), self._characters)
 
 
-class Tesseract:
+class Tesseract(_OneByOne):
     """Tesseract in the mode for single words, strips 48 pixels high: its best on such words."""
 
     name = "Tesseract"
@@ -188,7 +210,7 @@ class Tally:
         self, reader: TextReader, frame: Image, image: AnnotatedImage, quads: Sequence[Quad]
     ) -> None:
         """Read the regions found on a photo."""
-        readings = [reader.read(frame, quad) for quad in quads]
+        readings = reader.read_found(frame, quads)
         self.photos += count_readings(
             image,
             [

@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 READING_POINT: Final = "reading_point"
 """Key of the record in a bundle's `export`."""
 TRIED: Final = tuple(round(float(at), 2) for at in np.arange(0.0, 1.0, 0.02))
+_SHOWN: Final = 5
+"""Of so many points of the curve one is shown and recorded."""
 LEAST_PICTURES: Final = 10
 """In each half."""
 
@@ -34,7 +36,7 @@ LEAST_PICTURES: Final = 10
 class ReadingTargets:
     """What the threshold has to keep and to reach; the greatest one that does is taken."""
 
-    kept: float = 0.98
+    kept: float = 1.0
     """Share of the words read without a threshold that must still be read."""
     precision: float = 0.6
     """At least."""
@@ -86,9 +88,9 @@ class ReadingChoice:
     """On the other half."""
 
     def table(self) -> str:
-        """The curve, each fifth point of it, as a Markdown table."""
+        """The curve, some points of it, as a Markdown table."""
         names = ("covered", "token", "substr", "precision", "labelled_without_text")
-        rows = [*self.curve[::5], self.chosen, self.held_out]
+        rows = [*self.curve[::_SHOWN], self.chosen, self.held_out]
         lines = [f"| threshold | {' | '.join(names)} |".replace("_", " "), "|---" * 6 + "|"]
         for point in rows:
             figures = point.counts.to_json()
@@ -103,29 +105,26 @@ class ReadingChoice:
         return {
             "chosen": self.chosen.to_json(),
             "held_out": self.held_out.to_json(),
-            "curve": [point.to_json() for point in self.curve],
+            "curve": [point.to_json() for point in self.curve[::_SHOWN]],
         }
 
 
 def read_pictures(
     localizer: Localizer, dataset: AnnotatedSet, advance: Advance = lambda _: None
 ) -> list[ReadPicture]:
-    """Localize and read each picture of a set.
+    """Localize and read each picture of a set; the localizer's reader loses its threshold.
 
     Raises:
         SourceError: a picture cannot be read.
-        UsageError: the model reads nothing.
+        ModelError: the model has no reader.
     """
+    localizer.meta = _thresholded(localizer.meta, 0.0)
     pictures = []
     for image in dataset.images:
         frame = read_annotated(dataset.path(image), image)
-        quads = [region.quad for region in localizer(frame).regions]
-        readings = localizer.read(frame, quads)
-        regions = [
-            ReadRegion(quad, reading.text or None, reading.probability)
-            for quad, reading in zip(quads, readings, strict=True)
-        ]
-        pictures.append(ReadPicture(image, tuple(regions)))
+        found = localizer(frame).regions
+        regions = tuple(ReadRegion(one.quad, one.label, one.label_score) for one in found)
+        pictures.append(ReadPicture(image, regions))
         advance(1)
     return pictures
 
@@ -133,7 +132,7 @@ def read_pictures(
 def choose_threshold(
     pictures: Sequence[ReadPicture], clean: Sequence[ReadPicture], targets: ReadingTargets
 ) -> ReadingChoice:
-    """The greatest threshold that costs next to no word, on one half.
+    """The greatest threshold that costs no word, or few, on one half.
 
     Args:
         pictures: with transcribed words; others do not count.
@@ -175,8 +174,12 @@ def with_threshold(
     meta: BundleMeta, choice: ReadingChoice, record: Mapping[str, Any]
 ) -> BundleMeta:
     """Metadata with the chosen threshold, and the curve it is from. Raises ModelError."""
+    chosen = _thresholded(meta, choice.chosen.threshold)
+    point = {**record, **choice.to_json()}
+    return replace(chosen, export={**meta.export, READING_POINT: point})
+
+
+def _thresholded(meta: BundleMeta, threshold: float) -> BundleMeta:
     if meta.reader is None:
         raise ModelError(f"{meta.name} has no reader; export it with --reader first")
-    reader = replace(meta.reader, threshold=choice.chosen.threshold)
-    point = {**record, **choice.to_json()}
-    return replace(meta, reader=reader, export={**meta.export, READING_POINT: point})
+    return replace(meta, reader=replace(meta.reader, threshold=threshold))
