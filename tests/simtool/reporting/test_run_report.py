@@ -34,7 +34,8 @@ def test_a_report_on_a_network_from_model(tmp_path: Path) -> None:
         )
     )
     pictures, out = tmp_path / "data" / "a", tmp_path / "out"
-    result = invoke("report", tmp_path / "run", "--pictures", pictures, "--out", out)
+    factory = ("--model", "tests.simtool.example_nets:resnet")
+    result = invoke("report", tmp_path / "run", "--pictures", pictures, "--out", out, *factory)
     assert result.exit_code == 0, result.output
     assert "accuracy on the ablated data" in result.output
     names = {path.name for path in out.iterdir()}
