@@ -56,6 +56,9 @@ _CAMERA_EVERY: Final = 4
 MOST_MB_PER_HOUR: Final = 1.0
 _CALM: Final = 8
 """Demo frames before a reading."""
+_CALM_CAMERA: Final = 3
+"""Frames of the camera before them: the first may have been waiting for long, and be a frozen one
+of which the live source keeps an earlier copy."""
 _REST_S: Final = 0.2
 """Time without a frame before a reading, and again while a thread has work to do."""
 _MOST_RESTS: Final = 25
@@ -159,7 +162,7 @@ class LiveMix:
         """The same state each time: the camera open and past its first frame, then demo frames."""
         if self._device:
             self._device.steady.set()
-        yield from itertools.islice(camera, 1)
+        yield from itertools.islice(camera, _CALM_CAMERA)
         for _ in range(_CALM):
             yield self._scene((WIDTH, HEIGHT))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.endurance import flapping
 from benchmarks.endurance.soak import SIZES, LiveMix, MemorySlope, blocks, errors_in, fit
 from benchmarks.harness.console import BenchmarkError
 from simrun.sources.base import Frame
@@ -58,6 +59,24 @@ def test_the_source_shows_every_size_and_reads_memory_when_asked(tmp_path: Path)
     assert (table[:, 1:3] > 10).all()
     assert table[0, 3] == 0
     assert [frame.index for frame in after] == list(range(SIZES, SIZES + 20))
+
+
+def test_before_a_reading_the_camera_is_open_and_shows_new_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flapping, "_RATE", 1e6)
+    monkeypatch.setattr(flapping, "_BAD_RATE", 1e6)
+    device = flapping.FlappingDevice()
+    readings, asked = tmp_path / "readings", tmp_path / "asked"
+    source = LiveMix(readings, asked, rest_s=0.0, device=device)
+    asked.touch()
+    frames = [frame for frame in islice(source, 20) if isinstance(frame, Frame)]
+    source.close()
+    assert [frame.image.shape for frame in frames[:11]] == [(1080, 1920, 3)] * 3 + [
+        (480, 640, 3)
+    ] * 8
+    assert readings.exists()
+    assert not device.steady.is_set()
 
 
 def test_what_was_logged_as_an_error_is_written_down(tmp_path: Path) -> None:
