@@ -20,7 +20,7 @@ esac
 # Counts differ between releases of the wheels, so these are pinned.
 wheels=(numpy==2.4.6 opencv-python-headless==5.0.0.93 onnxruntime==1.32.0 typer==0.28.0)
 # What the runtime's own tests need besides.
-wheels+=(pytest==9.2.0 hypothesis==6.170.15 onnx==1.23.2 pillow==13.0.0)
+wheels+=(pytest==9.2.0 hypothesis==6.170.17 onnx==1.23.2 pillow==13.0.0)
 packages=(python3.11 python3.11-minimal libpython3.11-minimal libpython3.11-stdlib libc6 libgcc-s1
     libstdc++6 zlib1g libexpat1 libssl3 libffi8 libbz2-1.0 liblzma5 libsqlite3-0 libuuid1 libcrypt1
     libncursesw6 libtinfo6 libreadline8 media-types)

@@ -25,9 +25,8 @@ SLACK_S: Final = 1.0
 """A camera's picture may be this much older than its frame says: it lay in the driver's queue."""
 PI_MEMORY_MB: Final = 512
 MOST_RESIDENT_MB: Final = 92
-"""What a run with the default model may take there, in MiB; it was 88.3 when this was written: 85 to 86
-before it had a reader of lines, outputs in threads of their own and the rest of what keeps results.
-The frames under way are 0.6 each."""
+"""What a run with the default model may take there, in MiB. It was 88.3 when this was written, and
+85 to 86 before it read lines and kept results in threads of their own. Frames under way are 0.6."""
 
 Boot = Callable[[Arch, int], Machine]
 

@@ -18,7 +18,7 @@ from simtool.evaluation.calibrate import (
     search,
     with_point,
 )
-from simtool.export.writer import keep_point, write_with_metadata
+from simtool.export.writer import keep_points, write_with_metadata
 from tests.conftest import STROKES
 from tests.simtool.evalset import record, region, write_annotations, write_picture
 from tests.simtool.program import assert_fails, invoke
@@ -66,15 +66,15 @@ def test_a_bundle_exported_again_keeps_the_record_where_it_holds(dataset: Annota
     (point,) = search(load, dataset, [200], 0, Targets())
     previous = with_point(bundle.meta, point, [point], {"dataset": dataset.name})
     again = replace(previous, export=bundle.meta.export)
-    assert keep_point(again, previous).export == previous.export
+    assert keep_points(again, previous).export == previous.export
     for change in (
         {"map_threshold": 0.123},
         {"side": 208},
         {"export": {**bundle.meta.export, "pool": "drop"}},
     ):
         other = replace(again, **change)
-        assert keep_point(other, previous) == other
-    assert keep_point(again, None) == again
+        assert keep_points(other, previous) == other
+    assert keep_points(again, None) == again
 
 
 def test_search_gets_better_within_the_ranges_and_is_repeatable(dataset: AnnotatedSet) -> None:
