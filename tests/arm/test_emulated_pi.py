@@ -19,8 +19,9 @@ pytestmark = pytest.mark.pi
 Array = NDArray[Any]
 
 RUNTIME_TESTS: Final = (
-    *("bundle", "classify", "cli", "images", "lines", "localize"),
-    *("pipeline", "regions", "sinks", "sources"),
+    *("bundle/test_load", "cli/test_app", "images/test_read", "localization/test_heatmap"),
+    *("localization/test_lines", "localization/test_regions", "recognition/test_classify"),
+    *("recognition/test_ctc", "test_localizer", "sinks/test_sinks", "sources/test_registry"),
 )
 """The tests of what computes, and of the journeys of the command. Those of servers and of faults
 that fakes play test no arithmetic, and wait for real time."""
@@ -35,7 +36,7 @@ def emulator(request: pytest.FixtureRequest, emulated: Path) -> Emulator:
 
 
 def test_the_runtimes_own_tests_pass(emulator: Emulator) -> None:
-    files = [f"tests/simrun/test_{name}.py" for name in RUNTIME_TESTS]
+    files = [f"tests/simrun/{name}.py" for name in RUNTIME_TESTS]
     assert all((ROOT / file).is_file() for file in files)
     done = emulator.run("-m", "pytest", "-q", "-p", "no:cacheprovider", *files, capture=True)
     assert done.returncode == 0, done.stdout[-6000:]

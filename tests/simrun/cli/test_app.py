@@ -381,7 +381,8 @@ def test_the_bench_measures_and_compares(simrun: Run, tmp_path: Path) -> None:
     assert code == 0
     assert "This run over a.json: ratio of medians" in out
     assert "not in a.json: side 160, 1 thread, back to back" in out
-    assert err.splitlines()[0].startswith(("simrun: measuring", "warning: load"))
+    told = ("simrun: measuring", "warning: load")  # nothing where it is quick and the machine idle
+    assert all(line.startswith(told) for line in err.splitlines())
 
 
 def test_the_version_is_that_of_the_package(simrun: Run) -> None:
