@@ -52,7 +52,10 @@ def test_every_shipped_model_agrees_in_every_format(name: str, model: str, tmp_p
             static="480x640" if one_size else None,
         )
     )
-    assert {path.name for path in target.iterdir()} >= FILES[name]
+    files = FILES[name]
+    if model == "scene-text":  # it has a reader of lines in the classifier's place
+        files = {file.replace("classifier", "reader") for file in files}
+    assert {path.name for path in target.iterdir()} >= files
     assert summary["difference_of_formats"][name] < 1e-5
 
 

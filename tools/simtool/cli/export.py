@@ -156,7 +156,7 @@ class ExportArguments:
 
 
 def export_command(arguments: ExportArguments) -> None:
-    """Write a bundle: a graph to a heatmap, and a reader or classifier.
+    """Write a bundle: a graph to a heatmap, and what reads.
 
     Their record goes with them. The graph is compared with PyTorch at 20 sizes first, and each
     --format with the graph; nothing is written where they differ. With --int8, cost and results of
