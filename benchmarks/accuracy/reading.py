@@ -51,7 +51,6 @@ _PEER_STRIPS: Final = ReaderMeta(
     alphabet="?", height=48, stride=8, threshold=0.0, least_width=48, greatest_width=2400
 )
 """How PP-OCR's recognisers take a line, at its natural width; the rest is in their files."""
-_TESSERACT_HEIGHT: Final = 48
 _SINGLE_WORD: Final = 8
 """Tesseract's page segmentation mode."""
 

@@ -13,7 +13,8 @@ from typing import Final
 from simrun.images.declared_size import is_jpeg, is_png, tiff_tags, white_of_netpbm
 from simrun.images.depth import AS_USUAL, Alpha, Numbers
 
-_JPEG_END: Final = b"\xff\xd9"
+JPEG_END: Final = b"\xff\xd9"
+"""The mark that a JPEG ends with, EOI."""
 _ORIENTATION: Final = 274
 """The tag's number in TIFF and EXIF."""
 _PHOTOMETRIC, _SAMPLES, _EXTRA_SAMPLES = 262, 277, 338
@@ -68,7 +69,7 @@ def has_jpeg_end(data: bytes) -> bool:
     its own. Within a scan 0xFF is always escaped, so that the mark of the end is one.
     """
     # From behind, it is found at once.
-    return 0 <= _first_scan(data) < data.rfind(_JPEG_END)
+    return 0 <= _first_scan(data) < data.rfind(JPEG_END)
 
 
 def _first_scan(data: bytes) -> int:

@@ -12,7 +12,6 @@ from simrun.recognition.language import MAX_EDGES, Language, fold
 
 _MOST_POSITIONS: Final = 500
 _KNOWN: Final = "characters, . [classes] \\d \\w \\s ( | ) ? * + {n} {n,m}"
-_SPECIAL: Final = "|)?*+{"
 _CLASSES: Final[dict[str, Callable[[str], bool]]] = {
     "d": str.isdigit,
     "w": lambda letter: letter.isalnum() or letter == "_",

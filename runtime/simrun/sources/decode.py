@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simrun.errors import SourceError
-from simrun.images.chunks import has_jpeg_end
+from simrun.images.chunks import JPEG_END, has_jpeg_end
 from simrun.images.declared_size import declared_size
 from simrun.images.read import Image
 from simrun.sources.devices.base import Decode
@@ -19,7 +19,6 @@ from simrun.sources.options import RawFormat, Size
 _BLACK: Final = 16
 _PER_LEVEL: Final = 1.164
 """Brightness in YUYV goes from 16 to 235; these two are what OpenCV has for its pictures."""
-_JPEG_END: Final = b"\xff\xd9"
 _BEFORE_IT_IS_BELIEVED: Final = 3
 """Frames without an end, and none with one, after which the camera is taken to write none."""
 _JPEG_MARGIN: Final = 2
@@ -89,7 +88,7 @@ class _JpegDecoder:
             self._without += 1
             if self._ends or self._without <= _BEFORE_IT_IS_BELIEVED:
                 raise SourceError("a JPEG frame is cut short")
-        whole = content if ends else content + _JPEG_END
+        whole = content if ends else content + JPEG_END
         try:
             image = cv2.imdecode(np.frombuffer(whole, np.uint8), self._flag)
         except cv2.error as error:
